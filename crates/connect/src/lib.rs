@@ -1,0 +1,16 @@
+//! The contracts between Syncline and the outside.
+//!
+//! Read [`endpoint`] first: five verbs and capability data. Everything that implements it lives in the
+//! connectors crate, one file each.
+
+pub mod content;
+pub mod endpoint;
+pub mod error;
+pub mod registry;
+
+pub use content::{Body, ChangedWhileRead, Content};
+pub use endpoint::{
+    Batch, Capabilities, Contents, Endpoint, Health, History, Progress, ScanRequest, Watch, WatchEvent, Watcher,
+};
+pub use error::{Error, ErrorKind, Result, Retry};
+pub use registry::{EndpointKind, OpenRequest, Registry};

@@ -1,0 +1,43 @@
+//! What a connector tells about itself, so that one line in a list adds it everywhere.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::endpoint::Endpoint;
+use crate::error::Result;
+
+/// One kind of endpoint: the entry of the visible list in the connectors crate.
+#[derive(Clone, Copy)]
+pub struct EndpointKind {
+    /// The word after `kind:` in the configuration.
+    pub name: &'static str,
+    /// What it is, in one line.
+    pub summary: &'static str,
+    /// The JSON Schema of its settings, `kind` left out.
+    pub schema: fn() -> schemars::Schema,
+    /// Opens an endpoint; nothing is contacted or changed yet.
+    pub open: fn(&OpenRequest<'_>) -> Result<Arc<dyn Endpoint>>,
+}
+
+/// What is needed to open an endpoint.
+pub struct OpenRequest<'a> {
+    /// Its settings as written in the configuration, secrets resolved, `kind` left out.
+    pub settings: &'a serde_json::Value,
+    /// The root of the workspace: relative paths start there.
+    pub workspace: &'a Path,
+}
+
+/// Every kind of endpoint that this program knows.
+#[derive(Clone, Copy)]
+pub struct Registry {
+    /// The kinds, by name.
+    pub endpoints: &'static [EndpointKind],
+}
+
+impl Registry {
+    /// Finds a kind by its name.
+    #[must_use]
+    pub fn endpoint(&self, name: &str) -> Option<&'static EndpointKind> {
+        self.endpoints.iter().find(|kind| kind.name == name)
+    }
+}

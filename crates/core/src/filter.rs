@@ -1,0 +1,156 @@
+//! Which paths belong to a target.
+
+use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
+
+use crate::path::ItemPath;
+
+/// The rules that say which paths belong to a target. The same rules hold for both sides.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    include: Option<GlobSet>,
+    include_texts: Vec<String>,
+    exclude: GlobSet,
+    exclude_texts: Vec<String>,
+    ignore: Gitignore,
+    ignore_name: String,
+    reserved: Vec<ItemPath>,
+}
+
+/// What a filter says of a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It belongs to the target.
+    Included,
+    /// A directory that does not itself belong to the target, but something below it may.
+    Traverse,
+    /// It does not belong to the target, nor does anything below it. The text names the deciding rule.
+    Ignored(String),
+}
+
+/// A pattern that cannot be understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message} in the pattern {pattern:?}")]
+pub struct PatternError {
+    /// The pattern as it was written.
+    pub pattern: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self {
+            include: None,
+            include_texts: Vec::new(),
+            exclude: GlobSet::empty(),
+            exclude_texts: Vec::new(),
+            ignore: Gitignore::empty(),
+            ignore_name: String::new(),
+            reserved: Vec::new(),
+        }
+    }
+}
+
+impl Filter {
+    /// Makes a filter.
+    ///
+    /// - `include`: globs; when there are any, only what they match belongs to the target.
+    /// - `exclude`: globs; what they match does not, nor anything below it.
+    /// - `ignore`: the name of an ignore file, for people, and its text in the syntax of `gitignore(5)`.
+    /// - `reserved`: paths that never belong to a target, such as the configuration file itself.
+    ///
+    /// Globs match whole paths; `*` stops at `/`, `**` does not; a glob without `/` matches a name at any depth.
+    ///
+    /// # Errors
+    /// When a pattern cannot be understood.
+    pub fn new(
+        include: &[String],
+        exclude: &[String],
+        ignore: Option<(&str, &str)>,
+        reserved: Vec<ItemPath>,
+    ) -> Result<Self, PatternError> {
+        let (ignore_name, ignore_text) = ignore.unwrap_or_default();
+        Ok(Self {
+            include: (!include.is_empty()).then(|| glob_set(include)).transpose()?,
+            include_texts: include.to_vec(),
+            exclude: glob_set(exclude)?,
+            exclude_texts: exclude.to_vec(),
+            ignore: ignore_rules(ignore_text)?,
+            ignore_name: ignore_name.to_owned(),
+            reserved,
+        })
+    }
+
+    /// Decides about one path. The directories above it are taken as already decided and not ignored.
+    #[must_use]
+    pub fn decide(&self, path: &ItemPath, is_directory: bool) -> Verdict {
+        if let Some(reason) = crate::path::protected_name(path.name()) {
+            return Verdict::Ignored(reason.to_owned());
+        }
+        if self.reserved.contains(path) {
+            return Verdict::Ignored("the configuration of this workspace is never synced".to_owned());
+        }
+        if let Some(&rule) = self.exclude.matches(path.as_str()).first() {
+            return Verdict::Ignored(format!("exclude: {}", self.exclude_texts[rule]));
+        }
+        if !self.ignore.is_empty()
+            && let ignore::Match::Ignore(rule) = self.ignore.matched(path.as_str(), is_directory)
+        {
+            return Verdict::Ignored(format!("{}: {}", self.ignore_name, rule.original()));
+        }
+        match &self.include {
+            Some(include) if !include.is_match(path.as_str()) => {
+                if is_directory {
+                    Verdict::Traverse
+                } else {
+                    Verdict::Ignored(format!("include: none of {}", self.include_texts.join(", ")))
+                }
+            }
+            _ => Verdict::Included,
+        }
+    }
+
+    /// Decides about a path of which nothing is known yet, by asking for each directory above it first.
+    #[must_use]
+    pub fn decide_deep(&self, path: &ItemPath, is_directory: bool) -> Verdict {
+        let mut above: Vec<ItemPath> = path.ancestors().collect();
+        while let Some(directory) = above.pop() {
+            if let Verdict::Ignored(rule) = self.decide(&directory, true) {
+                return Verdict::Ignored(format!("{rule} (on {directory})"));
+            }
+        }
+        self.decide(path, is_directory)
+    }
+}
+
+/// Compiles one glob as every setting of Syncline understands it; see [`Filter::new`].
+///
+/// # Errors
+/// When the pattern cannot be understood.
+pub fn glob(pattern: &str) -> Result<Glob, PatternError> {
+    let anywhere = if pattern.contains('/') { pattern.to_owned() } else { format!("**/{pattern}") };
+    GlobBuilder::new(anywhere.trim_start_matches("./").trim_end_matches('/'))
+        .literal_separator(true)
+        .backslash_escape(true)
+        .build()
+        .map_err(|error| PatternError { pattern: pattern.to_owned(), message: error.kind().to_string() })
+}
+
+fn glob_set(patterns: &[String]) -> Result<GlobSet, PatternError> {
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        set.add(glob(pattern)?);
+    }
+    set.build().map_err(|error| PatternError { pattern: patterns.join(", "), message: error.kind().to_string() })
+}
+
+fn ignore_rules(text: &str) -> Result<Gitignore, PatternError> {
+    let mut rules = GitignoreBuilder::new("");
+    for line in text.lines() {
+        rules
+            .add_line(None, line)
+            .map_err(|error| PatternError { pattern: line.to_owned(), message: error.to_string() })?;
+    }
+    rules.build().map_err(|error| PatternError { pattern: String::new(), message: error.to_string() })
+}

@@ -1,0 +1,24 @@
+//! The pure heart of Syncline: values in, values out.
+//!
+//! Nothing here does input or output, reads a clock, draws random numbers, waits, or knows a serialisation.
+//! Time, randomness and identifiers are arguments. Trouble is data: results come with their problems.
+
+pub mod baseline;
+pub mod digest;
+pub mod filter;
+pub mod item;
+pub mod path;
+pub mod policy;
+pub mod side;
+pub mod snapshot;
+pub mod step;
+
+pub use baseline::{Baseline, Damaged, Entry, EntryRef, MemoryBaseline};
+pub use digest::Digest;
+pub use filter::{Filter, Verdict};
+pub use item::{Item, Kind, Nanos, Version};
+pub use path::{ItemPath, PathError};
+pub use policy::{Abilities, Guard, Policy, Resolution, Rule};
+pub use side::{Direction, Side, Sides};
+pub use snapshot::{Change, Found, Mark, Problem, Root, Seen, Snapshot};
+pub use step::{Action, Conflict, Expected, Goal, Halt, Need, Outcome, Plan, Source, Step};
