@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use syncline_core::{Abilities, Baseline, Digest, Filter, ItemPath, Mark, Outcome, Side, Snapshot, Step, Version};
+use syncline_core::{
+    Abilities, Baseline, Digest, Filter, ItemPath, Mark, Outcome, Side, Snapshot, Step, Version,
+};
 use tokio::sync::mpsc;
 
 use crate::content::Content;
@@ -111,6 +113,7 @@ pub struct ScanRequest {
 }
 
 /// Steps to perform together.
+#[derive(Clone)]
 pub struct Batch {
     /// The run that they belong to: a word that is unique, and safe as a file name.
     pub run: String,

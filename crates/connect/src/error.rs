@@ -62,14 +62,23 @@ impl Error {
             ErrorKind::Unreachable | ErrorKind::TimedOut | ErrorKind::Locked => Retry::Soon(None),
             _ => Retry::Never,
         };
-        Self { kind, retry, code: kind.code(), message: message.into(), hint: None, source: None }
+        Self {
+            kind,
+            retry,
+            code: kind.code(),
+            message: message.into(),
+            hint: None,
+            source: None,
+        }
     }
 
     /// Makes an error of a failed operation of the operating system: `what` says what was being done, and where.
     pub fn io(error: std::io::Error, what: impl fmt::Display) -> Self {
         let kind = match error.kind() {
             std::io::ErrorKind::NotFound => ErrorKind::NotFound,
-            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Denied,
+            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+                ErrorKind::Denied
+            }
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorKind::NoSpace,
             std::io::ErrorKind::TimedOut => ErrorKind::TimedOut,
             _ => ErrorKind::Io,
@@ -166,7 +175,9 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_ref().map(|source| source.as_ref() as &(dyn std::error::Error + 'static))
+        self.source
+            .as_ref()
+            .map(|source| source.as_ref() as &(dyn std::error::Error + 'static))
     }
 }
 

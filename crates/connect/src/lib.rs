@@ -6,11 +6,17 @@
 pub mod content;
 pub mod endpoint;
 pub mod error;
+pub mod layers;
+pub mod listing;
+pub mod memory;
 pub mod registry;
 
 pub use content::{Body, ChangedWhileRead, Content};
 pub use endpoint::{
-    Batch, Capabilities, Contents, Endpoint, Health, History, Progress, ScanRequest, Watch, WatchEvent, Watcher,
+    Batch, Capabilities, Contents, Endpoint, Health, History, Progress, ScanRequest, Watch, WatchEvent,
+    Watcher,
 };
 pub use error::{Error, ErrorKind, Result, Retry};
+pub use listing::{Listing, detect_moves, snapshot_from_listing};
+pub use memory::{MemoryEndpoint, MemoryItem};
 pub use registry::{EndpointKind, OpenRequest, Registry};
