@@ -1,1 +1,35 @@
-//! x
+//! What a user may write in `syncline.yaml`, and how it becomes what will be done.
+//!
+//! The way is one: text, a tree of values that know their places ([`mod@document`]), environment twins put in, the
+//! tree held against the schema, then `written` types (one file per section), then the effective [`Workspace`].
+//! The schema is derived from the written types, and everything else is derived from the schema: the check, the
+//! twins and the reference page. A key is declared once.
+//!
+//! What is absent on purpose: expansion of `${…}` while parsing. References are resolved when an endpoint is opened,
+//! so that listing targets needs no secret, and no secret is in memory that nobody needs.
+
+mod check;
+mod discover;
+mod document;
+mod error;
+mod load;
+mod reference;
+mod schema;
+mod secret;
+mod sections;
+mod source;
+mod starter;
+mod suggest;
+mod twins;
+mod workspace;
+
+pub use discover::{discover, locate};
+pub use error::{ConfigError, ConfigErrors, Location, Snippet, Warning};
+pub use load::{FILE_BYTES_MAX, from_process, load, parse};
+pub use reference::reference_markdown;
+pub use schema::{KindSchema, schema};
+pub use secret::Redacted;
+pub use sections::endpoint::EndpointConfig;
+pub use sections::history::HistoryConfig;
+pub use starter::starter;
+pub use workspace::{Target, Workspace};

@@ -1,0 +1,119 @@
+//! `conflicts`: what happens when both sides changed an item differently.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use syncline_core::{self as core, Resolution};
+
+use super::Resolver;
+
+/// What happens when both sides changed an item differently: one word for the whole target, or rules.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(crate) enum Conflicts {
+    /// One policy for the whole target.
+    Whole(Policy),
+    /// Rules: the first one that matches the path decides; `keep-both` when none does.
+    Rules(Vec<Rule>),
+}
+
+impl Default for Conflicts {
+    fn default() -> Self {
+        Self::Rules(Vec::new())
+    }
+}
+
+/// A rule for some paths.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rule {
+    /// Which paths: a glob; `*` stops at `/`, `**` does not, and a glob without `/` matches names at any depth.
+    #[serde(rename = "match")]
+    #[schemars(example = &"**/*.json")]
+    pattern: String,
+    /// What happens.
+    policy: Policy,
+    /// Which side wins; only with `policy: prefer`.
+    side: Option<Side>,
+}
+
+/// How a conflict is settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Policy {
+    /// Both versions stay: the newer keeps the name, the other one gets a conflict name.
+    KeepBoth,
+    /// The newer version wins; the other one is kept in history.
+    Newest,
+    /// The version of `side` wins; the other one is kept in history.
+    Prefer,
+    /// Nothing is touched until a person decides.
+    Manual,
+}
+
+/// One of the two sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Side {
+    /// The workspace.
+    Local,
+    /// The place outside.
+    Remote,
+}
+
+impl Conflicts {
+    pub(crate) fn resolve(self, target: &str, resolver: &mut Resolver<'_>) -> Vec<core::Rule> {
+        let path = ["targets", target, "conflicts"];
+        match self {
+            Self::Whole(policy) => {
+                let resolution = resolution(policy, None, &path, resolver);
+                core::Rule::new("**", resolution).into_iter().collect()
+            }
+            Self::Rules(rules) => {
+                let resolved = rules.into_iter().enumerate().filter_map(|(index, rule)| {
+                    let index = index.to_string();
+                    rule.resolve(&[path[0], path[1], path[2], &index], resolver)
+                });
+                resolved.collect()
+            }
+        }
+    }
+}
+
+impl Rule {
+    fn resolve(self, path: &[&str; 4], resolver: &mut Resolver<'_>) -> Option<core::Rule> {
+        let resolution = resolution(self.policy, self.side, path, resolver);
+        match core::Rule::new(&self.pattern, resolution) {
+            Ok(rule) => Some(rule),
+            Err(error) => {
+                let [a, b, c, d] = path;
+                resolver.error(&[a, b, c, d, "match"], "bad_glob", error.to_string(), None);
+                None
+            }
+        }
+    }
+}
+
+fn resolution(policy: Policy, side: Option<Side>, path: &[&str], resolver: &mut Resolver<'_>) -> Resolution {
+    match (policy, side) {
+        (Policy::Prefer, None) => {
+            let hint = "write a rule: `- { match: \"**\", policy: prefer, side: remote }`".to_owned();
+            resolver.error(path, "missing_key", "the policy `prefer` needs a `side`", hint);
+            Resolution::default()
+        }
+        (Policy::KeepBoth | Policy::Newest | Policy::Manual, Some(_)) => {
+            let hint = "remove `side`, or write `policy: prefer`".to_owned();
+            resolver.error(
+                path,
+                "unknown_key",
+                "`side` only goes with `policy: prefer`",
+                hint,
+            );
+            Resolution::default()
+        }
+        (Policy::Prefer, Some(Side::Local)) => Resolution::Prefer(core::Side::Local),
+        (Policy::Prefer, Some(Side::Remote)) => Resolution::Prefer(core::Side::Remote),
+        (Policy::KeepBoth, None) => Resolution::KeepBoth,
+        (Policy::Newest, None) => Resolution::Newest,
+        (Policy::Manual, None) => Resolution::Manual,
+    }
+}

@@ -1,0 +1,133 @@
+//! What will be done: the effective configuration.
+
+use std::path::PathBuf;
+
+use syncline_core::{Direction, Guard, ItemPath, Rule};
+
+use crate::error::{ConfigError, Warning};
+use crate::sections::endpoint::EndpointConfig;
+use crate::sections::history::HistoryConfig;
+use crate::suggest::{hint, quote};
+
+/// A workspace, as its file describes it.
+#[derive(Clone, Debug)]
+pub struct Workspace {
+    /// Its folder, absolute: the local side of every target.
+    pub root: PathBuf,
+    /// The file, absolute.
+    pub file: PathBuf,
+    /// The name of this machine.
+    pub node: String,
+    /// Whether a run, a plan or a drift check that finds changes fails.
+    pub fail_on_diff: bool,
+    /// Whether a run only shows what it would do.
+    pub dry_run: bool,
+    /// How long old versions are kept.
+    pub history: HistoryConfig,
+    /// The targets, in the order of the file.
+    pub targets: Vec<Target>,
+    /// What is allowed but probably not meant.
+    pub warnings: Vec<Warning>,
+}
+
+/// A mirror: a folder of the workspace and a place outside that are kept in agreement.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Which way changes may flow.
+    pub direction: Direction,
+    /// Its folder, relative to the workspace; `None` is the workspace itself.
+    pub path: Option<ItemPath>,
+    /// The place outside.
+    pub remote: EndpointConfig,
+    /// Globs: when there are any, only what they match belongs to the target.
+    pub include: Vec<String>,
+    /// Globs: what they match does not belong to the target.
+    pub exclude: Vec<String>,
+    /// Conflict rules, first match first.
+    pub conflicts: Vec<Rule>,
+    /// When to stop and ask.
+    pub guard: Guard,
+    /// Whether changes on a side that can be watched start a run.
+    pub watch: bool,
+}
+
+impl Workspace {
+    /// The target of this name.
+    #[must_use]
+    pub fn target(&self, name: &str) -> Option<&Target> {
+        self.targets.iter().find(|target| target.name == name)
+    }
+
+    /// The targets that any of `patterns` (names or globs) matches, all of them without patterns, and among these
+    /// the ones of `direction` when one is given; in the order of the file.
+    ///
+    /// # Errors
+    /// When a pattern matches no target, and when no target is left.
+    pub fn select(
+        &self,
+        patterns: &[String],
+        direction: Option<Direction>,
+    ) -> Result<Vec<&Target>, ConfigError> {
+        if self.targets.is_empty() {
+            return Err(
+                ConfigError::new("no_targets", format!("{} has no targets", self.file.display()))
+                    .with_hint("add one under `targets`".to_owned()),
+            );
+        }
+        let mut chosen = vec![patterns.is_empty(); self.targets.len()];
+        for pattern in patterns {
+            let matches = self.matches(pattern)?;
+            chosen
+                .iter_mut()
+                .zip(matches)
+                .for_each(|(chosen, matched)| *chosen |= matched);
+        }
+        let wanted = |target: &Target| direction.is_none_or(|direction| target.direction == direction);
+        let targets = self
+            .targets
+            .iter()
+            .zip(chosen)
+            .filter(|(target, chosen)| *chosen && wanted(target));
+        let targets: Vec<&Target> = targets.map(|(target, _)| target).collect();
+        match (targets.is_empty(), direction) {
+            (true, Some(direction)) => Err(ConfigError::new(
+                "no_targets",
+                format!("none of the chosen targets has the direction `{direction}`"),
+            )
+            .with_hint("see `syncline targets`".to_owned())),
+            _ => Ok(targets),
+        }
+    }
+
+    /// Which targets a name or a glob matches.
+    fn matches(&self, pattern: &str) -> Result<Vec<bool>, ConfigError> {
+        let found: Vec<bool> = if pattern.contains(['*', '?', '[', '{']) {
+            let glob = globset::Glob::new(pattern)
+                .map_err(|error| {
+                    ConfigError::new(
+                        "bad_glob",
+                        format!("{} in the pattern {}", error.kind(), quote(pattern)),
+                    )
+                })?
+                .compile_matcher();
+            self.targets
+                .iter()
+                .map(|target| glob.is_match(&target.name))
+                .collect()
+        } else {
+            self.targets.iter().map(|target| target.name == pattern).collect()
+        };
+        if found.contains(&true) {
+            return Ok(found);
+        }
+        let names = self.targets.iter().map(|target| target.name.as_str());
+        Err(
+            ConfigError::new("unknown_target", format!("no target matches {}", quote(pattern)))
+                .with_hint(hint(pattern, names, "known targets")),
+        )
+    }
+}
