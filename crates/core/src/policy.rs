@@ -71,6 +71,8 @@ impl Default for Guard {
 /// Everything that the planner must know about a target besides the three trees.
 #[derive(Clone, Debug)]
 pub struct Policy {
+    /// The name of the target; conflict identifiers differ by it.
+    pub target: String,
     /// Which way changes may flow.
     pub direction: Direction,
     /// Conflict rules, first match first.
@@ -88,6 +90,7 @@ impl Policy {
     #[must_use]
     pub fn new(direction: Direction) -> Self {
         Self {
+            target: String::new(),
             direction,
             rules: Vec::new(),
             guard: Guard::default(),

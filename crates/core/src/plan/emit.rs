@@ -1,0 +1,321 @@
+//! Turns decisions into ordered steps, and into the goals that the next baseline is made of.
+//!
+//! Order: directories that moves need, moves, removals that make way for something of another type, writes
+//! (parents first), the other removals (children first).
+
+use std::collections::{HashMap, HashSet};
+
+use crate::baseline::{Damaged, Entry};
+use crate::digest::Digest;
+use crate::item::{Item, Version};
+use crate::path::ItemPath;
+use crate::side::{Side, Sides};
+use crate::snapshot::Found;
+use crate::step::{Action, Conflict, Expected, Goal, Need, Plan, Source, Step};
+
+use super::Input;
+use super::conflict::Settled;
+use super::observe::{Decision, Node, Now};
+
+/// The order of steps.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    DirectoryForMove,
+    Move,
+    Clearing,
+    Write,
+    Remove,
+}
+
+#[derive(Default)]
+struct Emitter {
+    steps: Vec<(Phase, Step)>,
+    goals: Vec<Goal>,
+    /// Goals that are reached by a move: the goal's path, the side, and where the move ends or what is below it.
+    awaiting: Vec<(ItemPath, Side, ItemPath)>,
+    /// Directories above the destinations of moves, by side.
+    above_moves: Sides<HashSet<String>>,
+    /// Directories that give way to something that is none, by side.
+    giving_way: Sides<HashSet<String>>,
+}
+
+/// Fills in the plan's steps, goals and conflicts.
+pub(super) fn steps_and_goals(input: &Input<'_>, nodes: Vec<Node>, plan: &mut Plan) -> Result<(), Damaged> {
+    let mut emitter = Emitter::default();
+    emitter.prepare(&nodes);
+    for node in nodes {
+        emitter.node(input, node, plan)?;
+    }
+    emitter.finish(plan);
+    Ok(())
+}
+
+impl Emitter {
+    fn prepare(&mut self, nodes: &[Node]) {
+        for node in nodes {
+            if let Decision::MoveHere(side, ..) = &node.decision {
+                let above = node.path.ancestors().map(|path| path.as_str().to_owned());
+                self.above_moves[*side].extend(above);
+            }
+            for side in Side::BOTH {
+                let to_other = match &node.decision {
+                    Decision::Flow(to) => *to == side && !node.is_directory(side.other()),
+                    Decision::Desired(item) => item.as_ref().is_some_and(|item| !item.kind.is_directory()),
+                    _ => false,
+                };
+                if to_other && node.is_directory(side) {
+                    self.giving_way[side].insert(node.path.as_str().to_owned());
+                }
+            }
+        }
+    }
+
+    fn node(&mut self, input: &Input<'_>, node: Node, plan: &mut Plan) -> Result<(), Damaged> {
+        match node.decision.clone() {
+            Decision::Leave => {}
+            Decision::Forget => self.goal(node.path, None, Sides::default(), Sides::default()),
+            Decision::Settle => self.settle(node),
+            Decision::Flow(to) => self.flow(&node, to),
+            Decision::Remove(on) => {
+                let step = self.removal(&node, on);
+                self.goal(node.path, None, Sides::default(), one(on, step));
+            }
+            Decision::MoveHere(on, from, version) => self.move_here(&node, on, from, version),
+            Decision::MovedAway(on, to) => {
+                self.awaiting.push((node.path.clone(), on, to));
+                self.goal(node.path, None, Sides::default(), Sides::default());
+            }
+            Decision::Carried(on, version) => self.carried(&node, on, version),
+            Decision::Conflict(settled) => self.conflict(input, &node, *settled, plan)?,
+            Decision::Desired(item) => self.desired(input, &node, item.as_ref(), plan),
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, phase: Phase, step: Step) -> Option<usize> {
+        self.steps.push((phase, step));
+        Some(self.steps.len() - 1)
+    }
+
+    fn goal(
+        &mut self,
+        path: ItemPath,
+        item: Option<Item>,
+        versions: Sides<Option<Version>>,
+        steps: Sides<Option<usize>>,
+    ) {
+        self.goals.push(Goal { path, item, versions, steps });
+    }
+
+    /// Both sides hold the same: the baseline learns it.
+    fn settle(&mut self, node: Node) {
+        let held = Sides::from_fn(|side| node.held(side));
+        if let Sides { local: Some(local), remote: Some(remote) } = held {
+            let mut item = if local.item.digest.is_some() { local.item } else { remote.item };
+            if item.digest.is_none() {
+                item.digest = node.was.as_ref().map(|was| was.digest);
+            }
+            let versions = Sides { local: Some(local.version), remote: Some(remote.version) };
+            self.goal(node.path, Some(item), versions, Sides::default());
+        }
+    }
+
+    /// The item of the opposite side comes to `to`.
+    fn flow(&mut self, node: &Node, to: Side) {
+        let Some(found) = node.held(to.other()) else { return };
+        let step = self.write(node, to, &found);
+        let versions = one(to.other(), Some(found.version));
+        self.goal(node.path.clone(), Some(found.item), versions, one(to, step));
+    }
+
+    fn write(&mut self, node: &Node, to: Side, found: &Found) -> Option<usize> {
+        let source = if found.item.kind.is_directory() {
+            Source::Nothing
+        } else {
+            Source::Opposite { path: node.path.clone(), version: found.version.clone() }
+        };
+        self.put(node, to, found.item.clone(), source)
+    }
+
+    fn put(&mut self, node: &Node, to: Side, item: Item, source: Source) -> Option<usize> {
+        let phase = if item.kind.is_directory() && self.above_moves[to].contains(node.path.as_str()) {
+            Phase::DirectoryForMove
+        } else {
+            Phase::Write
+        };
+        let expected = expected(node, to);
+        let action = Action::Write { item, source };
+        self.step(phase, Step { side: to, path: node.path.clone(), expected, action })
+    }
+
+    fn removal(&mut self, node: &Node, on: Side) -> Option<usize> {
+        let held = node.held(on)?;
+        let clears = node.path.ancestors().any(|above| self.giving_way[on].contains(above.as_str()));
+        let phase = if clears { Phase::Clearing } else { Phase::Remove };
+        let expected = expected(node, on);
+        let action = Action::Remove { item: held.item };
+        self.step(phase, Step { side: on, path: node.path.clone(), expected, action })
+    }
+
+    fn move_here(&mut self, node: &Node, on: Side, from: ItemPath, version: Version) {
+        let Some(found) = node.held(on.other()) else { return };
+        let item = found.item.clone();
+        let action = Action::Move { from, version, item: item.clone() };
+        let step = Step { side: on, path: node.path.clone(), expected: Expected::Absent, action };
+        let step = self.step(Phase::Move, step);
+        self.goal(node.path.clone(), Some(item), one(on.other(), Some(found.version)), one(on, step));
+    }
+
+    /// The item comes along with a directory that is moved.
+    fn carried(&mut self, node: &Node, on: Side, version: Version) {
+        let Some(found) = node.held(on.other()) else { return };
+        let mut versions = one(on.other(), Some(found.version));
+        versions[on] = Some(version);
+        self.goal(node.path.clone(), Some(found.item), versions, Sides::default());
+        self.awaiting.push((node.path.clone(), on, node.path.clone()));
+    }
+
+    fn conflict(&mut self, input: &Input<'_>, node: &Node, settled: Settled, plan: &mut Plan) -> Result<(), Damaged> {
+        if let Some(winner) = settled.winner {
+            let loser = winner.other();
+            if let Some(copy) = &settled.copy {
+                self.copies(input, copy, &settled.items[loser], plan)?;
+            }
+            if input.policy.direction.may_write(loser) {
+                self.flow(node, loser);
+            }
+        }
+        plan.conflicts.push(Conflict {
+            id: settled.id,
+            path: node.path.clone(),
+            kind: settled.kind,
+            policy: settled.policy,
+            base: node.was.as_ref().map(Entry::item),
+            versions: settled.items,
+            winner: settled.winner,
+            copy: settled.copy,
+            open: settled.open,
+            clamped: settled.clamped,
+        });
+        Ok(())
+    }
+
+    /// Puts the losing version under its conflict name wherever the direction allows and it is not yet.
+    fn copies(&mut self, input: &Input<'_>, path: &ItemPath, item: &Item, plan: &Plan) -> Result<(), Damaged> {
+        let Some(digest) = item.digest else { return Ok(()) };
+        let there = |side: Side| {
+            input.snapshots[side].changes.binary_search_by(|change| change.path.cmp(path)).is_ok()
+        };
+        // The name is made of the content: whatever is there by this name holds that version already.
+        let agreed = input.baseline.get(path)?.is_some();
+        if agreed || Side::BOTH.into_iter().any(there) || plan.conflicts.iter().any(|c| c.copy.as_ref() == Some(path)) {
+            return Ok(());
+        }
+        let mut steps = Sides::default();
+        for side in Side::BOTH.into_iter().filter(|&side| input.policy.direction.may_write(side)) {
+            let action = Action::Write { item: item.clone(), source: Source::Object(digest) };
+            let step = Step { side, path: path.clone(), expected: Expected::Absent, action };
+            steps[side] = self.step(Phase::Write, step);
+        }
+        if input.policy.direction.source().is_none() {
+            self.goal(path.clone(), Some(item.clone()), Sides::default(), steps);
+        }
+        Ok(())
+    }
+
+    /// What a person asked for, on every side that may be written.
+    fn desired(&mut self, input: &Input<'_>, node: &Node, item: Option<&Item>, plan: &mut Plan) {
+        let mut steps: Sides<Option<usize>> = Sides::default();
+        let mut versions: Sides<Option<Version>> = Sides::default();
+        let mut reached = true;
+        for side in Side::BOTH {
+            let held = node.held(side);
+            let unread = held.as_ref().filter(|held| held.item.digest.is_none() && !held.item.kind.is_directory());
+            if node.now[side] == Now::Unseen {
+                reached = false;
+            } else if unread.is_some() {
+                plan.needs.push(Need { side, path: node.path.clone() });
+            } else if agrees(held.as_ref().map(|held| &held.item), item) {
+                versions[side] = held.map(|held| held.version);
+            } else if !input.policy.direction.may_write(side) {
+                reached = false;
+            } else if let Some(item) = item {
+                let source = item.digest.map_or(Source::Nothing, Source::Object);
+                steps[side] = self.put(node, side, item.clone(), source);
+            } else {
+                steps[side] = self.removal(node, side);
+            }
+        }
+        if reached {
+            self.goal(node.path.clone(), item.cloned(), versions, steps);
+        }
+    }
+
+    /// Brings steps and goals into their order and connects renames.
+    fn finish(self, plan: &mut Plan) {
+        let mut order: Vec<usize> = (0..self.steps.len()).collect();
+        order.sort_by(|&a, &b| {
+            let (x, y) = (&self.steps[a], &self.steps[b]);
+            let paths = x.1.path.cmp(&y.1.path);
+            let paths = if matches!(x.0, Phase::Clearing | Phase::Remove) { paths.reverse() } else { paths };
+            x.0.cmp(&y.0).then(paths).then(x.1.side.cmp(&y.1.side))
+        });
+        let mut place = vec![0; order.len()];
+        for (at, &index) in order.iter().enumerate() {
+            place[index] = at;
+        }
+        let mut steps: Vec<Option<Step>> = self.steps.into_iter().map(|(_, step)| Some(step)).collect();
+        plan.steps = order.iter().filter_map(|&index| steps[index].take()).collect();
+        plan.goals = self.goals;
+        plan.goals.sort_by(|a, b| a.path.cmp(&b.path));
+        for goal in &mut plan.goals {
+            for side in Side::BOTH {
+                goal.steps[side] = goal.steps[side].map(|index| place[index]);
+            }
+        }
+        connect_moves(plan, &self.awaiting);
+    }
+}
+
+/// Lets the goals of moved items wait for the step that moves them.
+fn connect_moves(plan: &mut Plan, awaiting: &[(ItemPath, Side, ItemPath)]) {
+    let moves: HashMap<(&ItemPath, Side), usize> = plan
+        .steps
+        .iter()
+        .enumerate()
+        .filter(|(_, step)| matches!(step.action, Action::Move { .. }))
+        .map(|(index, step)| ((&step.path, step.side), index))
+        .collect();
+    for (path, on, to) in awaiting {
+        // What a directory carries finds its step at the directory above.
+        let step = std::iter::once(to.clone()).chain(to.ancestors()).find_map(|path| moves.get(&(&path, *on)).copied());
+        if let Ok(at) = plan.goals.binary_search_by(|goal| goal.path.cmp(path)) {
+            plan.goals[at].steps[*on] = step;
+        }
+    }
+}
+
+fn one<T>(side: Side, value: Option<T>) -> Sides<Option<T>> {
+    let mut pair = Sides { local: None, remote: None };
+    pair[side] = value;
+    pair
+}
+
+fn agrees(held: Option<&Item>, wanted: Option<&Item>) -> bool {
+    match (held, wanted) {
+        (None, None) => true,
+        (Some(held), Some(wanted)) => held.agrees_with(wanted),
+        _ => false,
+    }
+}
+
+/// What must be at the node's path on `side` when a step comes to change it.
+fn expected(node: &Node, side: Side) -> Expected {
+    match node.held(side) {
+        None => Expected::Absent,
+        Some(held) => {
+            let keep: Option<Digest> = held.item.digest;
+            Expected::Present { version: held.version, keep }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The hash of a plan: what an approval and a saved plan bind to.
+
+use crate::digest::Digest;
+use crate::item::{Item, Kind};
+use crate::step::{Action, Expected, Plan, Source, Step};
+
+impl Plan {
+    /// The hash over everything that the plan would do. Two plans with the same hash do the same to the same
+    /// versions; halts and problems do not count.
+    #[must_use]
+    pub fn hash(&self) -> Digest {
+        let mut writer = Writer(blake3::Hasher::new());
+        writer.text("syncline-plan-1");
+        writer.number(self.steps.len() as u64);
+        for step in &self.steps {
+            writer.step(step);
+        }
+        writer.number(self.conflicts.len() as u64);
+        for conflict in &self.conflicts {
+            writer.text(&conflict.id);
+            writer.text(conflict.winner.map_or("-", |side| side.name()));
+            writer.text(conflict.copy.as_ref().map_or("", |path| path.as_str()));
+        }
+        writer.0.finalize().into()
+    }
+}
+
+/// Feeds values to the hasher so that no two different sequences look alike: lengths come first.
+struct Writer(blake3::Hasher);
+
+impl Writer {
+    fn number(&mut self, number: u64) {
+        self.0.update(&number.to_le_bytes());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        self.0.update(bytes);
+    }
+
+    fn text(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+
+    fn digest(&mut self, digest: Option<Digest>) {
+        self.bytes(digest.as_ref().map_or(&[][..], |digest| &digest.0));
+    }
+
+    fn item(&mut self, item: &Item) {
+        self.text(item.kind.name());
+        self.number(u64::from(item.kind == Kind::File { executable: true }));
+        self.digest(item.digest);
+        self.number(item.size);
+    }
+
+    fn step(&mut self, step: &Step) {
+        self.text(step.side.name());
+        self.text(step.path.as_str());
+        match &step.expected {
+            Expected::Absent => self.text("absent"),
+            Expected::Present { version, keep } => {
+                self.text("present");
+                self.bytes(version.as_bytes());
+                self.digest(*keep);
+            }
+        }
+        match &step.action {
+            Action::Write { item, source } => {
+                self.text("write");
+                self.item(item);
+                match source {
+                    Source::Opposite { path, version } => {
+                        self.text(path.as_str());
+                        self.bytes(version.as_bytes());
+                    }
+                    Source::Object(digest) => self.digest(Some(*digest)),
+                    Source::Nothing => self.text("nothing"),
+                }
+            }
+            Action::Move { from, version, item } => {
+                self.text("move");
+                self.text(from.as_str());
+                self.bytes(version.as_bytes());
+                self.item(item);
+            }
+            Action::Remove { item } => {
+                self.text("remove");
+                self.item(item);
+            }
+        }
+    }
+}

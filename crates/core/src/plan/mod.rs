@@ -1,0 +1,114 @@
+//! Planning: what to do so that both sides agree. Pure: the same input gives the same plan.
+//!
+//! The flow, one file each: [`observe`] joins the two snapshots path by path; [`moves`] recognises renames;
+//! [`decide`] holds the decision table; [`conflict`] settles what both sides changed differently; [`names`]
+//! stops names that a side would take for another one; [`directories`] keeps directories that still hold
+//! something; [`emit`] turns decisions into ordered steps and goals; [`guard`] looks at the result and halts it.
+
+mod conflict;
+mod decide;
+mod directories;
+mod emit;
+mod guard;
+mod hash;
+mod moves;
+mod names;
+mod observe;
+
+use std::collections::BTreeMap;
+
+use crate::baseline::{Baseline, Damaged};
+use crate::digest::Digest;
+use crate::item::{Item, Nanos};
+use crate::path::ItemPath;
+use crate::policy::Policy;
+use crate::side::{Side, Sides};
+use crate::snapshot::Snapshot;
+use crate::step::Plan;
+
+/// Everything that a plan depends on.
+pub struct Input<'a> {
+    /// What both sides last agreed on, as the snapshots were taken against it.
+    pub baseline: &'a dyn Baseline,
+    /// How many items were ever agreed on and are still recorded, even when the baseline itself is distrusted.
+    pub agreed_count: u64,
+    /// What each side holds.
+    pub snapshots: Sides<&'a Snapshot>,
+    /// What the target wants.
+    pub policy: &'a Policy,
+    /// What is already decided.
+    pub choices: &'a Choices,
+    /// The moment of planning: time stamps later than this are clamped.
+    pub now: Nanos,
+}
+
+/// What is already decided, by people or by the engine.
+#[derive(Clone, Debug, Default)]
+pub struct Choices {
+    /// How to settle conflicts, by conflict identifier.
+    pub takes: BTreeMap<String, Take>,
+    /// What paths shall hold, whatever the sides hold now: content comes from the content store.
+    pub desired: BTreeMap<ItemPath, Option<Item>>,
+    /// The hash of the one plan that a person approved.
+    pub approved: Option<Digest>,
+}
+
+/// How a person settles a conflict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Take {
+    /// This side's version.
+    Side(Side),
+    /// Both versions, one under a conflict name.
+    Both,
+}
+
+/// Makes the plan.
+///
+/// While [`Plan::needs`] is not empty, the plan is not final: read what it needs, put the digests into the
+/// snapshots, and plan again.
+///
+/// # Errors
+/// When the baseline is damaged.
+pub fn plan(input: &Input<'_>) -> Result<Plan, Damaged> {
+    let mut plan = Plan::default();
+    guard::check_roots(input, &mut plan);
+    if !plan.halts.is_empty() {
+        return Ok(plan);
+    }
+    let mut nodes = observe::join(input, &mut plan)?;
+    moves::recognise(input, &mut nodes, &mut plan);
+    decide::all(input, &mut nodes, &mut plan);
+    if plan.has_needs() {
+        return Ok(plan);
+    }
+    names::stop_collisions(input, &mut nodes, &mut plan)?;
+    directories::fit(input, &mut nodes, &mut plan);
+    if plan.has_needs() {
+        return Ok(plan);
+    }
+    emit::steps_and_goals(input, nodes, &mut plan)?;
+    if plan.has_needs() {
+        return Ok(plan);
+    }
+    guard::check_removals(input, &mut plan);
+    if input.choices.approved == Some(plan.hash()) {
+        plan.halts.retain(|halt| !halt.approvable);
+    }
+    Ok(plan)
+}
+
+impl Plan {
+    /// Whether content has to be read before the plan is final; brings the needs into a fixed order.
+    fn has_needs(&mut self) -> bool {
+        self.needs.sort();
+        self.needs.dedup();
+        !self.needs.is_empty()
+    }
+
+    /// Whether both sides agree and nothing is left to do or to decide.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty() && self.halts.is_empty() && self.needs.is_empty()
+    }
+}
+

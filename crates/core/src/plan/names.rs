@@ -1,0 +1,95 @@
+//! Names that a side would take for another one: reported and left alone, never overwritten.
+
+use std::collections::HashMap;
+
+use unicode_normalization::UnicodeNormalization;
+
+use crate::baseline::{Damaged, visit_all};
+use crate::path::ItemPath;
+use crate::policy::Abilities;
+use crate::side::Side;
+use crate::snapshot::Problem;
+use crate::step::Plan;
+
+use super::Input;
+use super::observe::{Decision, Node, Now};
+
+/// Takes back every creation whose name a folding side would take for an existing or an earlier one.
+pub(super) fn stop_collisions(input: &Input<'_>, nodes: &mut [Node], plan: &mut Plan) -> Result<(), Damaged> {
+    for side in Side::BOTH {
+        let abilities = input.policy.abilities[side];
+        if abilities.folds_case || abilities.folds_unicode {
+            stop_on(input, nodes, side, abilities, plan)?;
+        }
+    }
+    Ok(())
+}
+
+/// The text under which a folding side knows a path.
+pub(super) fn folded(path: &str, abilities: Abilities) -> String {
+    let text: String = if abilities.folds_unicode { path.nfc().collect() } else { path.to_owned() };
+    if abilities.folds_case { text.chars().flat_map(char::to_lowercase).collect() } else { text }
+}
+
+fn stop_on(
+    input: &Input<'_>,
+    nodes: &mut [Node],
+    side: Side,
+    abilities: Abilities,
+    plan: &mut Plan,
+) -> Result<(), Damaged> {
+    if !nodes.iter().any(|node| creates(node, side)) {
+        return Ok(());
+    }
+    let mut taken: HashMap<String, ItemPath> = HashMap::new();
+    visit_all(input.baseline, &mut |path, _| {
+        taken.insert(folded(path.as_str(), abilities), path);
+    })?;
+    for node in nodes.iter() {
+        let key = folded(node.path.as_str(), abilities);
+        if node.now[side].is_there() {
+            taken.insert(key, node.path.clone());
+        } else if taken.get(&key) == Some(&node.path) {
+            taken.remove(&key);
+        }
+    }
+    let mut stopped: Option<ItemPath> = None;
+    for node in nodes.iter_mut() {
+        if stopped.as_ref().is_some_and(|above| node.path.is_below(above.as_str())) {
+            node.decision = Decision::Leave;
+            continue;
+        }
+        if !creates(node, side) {
+            continue;
+        }
+        let key = folded(node.path.as_str(), abilities);
+        match taken.get(&key) {
+            Some(other) if *other != node.path && !is_rename_of(node, other) => {
+                let message = format!(
+                    "the {side} side takes this name for {other:?}, which is there already; rename one of them"
+                );
+                plan.problems.push(Problem::new(node.path.as_str(), "name_collision", message));
+                stopped = Some(node.path.clone());
+                node.decision = Decision::Leave;
+            }
+            _ => {
+                taken.insert(key, node.path.clone());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the decision puts something on `side` where nothing of this name is.
+fn creates(node: &Node, side: Side) -> bool {
+    match &node.decision {
+        Decision::Flow(to) | Decision::MoveHere(to, ..) | Decision::Carried(to, _) => {
+            *to == side && node.now[side] == Now::Absent
+        }
+        _ => false,
+    }
+}
+
+fn is_rename_of(node: &Node, other: &ItemPath) -> bool {
+    matches!(&node.decision, Decision::MoveHere(_, from, _) if from == other)
+}
