@@ -9,7 +9,7 @@ use crate::secret::is_secret_key;
 use crate::source::{Mark, Source};
 use crate::suggest::{hint, quote};
 
-/// Most errors that are collected before the check stops.
+/// Most errors that are listed.
 const ERRORS_MAX: usize = 50;
 
 /// Everything in which `tree` does not follow `schema`, in the order of the file.
@@ -32,7 +32,7 @@ struct Checker<'a> {
 impl Checker<'_> {
     /// Checks one value; `key` is where its key stands.
     fn node(&mut self, node: &Node, key: &Mark, schema: &Json) {
-        if self.errors.len() >= ERRORS_MAX {
+        if self.errors.len() > ERRORS_MAX {
             return;
         }
         let found = type_of(node);
@@ -215,8 +215,16 @@ impl Checker<'_> {
     }
 
     fn error(&mut self, at: &Mark, code: &'static str, message: String, hint: Option<String>) {
-        self.errors
-            .push(self.source.error(at, code, message).with_hint(hint));
+        match self.errors.len() {
+            0..ERRORS_MAX => self
+                .errors
+                .push(self.source.error(at, code, message).with_hint(hint)),
+            ERRORS_MAX => self.errors.push(ConfigError::new(
+                "more_errors",
+                "more is wrong than is listed here",
+            )),
+            _ => {}
+        }
     }
 
     fn name(&self) -> String {

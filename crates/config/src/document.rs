@@ -71,6 +71,15 @@ impl Node {
         }
     }
 
+    /// The values directly below this one.
+    pub(crate) fn below(&self) -> Vec<&Self> {
+        match &self.value {
+            Value::Map(entries) => entries.iter().map(|(_, node)| node).collect(),
+            Value::List(items) => items.iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The mark of the value at `path`, or of the nearest one above it. Numbers index lists.
     pub(crate) fn locate(&self, path: &[&str]) -> &Mark {
         let Some((first, rest)) = path.split_first() else {

@@ -147,6 +147,7 @@ fn resolve(
     ConfigErrors::check(in_file_order(resolver.errors))?;
     resolver.errors = Vec::new();
     warn_of_overlaps(&targets, &mut resolver);
+    warn_of_literal_references(&mut resolver);
     Ok(Workspace {
         root,
         file,
@@ -195,6 +196,32 @@ fn warn_of_overlaps(targets: &[Target], resolver: &mut Resolver<'_>) {
                 hint,
             );
         }
+    }
+}
+
+/// Warns of references where nothing resolves them: they are for the settings of endpoints alone.
+fn warn_of_literal_references(resolver: &mut Resolver<'_>) {
+    let tree = resolver.tree;
+    let elsewhere = tree
+        .entries()
+        .iter()
+        .filter(|(key, _)| !matches!(key.name.as_str(), "endpoints" | "targets"));
+    let targets = tree.get("targets").map(Node::entries).unwrap_or_default();
+    let in_targets = targets.iter().flat_map(|(_, target)| target.entries());
+    let in_targets = in_targets.filter(|(key, _)| !matches!(key.name.as_str(), "remote" | "description"));
+    let mut waiting: Vec<&Node> = elsewhere.chain(in_targets).map(|(_, node)| node).collect();
+    while let Some(node) = waiting.pop() {
+        if node.as_text().is_some_and(|text| text.contains("${")) {
+            let message = "`${…}` is taken literally here".to_owned();
+            let hint = "references work in the settings of endpoints; a single value is set by its variable, \
+                        such as SYNCLINE_NODE__NAME";
+            resolver.warnings.push(
+                resolver
+                    .source
+                    .warning(&node.at, "literal_reference", message, hint),
+            );
+        }
+        waiting.extend(node.below());
     }
 }
 

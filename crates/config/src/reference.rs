@@ -66,10 +66,9 @@ fn write_row(page: &mut String, path: &Path, property: &Json, required: bool) {
         Some(value) => format!("`{value}`"),
     };
     let types = type_text(property);
-    let variable = if is_single(property) {
-        format!("`{}`", variable(path))
-    } else {
-        String::new()
+    let variable = match variable(path) {
+        Some(name) if is_single(property) => format!("`{name}`"),
+        _ => String::new(),
     };
     let description = property
         .get("description")
@@ -155,16 +154,22 @@ fn is_required(schema: &Json, key: &str) -> bool {
         .is_some_and(|keys| keys.iter().any(|name| name == key))
 }
 
-/// The twin of a path. A list has none, nor has anything in it.
-fn variable(path: &Path) -> String {
-    let names = path.iter().map(|name| {
+/// The twin of a path. What stands in a list has none, nor has what stands at the top.
+fn variable(path: &Path) -> Option<String> {
+    if path.len() < 2 || path.iter().any(|name| name.ends_with("[]")) {
+        return None;
+    }
+    let name = |name: &String| {
         if name == "<name>" {
             "<NAME>".to_owned()
         } else {
             twin(name)
         }
-    });
-    format!("{PREFIX}{}", names.collect::<Vec<_>>().join(SEPARATOR))
+    };
+    Some(format!(
+        "{PREFIX}{}",
+        path.iter().map(name).collect::<Vec<_>>().join(SEPARATOR)
+    ))
 }
 
 fn is_single(property: &Json) -> bool {

@@ -120,6 +120,14 @@ impl<'a> Source<'a> {
                 indent(line)
             }
         });
+        // In broken YAML, indentation says little: a key without a value on the line before is enough.
+        let before = (1..number)
+            .rev()
+            .filter_map(|above| self.line(above))
+            .find(|line| !line.trim().is_empty());
+        if before.is_some_and(|line| secret_key_end(line).is_some_and(|end| line[end..].trim().is_empty())) {
+            return true;
+        }
         for above in (1..number).rev().filter_map(|above| self.line(above)) {
             if above.trim().is_empty() || indent(above) >= least {
                 continue;

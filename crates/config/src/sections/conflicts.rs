@@ -10,8 +10,8 @@ use super::Resolver;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(crate) enum Conflicts {
-    /// One policy for the whole target.
-    Whole(Policy),
+    /// One policy for the whole target; `prefer` needs a rule, because it needs a side.
+    Whole(WholePolicy),
     /// Rules: the first one that matches the path decides; `keep-both` when none does.
     Rules(Vec<Rule>),
 }
@@ -50,6 +50,28 @@ pub(crate) enum Policy {
     Manual,
 }
 
+/// How every conflict of a target is settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum WholePolicy {
+    /// Both versions stay: the newer keeps the name, the other one gets a conflict name.
+    KeepBoth,
+    /// The newer version wins; the other one is kept in history.
+    Newest,
+    /// Nothing is touched until a person decides.
+    Manual,
+}
+
+impl From<WholePolicy> for Resolution {
+    fn from(written: WholePolicy) -> Self {
+        match written {
+            WholePolicy::KeepBoth => Self::KeepBoth,
+            WholePolicy::Newest => Self::Newest,
+            WholePolicy::Manual => Self::Manual,
+        }
+    }
+}
+
 /// One of the two sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -64,10 +86,8 @@ impl Conflicts {
     pub(crate) fn resolve(self, target: &str, resolver: &mut Resolver<'_>) -> Vec<core::Rule> {
         let path = ["targets", target, "conflicts"];
         match self {
-            Self::Whole(policy) => {
-                let resolution = resolution(policy, None, &path, resolver);
-                core::Rule::new("**", resolution).into_iter().collect()
-            }
+            // `**` is a glob that compiles, so the rule is always made.
+            Self::Whole(policy) => core::Rule::new("**", policy.into()).into_iter().collect(),
             Self::Rules(rules) => {
                 let resolved = rules.into_iter().enumerate().filter_map(|(index, rule)| {
                     let index = index.to_string();
@@ -96,7 +116,7 @@ impl Rule {
 fn resolution(policy: Policy, side: Option<Side>, path: &[&str], resolver: &mut Resolver<'_>) -> Resolution {
     match (policy, side) {
         (Policy::Prefer, None) => {
-            let hint = "write a rule: `- { match: \"**\", policy: prefer, side: remote }`".to_owned();
+            let hint = "add `side: local` or `side: remote`".to_owned();
             resolver.error(path, "missing_key", "the policy `prefer` needs a `side`", hint);
             Resolution::default()
         }

@@ -40,7 +40,7 @@ pub(crate) struct Defaults {
     pub(crate) dry_run: bool,
     /// Whether a run, a plan or a drift check that finds changes ends with exit code 3.
     pub(crate) fail_on_diff: bool,
-    /// Always `true`: a run that finds nothing to do does nothing.
+    /// Always `true`, because a run that finds nothing to do does nothing; `false` is an error.
     pub(crate) idempotent: bool,
 }
 

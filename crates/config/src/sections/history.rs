@@ -8,8 +8,10 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct History {
     /// How many days a version that was overwritten or removed is kept; 0 keeps it until the next cleaning.
+    #[schemars(range(max = 36_500))]
     keep_days: u32,
     /// How many days a version that lost a settled conflict is kept.
+    #[schemars(range(max = 36_500))]
     conflicts_keep_days: u32,
 }
 

@@ -1,0 +1,557 @@
+//! Files that do not load, and what is said of them.
+
+use insta::assert_snapshot;
+
+use crate::support::{load, refusal, target};
+
+#[test]
+fn unknown_keys() {
+    assert_snapshot!(refusal("version: \"1.0\"\ntargts: {}\n"), @"
+    error: unknown key `targts`
+      --> syncline.yaml:2:1
+       |
+     2 | targts: {}
+       | ^^^^^^
+      = help: did you mean `targets`?
+    ");
+    assert_snapshot!(refusal(&target("remote: disk\ndrection: pull")), @"
+    error: unknown key `drection` in targets.notes
+      --> syncline.yaml:7:5
+       |
+     7 |     drection: pull
+       |     ^^^^^^^^
+      = help: did you mean `direction`?
+    ");
+    assert_snapshot!(refusal(&target("remote: disk\nschedule: daily")), @"
+    error: unknown key `schedule` in targets.notes
+      --> syncline.yaml:7:5
+       |
+     7 |     schedule: daily
+       |     ^^^^^^^^
+      = help: known keys: `conflicts`, `description`, `direction`, `exclude`, `guard`, `include`, `path`, `remote`, `triggers`
+    ");
+    assert_snapshot!(refusal(&target("remote: disk\nguard: { deletes_max_percnt: 5 }")), @"
+    error: unknown key `deletes_max_percnt` in targets.notes.guard
+      --> syncline.yaml:7:14
+       |
+     7 |     guard: { deletes_max_percnt: 5 }
+       |              ^^^^^^^^^^^^^^^^^^
+      = help: did you mean `deletes_max_percent`?
+    ");
+    assert_snapshot!(refusal(&target("remote: disk\nconflicts:\n  - { match: \"*\", polcy: newest }")), @r#"
+    error: unknown key `polcy` in targets.notes.conflicts[0]
+      --> syncline.yaml:8:23
+       |
+     8 |       - { match: "*", polcy: newest }
+       |                       ^^^^^
+      = help: did you mean `policy`?
+
+    error: missing key `policy` in targets.notes.conflicts[0]
+      --> syncline.yaml:8:9
+       |
+     8 |       - { match: "*", polcy: newest }
+       |         ^
+    "#);
+    assert_snapshot!(refusal("version: \"1.0\"\ndefaults: { git_commit: true }\n"), @"
+    error: unknown key `git_commit` in defaults
+      --> syncline.yaml:2:13
+       |
+     2 | defaults: { git_commit: true }
+       |             ^^^^^^^^^^
+      = help: known keys: `direction`, `dry_run`, `fail_on_diff`, `idempotent`
+    ");
+}
+
+#[test]
+fn missing_keys() {
+    assert_snapshot!(refusal("targets: {}\n"), @r#"
+    error: missing key `version`
+      --> syncline.yaml:1:1
+       |
+     1 | targets: {}
+       | ^
+      = help: for example `version: "1.0"`
+    "#);
+    assert_snapshot!(refusal(&target("path: x")), @r#"
+    error: missing key `remote` in targets.notes
+      --> syncline.yaml:5:3
+       |
+     5 |   notes:
+       |   ^^^^^
+      = help: for example `remote: "knowledge"`
+    "#);
+    assert_snapshot!(refusal(&target("remote: { path: /x }")), @"
+    error: missing key `kind` in targets.notes.remote
+      --> syncline.yaml:6:5
+       |
+     6 |     remote: { path: /x }
+       |     ^^^^^^
+      = help: known kinds: `folder`, `s3`
+    ");
+    assert_snapshot!(refusal(&target("remote: { kind: s3 }")), @"
+    error: missing key `bucket` in targets.notes.remote
+      --> syncline.yaml:6:5
+       |
+     6 |     remote: { kind: s3 }
+       |     ^^^^^^
+    ");
+    assert_snapshot!(refusal(&target("remote: disk\nconflicts: [{ match: x, policy: prefer }]")), @"
+    error: the policy `prefer` needs a `side`
+      --> syncline.yaml:7:17
+       |
+     7 |     conflicts: [{ match: x, policy: prefer }]
+       |                 ^
+      = help: add `side: local` or `side: remote`
+    ");
+}
+
+#[test]
+fn wrong_types() {
+    assert_snapshot!(refusal("version: 1.0\n"), @"
+    error: version must be text, not a number
+      --> syncline.yaml:1:10
+       |
+     1 | version: 1.0
+       |          ^^^
+      = help: put it in quotes
+    ");
+    assert_snapshot!(refusal("- a\n- b\n"), @"
+    error: the file must be a mapping, not a list
+      --> syncline.yaml:1:1
+       |
+     1 | - a
+       | ^
+    ");
+    assert_snapshot!(refusal("just text\n"), @"
+    error: the file must be a mapping, not text
+      --> syncline.yaml:1:1
+       |
+     1 | just text
+       | ^^^^^^^^^
+    ");
+    assert_snapshot!(refusal("version: \"1.0\"\ntargets: [a, b]\n"), @"
+    error: targets must be a mapping, not a list
+      --> syncline.yaml:2:10
+       |
+     2 | targets: [a, b]
+       |          ^
+    ");
+    assert_snapshot!(refusal(&target("remote: disk\ntriggers: { watch: yes }")), @"
+    error: targets.notes.triggers.watch must be `true` or `false`, not text
+      --> syncline.yaml:7:24
+       |
+     7 |     triggers: { watch: yes }
+       |                        ^^^
+    ");
+    assert_snapshot!(refusal(&target("remote: disk\ninclude: \"*.md\"")), @r#"
+    error: targets.notes.include must be a list, not text
+      --> syncline.yaml:7:14
+       |
+     7 |     include: "*.md"
+       |              ^^^^^^
+      = help: write a list: `[…]`
+    "#);
+    assert_snapshot!(refusal(&target("remote: disk\nexclude: [7]")), @"
+    error: targets.notes.exclude[0] must be text, not a whole number
+      --> syncline.yaml:7:15
+       |
+     7 |     exclude: [7]
+       |               ^
+      = help: put it in quotes
+    ");
+    assert_snapshot!(refusal(&target("remote: [disk]")), @"
+    error: targets.notes.remote must be text or a mapping, not a list
+      --> syncline.yaml:6:13
+       |
+     6 |     remote: [disk]
+       |             ^
+    ");
+    assert_snapshot!(refusal(&target("remote: disk\nguard: { deletes_max: many }")), @"
+    error: targets.notes.guard.deletes_max must be a whole number, not text
+      --> syncline.yaml:7:27
+       |
+     7 |     guard: { deletes_max: many }
+       |                           ^^^^
+    ");
+    assert_snapshot!(refusal(&target("remote: disk\nguard: { deletes_max: 1.5 }")), @"
+    error: targets.notes.guard.deletes_max must be a whole number, not a number
+      --> syncline.yaml:7:27
+       |
+     7 |     guard: { deletes_max: 1.5 }
+       |                           ^^^
+    ");
+    assert_snapshot!(refusal(&target("remote: disk\nconflicts: { match: x }")), @"
+    error: targets.notes.conflicts must be text or a list, not a mapping
+      --> syncline.yaml:7:16
+       |
+     7 |     conflicts: { match: x }
+       |                ^
+    ");
+}
+
+#[test]
+fn bad_values() {
+    assert_snapshot!(refusal("version: \"2.0\"\n"), @r#"
+    error: unknown value `2.0` for version
+      --> syncline.yaml:1:10
+       |
+     1 | version: "2.0"
+       |          ^^^^^
+      = help: did you mean `1.0`? allowed: `1.0`
+    "#);
+    assert_snapshot!(refusal(&target("remote: disk\ndirection: pul")), @"
+    error: unknown value `pul` for targets.notes.direction
+      --> syncline.yaml:7:16
+       |
+     7 |     direction: pul
+       |                ^^^
+      = help: did you mean `pull`? allowed: `pull`, `push`, `bidirectional`
+    ");
+    assert_snapshot!(refusal(&target("remote: disk\ndirection: sideways")), @"
+    error: unknown value `sideways` for targets.notes.direction
+      --> syncline.yaml:7:16
+       |
+     7 |     direction: sideways
+       |                ^^^^^^^^
+      = help: allowed: `pull`, `push`, `bidirectional`
+    ");
+    assert_snapshot!(refusal(&target("remote: disk\nconflicts: prefer")), @"
+    error: unknown value `prefer` for targets.notes.conflicts
+      --> syncline.yaml:7:16
+       |
+     7 |     conflicts: prefer
+       |                ^^^^^^
+      = help: allowed: `keep-both`, `newest`, `manual`
+    ");
+    assert_snapshot!(refusal(&target("remote: disk\nconflicts: [{ match: x, policy: newest, side: local }]")), @"
+    error: `side` only goes with `policy: prefer`
+      --> syncline.yaml:7:17
+       |
+     7 |     conflicts: [{ match: x, policy: newest, side: local }]
+       |                 ^
+      = help: remove `side`, or write `policy: prefer`
+    ");
+    assert_snapshot!(refusal(&target("remote: disk\nguard: { deletes_max_percent: 150 }")), @"
+    error: targets.notes.guard.deletes_max_percent is 150, but must be at most 100
+      --> syncline.yaml:7:35
+       |
+     7 |     guard: { deletes_max_percent: 150 }
+       |                                   ^^^
+    ");
+    assert_snapshot!(refusal("version: \"1.0\"\nhistory: { keep_days: 5000000000 }\n"), @"
+    error: history.keep_days is 5000000000, but must be at most 36500
+      --> syncline.yaml:2:23
+       |
+     2 | history: { keep_days: 5000000000 }
+       |                       ^^^^^^^^^^
+    ");
+    assert_snapshot!(refusal("version: \"1.0\"\ndefaults: { idempotent: false }\n"), @"
+    error: `idempotent: false` is not available: a run that finds nothing to do always does nothing
+      --> syncline.yaml:2:25
+       |
+     2 | defaults: { idempotent: false }
+       |                         ^^^^^
+      = help: remove the key
+    ");
+    assert_snapshot!(refusal("version: \"1.0\"\nnode: { name: \"my machine\" }\n"), @r#"
+    error: `my machine` cannot be the name of a node
+      --> syncline.yaml:2:15
+       |
+     2 | node: { name: "my machine" }
+       |               ^^^^^^^^^^^^
+      = help: use letters, digits, `.`, `_` and `-`, at most 64, the first one a letter, digit or `_`
+    "#);
+    assert_snapshot!(refusal("version: \"1.0\"\nhistory: { keep_days: .inf }\n"), @"
+    error: the number is not finite
+      --> syncline.yaml:2:23
+       |
+     2 | history: { keep_days: .inf }
+       |                       ^^^^
+    ");
+}
+
+#[test]
+fn bad_globs() {
+    assert_snapshot!(refusal(&target("remote: disk\ninclude: [\"*.md\", \"a[\"]")), @r#"
+    error: unclosed character class; missing ']' in the pattern "a["
+      --> syncline.yaml:7:23
+       |
+     7 |     include: ["*.md", "a["]
+       |                       ^^^^
+    "#);
+    assert_snapshot!(refusal(&target("remote: disk\nconflicts: [{ match: \"{a\", policy: newest }]")), @r#"
+    error: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?) in the pattern "{a"
+      --> syncline.yaml:7:26
+       |
+     7 |     conflicts: [{ match: "{a", policy: newest }]
+       |                          ^^^^
+    "#);
+}
+
+#[test]
+fn bad_paths() {
+    for path in ["../x", "/etc", "a/../../b", "~/x", "'C:\\x'", ".."] {
+        let shown = refusal(&target(&format!("remote: disk\npath: {path}")));
+        assert!(shown.contains("leads out of the workspace"), "{shown}");
+    }
+    assert_snapshot!(refusal(&target("remote: disk\npath: ../x")), @"
+    error: the path `../x` leads out of the workspace
+      --> syncline.yaml:7:11
+       |
+     7 |     path: ../x
+       |           ^^^^
+      = help: a target lies inside the workspace; write its path relative to it, such as `shared/notes`
+    ");
+    assert_snapshot!(refusal(&target("remote: disk\npath: a/.git/hooks")), @"
+    error: the path `a/.git/hooks` cannot be a target: Git internals are never synced
+      --> syncline.yaml:7:11
+       |
+     7 |     path: a/.git/hooks
+       |           ^^^^^^^^^^^^
+      = help: a target lies inside the workspace; write its path relative to it, such as `shared/notes`
+    ");
+    assert_snapshot!(refusal(&target("remote: disk\npath: 'a\\b'")), @r"
+    error: the path `a\\b` holds a backslash; names are separated by `/`
+      --> syncline.yaml:7:11
+       |
+     7 |     path: 'a\b'
+       |           ^^^^^
+      = help: a target lies inside the workspace; write its path relative to it, such as `shared/notes`
+    ");
+    assert_snapshot!(refusal(&target("remote: disk\npath: ''")), @"
+    error: the path is empty
+      --> syncline.yaml:7:11
+       |
+     7 |     path: ''
+       |           ^^
+      = help: a target lies inside the workspace; write its path relative to it, such as `shared/notes`
+    ");
+    assert_snapshot!(refusal(&target("remote: disk\nguard: { sentinel: ../x }")), @r#"
+    error: not a sentinel: the path "../x" has an empty, `.` or `..` component
+      --> syncline.yaml:7:24
+       |
+     7 |     guard: { sentinel: ../x }
+       |                        ^^^^
+      = help: name a file by its path inside the target, such as `.syncline-sentinel`
+    "#);
+}
+
+#[test]
+fn bad_endpoints() {
+    assert_snapshot!(refusal(&target("remote: dsk")), @"
+    error: there is no endpoint `dsk`
+      --> syncline.yaml:6:13
+       |
+     6 |     remote: dsk
+       |             ^^^
+      = help: did you mean `disk`?
+    ");
+    assert_snapshot!(refusal("version: \"1.0\"\ntargets: { a: { remote: disk } }\n"), @"
+    error: there is no endpoint `disk`
+      --> syncline.yaml:2:25
+       |
+     2 | targets: { a: { remote: disk } }
+       |                         ^^^^
+      = help: name one under `endpoints`, or write its kind and settings here: `{ kind: … }`
+    ");
+    assert_snapshot!(refusal(&target("remote: { kind: foldr, path: x }")), @"
+    error: unknown kind of endpoint `foldr` in targets.notes.remote
+      --> syncline.yaml:6:21
+       |
+     6 |     remote: { kind: foldr, path: x }
+       |                     ^^^^^
+      = help: did you mean `folder`? allowed: `folder`, `s3`
+    ");
+    assert_snapshot!(refusal("version: \"1.0\"\nendpoints: { a: { kind: webdav } }\n"), @"
+    error: unknown kind of endpoint `webdav` in endpoints.a
+      --> syncline.yaml:2:25
+       |
+     2 | endpoints: { a: { kind: webdav } }
+       |                         ^^^^^^
+      = help: allowed: `folder`, `s3`
+    ");
+    assert_snapshot!(refusal(&target("remote: { kind: s3, buckt: b }")), @"
+    error: unknown key `buckt` in targets.notes.remote
+      --> syncline.yaml:6:25
+       |
+     6 |     remote: { kind: s3, buckt: b }
+       |                         ^^^^^
+      = help: did you mean `bucket`?
+
+    error: missing key `bucket` in targets.notes.remote
+      --> syncline.yaml:6:5
+       |
+     6 |     remote: { kind: s3, buckt: b }
+       |     ^^^^^^
+    ");
+    assert_snapshot!(refusal(&target("remote:\n  kind: s3\n  bucket: 5\n  parts_max: 500\n  storage_class: warm")), @"
+    error: targets.notes.remote.bucket must be text, not a whole number
+      --> syncline.yaml:8:15
+       |
+     8 |       bucket: 5
+       |               ^
+      = help: put it in quotes
+
+    error: targets.notes.remote.parts_max is 500, but must be at most 100
+      --> syncline.yaml:9:18
+       |
+     9 |       parts_max: 500
+       |                  ^^^
+
+    error: unknown value `warm` for targets.notes.remote.storage_class
+      --> syncline.yaml:10:22
+        |
+     10 |       storage_class: warm
+        |                      ^^^^
+      = help: allowed: `standard`, `cold`
+    ");
+    assert_snapshot!(refusal(&target("remote: { kind: s3, bucket: b, lock: { timeout: 5 }, prefixes: [a, {}] }")), @"
+    error: unknown key `timeout` in targets.notes.remote.lock
+      --> syncline.yaml:6:44
+       |
+     6 |     remote: { kind: s3, bucket: b, lock: { timeout: 5 }, prefixes: [a, {}] }
+       |                                            ^^^^^^^
+      = help: known keys: `timeout_ms`
+
+    error: targets.notes.remote.prefixes[1] must be text, not a mapping
+      --> syncline.yaml:6:72
+       |
+     6 |     remote: { kind: s3, bucket: b, lock: { timeout: 5 }, prefixes: [a, {}] }
+       |                                                                        ^
+    ");
+    assert_snapshot!(refusal(&target("remote: { kind: [s3] }")), @"
+    error: targets.notes.remote.kind must be text
+      --> syncline.yaml:6:21
+       |
+     6 |     remote: { kind: [s3] }
+       |                     ^
+    ");
+}
+
+#[test]
+fn bad_names() {
+    assert_snapshot!(refusal("version: \"1.0\"\ntargets: { \"a b\": { remote: { kind: folder, path: x } } }\n"), @r#"
+    error: `a b` cannot be the name of a target
+      --> syncline.yaml:2:12
+       |
+     2 | targets: { "a b": { remote: { kind: folder, path: x } } }
+       |            ^^^^^
+      = help: use letters, digits, `.`, `_` and `-`, at most 64, the first one a letter, digit or `_`
+    "#);
+    assert_snapshot!(refusal("version: \"1.0\"\nendpoints: { ../x: { kind: folder, path: x } }\n"), @"
+    error: `../x` cannot be the name of an endpoint
+      --> syncline.yaml:2:14
+       |
+     2 | endpoints: { ../x: { kind: folder, path: x } }
+       |              ^^^^
+      = help: use letters, digits, `.`, `_` and `-`, at most 64, the first one a letter, digit or `_`
+    ");
+}
+
+#[test]
+fn bad_yaml() {
+    assert_snapshot!(refusal("version: \"1.0\"\nnode: { name: a }\nnode: { name: b }\n"), @"
+    error: the key `node` is there twice
+      --> syncline.yaml:3:1
+       |
+     3 | node: { name: b }
+       | ^^^^
+      = help: remove one of them, or merge what is below
+    ");
+    assert_snapshot!(refusal(&target("remote: disk\nremote: disk")), @"
+    error: the key `remote` is there twice
+      --> syncline.yaml:7:5
+       |
+     7 |     remote: disk
+       |     ^^^^^^
+      = help: remove one of them, or merge what is below
+    ");
+    assert_snapshot!(refusal("version: \"1.0\"\ntargets:\n\ta: {}\n"), @"
+    error: tabs disallowed within this context (block indentation)
+      --> syncline.yaml:3:2
+       |
+     3 |  a: {}
+       |  ^
+      = help: YAML is indented with spaces; replace the tab
+    ");
+    assert_snapshot!(refusal("version: \"1.0\"\nnode:\n  name: \"open\n"), @"
+    error: invalid indentation in multiline quoted scalar
+      --> syncline.yaml:4:1
+    ");
+    assert_snapshot!(refusal("version: \"1.0\"\nnode: { name: a\n"), @"
+    error: unclosed bracket '{'
+      --> syncline.yaml:2:7
+       |
+     2 | node: { name: a
+       |       ^
+    ");
+    assert_snapshot!(refusal("version: \"1.0\"\n  node: {}\n"), @"
+    error: while parsing a block mapping, did not find expected key
+      --> syncline.yaml:2:3
+       |
+     2 |   node: {}
+       |   ^
+    ");
+    assert_snapshot!(refusal("version: \"1.0\"\nnode: *nobody\n"), @"
+    error: the alias names an anchor that does not exist
+      --> syncline.yaml:2:7
+       |
+     2 | node: *nobody
+       |       ^
+    ");
+    assert_snapshot!(refusal("a: &a { x: 1 }\nb: { <<: *a }\n"), @"
+    error: merge keys (`<<`) are not supported
+      --> syncline.yaml:2:6
+       |
+     2 | b: { <<: *a }
+       |      ^^
+      = help: write the keys out; aliases (`*name`) for whole values work
+    ");
+    assert_snapshot!(refusal("version: \"1.0\"\n---\nversion: \"1.0\"\n"), @r#"
+    error: the file holds more than one document
+      --> syncline.yaml:3:1
+       |
+     3 | version: "1.0"
+       | ^
+      = help: remove the `---` line
+    "#);
+    assert_snapshot!(refusal("? [a, b]\n: c\n"), @"
+    error: expected string scalar
+      --> syncline.yaml:1:3
+       |
+     1 | ? [a, b]
+       |   ^
+    ");
+    assert_snapshot!(refusal("version: !custom \"1.0\"\nnode: !!int x\n"), @"
+    error: invalid u64
+      --> syncline.yaml:2:13
+       |
+     2 | node: !!int x
+       |             ^
+    ");
+}
+
+#[test]
+fn independent_errors_come_together_and_in_order() {
+    let text = target("remote: dsk\npath: ../x\ninclude: [\"a[\"]")
+        + "  other: { remote: disk, guard: { sentinel: /x } }\n";
+    let errors = load(&text).unwrap_err();
+    let codes: Vec<&str> = errors.iter().map(|error| error.code).collect();
+    assert_eq!(
+        codes,
+        ["unknown_endpoint", "path_escapes", "bad_glob", "bad_path"]
+    );
+}
+
+#[test]
+fn long_lines_are_cropped_around_the_trouble() {
+    let exclude = vec!["\"some/long/pattern/*\""; 20].join(", ");
+    assert_snapshot!(refusal(&target(&format!("{{ remote: disk, exclude: [{exclude}], drection: pull, path: x }}"))), @r#"
+    error: unknown key `drection` in targets.notes
+      --> syncline.yaml:6:492
+       |
+     6 | ong/pattern/*", "some/long/pattern/*"], drection: pull, path: x }
+       |                                         ^^^^^^^^
+      = help: did you mean `direction`?
+    "#);
+}

@@ -1,0 +1,250 @@
+//! Files that load, and what they become.
+
+use std::path::{Path, PathBuf};
+
+use syncline_config::{Workspace, discover, load as load_file, locate};
+use syncline_core::{Direction, Guard, ItemPath, Policy, Resolution, Side};
+
+use crate::support::{kinds, load, target, variables};
+
+const SAMPLE: &str = r#"
+# yaml-language-server: $schema=./syncline.schema.json
+version: "1.0"
+node: { name: helios }
+defaults: { direction: pull, dry_run: true, fail_on_diff: true, idempotent: true }
+endpoints:
+  knowledge: { kind: s3, bucket: knowledge, endpoint: "https://…", token: "${env:R2_TOKEN}" }
+targets:
+  zebra:
+    description: Comes first in the file
+    remote: knowledge
+  memories:
+    direction: bidirectional
+    path: ./shared/memories/
+    remote: { kind: folder, path: /mnt/backup }
+    include: ["**/*.md", "**/*.json"]
+    exclude: [build/]
+    conflicts:
+      - { match: "settings/**", policy: prefer, side: remote }
+      - { match: "*.log", policy: newest }
+      - { match: "**", policy: manual }
+    guard: { deletes_max_percent: 10, deletes_max: 7, sentinel: .syncline-sentinel }
+    triggers: { watch: true }
+  country: { path: "no", remote: knowledge, conflicts: newest }
+history: { keep_days: 7 }
+"#;
+
+fn sample() -> Workspace {
+    load(SAMPLE).unwrap()
+}
+
+#[test]
+fn everything_written_takes_effect() {
+    let workspace = sample();
+    assert_eq!(workspace.node, "helios");
+    assert!(workspace.dry_run && workspace.fail_on_diff);
+    assert_eq!(
+        (workspace.history.keep_days, workspace.history.conflicts_keep_days),
+        (7, 30)
+    );
+    let names: Vec<&str> = workspace
+        .targets
+        .iter()
+        .map(|target| target.name.as_str())
+        .collect();
+    assert_eq!(
+        names,
+        ["zebra", "memories", "country"],
+        "targets keep the order of the file"
+    );
+
+    let memories = workspace.target("memories").unwrap();
+    assert_eq!(memories.direction, Direction::Bidirectional);
+    assert_eq!(memories.path, Some(ItemPath::parse("shared/memories").unwrap()));
+    assert_eq!((memories.include.len(), memories.exclude.len()), (2, 1));
+    assert!(memories.watch);
+    let sentinel = Some(ItemPath::parse(".syncline-sentinel").unwrap());
+    assert_eq!(
+        memories.guard,
+        Guard {
+            deletes_max_percent: 10,
+            deletes_max: 7,
+            sentinel
+        }
+    );
+    assert_eq!(
+        (memories.remote.name.as_deref(), memories.remote.kind.as_str()),
+        (None, "folder")
+    );
+    assert_eq!(
+        *memories.remote.settings,
+        serde_json::json!({ "path": "/mnt/backup" })
+    );
+}
+
+#[test]
+fn what_is_not_written_has_defaults() {
+    let workspace = sample();
+    let zebra = workspace.target("zebra").unwrap();
+    assert_eq!(zebra.direction, Direction::Pull, "the direction of `defaults`");
+    assert_eq!(zebra.path, None);
+    assert_eq!(zebra.guard, Guard::default());
+    assert!(!zebra.watch && zebra.conflicts.is_empty());
+    assert_eq!(zebra.remote.name.as_deref(), Some("knowledge"));
+
+    let bare = load("version: \"1.0\"\ntargets:\nendpoints:\n").unwrap();
+    assert!(
+        bare.targets.is_empty(),
+        "a key without a value counts as not written"
+    );
+    assert!(!bare.node.is_empty(), "the node has the name of the host");
+}
+
+#[test]
+fn conflict_rules_decide_in_order() {
+    let workspace = sample();
+    let decide = |name: &str, path: &str| {
+        let rules = workspace.target(name).unwrap().conflicts.clone();
+        let policy = Policy {
+            rules,
+            ..Policy::new(Direction::Bidirectional)
+        };
+        policy.resolution(&ItemPath::parse(path).unwrap())
+    };
+    assert_eq!(
+        decide("memories", "settings/a.log"),
+        Resolution::Prefer(Side::Remote)
+    );
+    assert_eq!(decide("memories", "deep/down/a.log"), Resolution::Newest);
+    assert_eq!(decide("memories", "a.md"), Resolution::Manual);
+    assert_eq!(decide("country", "deep/down/anything"), Resolution::Newest);
+    assert_eq!(decide("zebra", "a.md"), Resolution::KeepBoth);
+}
+
+#[test]
+fn words_that_older_yaml_took_for_truth_values_stay_text() {
+    let workspace = sample();
+    assert_eq!(
+        workspace.target("country").unwrap().path,
+        Some(ItemPath::parse("no").unwrap())
+    );
+}
+
+#[test]
+fn aliases_of_whole_values_work() {
+    let text =
+        "version: \"1.0\"\ntargets:\n  a: &a { remote: { kind: folder, path: /x }, path: a }\n  b: *a\n";
+    let workspace = load(text).unwrap();
+    assert_eq!(workspace.targets.len(), 2);
+    assert_eq!(workspace.warnings.len(), 1);
+    assert_eq!(workspace.warnings[0].code, "targets_overlap");
+}
+
+#[test]
+fn targets_that_share_files_are_pointed_out() {
+    let text = target("remote: disk\npath: shared") + "  inner: { remote: disk, path: shared/deep }\n";
+    let workspace = load(&text).unwrap();
+    insta::assert_snapshot!(workspace.warnings[0], @"
+    warning: the targets `notes` and `inner` share files
+      --> syncline.yaml:8:32
+      = help: that is allowed, but a change made by one is seen by the other; `include` and `exclude` part them
+    ");
+    let apart = target("remote: disk\npath: shared") + "  beside: { remote: disk, path: shared-not }\n";
+    assert_eq!(load(&apart).unwrap().warnings, []);
+}
+
+#[test]
+fn targets_are_selected_by_name_glob_and_direction() {
+    let workspace = sample();
+    let select = |patterns: &[&str], direction| {
+        let patterns: Vec<String> = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
+        let names = |targets: Vec<&syncline_config::Target>| {
+            targets
+                .iter()
+                .map(|target| target.name.clone())
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        workspace
+            .select(&patterns, direction)
+            .map(names)
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(select(&[], None).unwrap(), "zebra memories country");
+    assert_eq!(select(&["country", "z*"], None).unwrap(), "zebra country");
+    assert_eq!(
+        select(&["*"], Some(Direction::Bidirectional)).unwrap(),
+        "memories"
+    );
+    insta::assert_snapshot!(select(&["memoris"], None).unwrap_err(), @"
+    error: no target matches `memoris`
+      = help: did you mean `memories`?
+    ");
+    insta::assert_snapshot!(select(&["oca_*"], None).unwrap_err(), @"
+    error: no target matches `oca_*`
+      = help: known targets: `zebra`, `memories`, `country`
+    ");
+    insta::assert_snapshot!(select(&["[z"], None).unwrap_err(), @"error: unclosed character class; missing ']' in the pattern `[z`");
+    insta::assert_snapshot!(select(&[], Some(Direction::Push)).unwrap_err(), @"
+    error: none of the chosen targets has the direction `push`
+      = help: see `syncline targets`
+    ");
+}
+
+#[test]
+fn the_file_is_found_from_below() {
+    let folder = tempfile::tempdir().unwrap();
+    let deep = folder.path().join("a/b");
+    std::fs::create_dir_all(&deep).unwrap();
+    std::fs::create_dir_all(folder.path().join(".insightpulse")).unwrap();
+    assert_eq!(discover(&deep), None);
+
+    let legacy = folder.path().join(".insightpulse/sync.yaml");
+    std::fs::write(&legacy, SAMPLE).unwrap();
+    assert_eq!(discover(&deep), Some(legacy.clone()));
+    let workspace = load_file(&legacy, &variables(&[]), &kinds()).unwrap();
+    assert_eq!(
+        workspace.root,
+        folder.path(),
+        "the workspace is the folder above `.insightpulse`"
+    );
+
+    let file = folder.path().join("syncline.yaml");
+    std::fs::write(&file, SAMPLE).unwrap();
+    assert_eq!(discover(&deep), Some(file.clone()));
+    assert_eq!(
+        load_file(&file, &variables(&[]), &kinds()).unwrap().root,
+        folder.path()
+    );
+}
+
+#[test]
+fn the_file_can_be_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("other.yaml");
+    std::fs::write(&file, SAMPLE).unwrap();
+    let named = [("SYNCLINE_CONFIG", "other.yaml")];
+    let find = |explicit: Option<&str>, environment: &[(&str, &str)]| {
+        let found: Result<PathBuf, _> =
+            locate(explicit.map(Path::new), &variables(environment), folder.path());
+        found.map_err(|error| {
+            error
+                .to_string()
+                .replace(folder.path().to_str().unwrap(), "/work")
+        })
+    };
+    assert_eq!(find(Some("other.yaml"), &[]).unwrap(), file);
+    assert_eq!(find(None, &named).unwrap(), file);
+    insta::assert_snapshot!(find(Some("none.yaml"), &named).unwrap_err(), @"
+    error: /work/none.yaml does not exist
+      = help: run `syncline init` to make one
+    ");
+    insta::assert_snapshot!(find(None, &[("SYNCLINE_CONFIG", "gone.yaml")]).unwrap_err(), @"
+    error: /work/gone.yaml does not exist (from SYNCLINE_CONFIG)
+      = help: run `syncline init` to make one
+    ");
+    insta::assert_snapshot!(find(None, &[]).unwrap_err(), @"
+    error: there is no syncline.yaml in /work or any folder above it
+      = help: run `syncline init` to make one, or name it with `--config`
+    ");
+}
