@@ -1,5 +1,6 @@
 //! Steps, their outcomes, and the plan that they belong to.
 
+use crate::baseline::Entry;
 use crate::digest::Digest;
 use crate::item::{Item, Nanos, Version};
 use crate::path::ItemPath;
@@ -180,6 +181,8 @@ pub struct Need {
 pub struct Goal {
     /// The path.
     pub path: ItemPath,
+    /// What had been agreed on before.
+    pub was: Option<Entry>,
     /// The item that both sides will hold; `None` when none.
     pub item: Option<Item>,
     /// The version of each side, as far as it is known before the steps are done.

@@ -1,6 +1,6 @@
 //! Turns decisions into ordered steps, and into the goals that the next baseline is made of.
 //!
-//! Order: directories that moves need, moves, removals that make way for something of another type, writes
+//! Order: moves together with the directories that they need (parents first), removals that make way for something of another type, writes
 //! (parents first), the other removals (children first).
 
 use std::collections::{HashMap, HashSet};
@@ -20,7 +20,6 @@ use super::observe::{Decision, Node, Now};
 /// The order of steps.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
-    DirectoryForMove,
     Move,
     Clearing,
     Write,
@@ -73,17 +72,18 @@ impl Emitter {
     fn node(&mut self, input: &Input<'_>, node: Node, plan: &mut Plan) -> Result<(), Damaged> {
         match node.decision.clone() {
             Decision::Leave => {}
-            Decision::Forget => self.goal(node.path, None, Sides::default(), Sides::default()),
-            Decision::Settle => self.settle(node),
+            Decision::Forget if node.was.is_none() => {}
+            Decision::Forget => self.goal(&node, None, Sides::default(), Sides::default()),
+            Decision::Settle => self.settle(&node),
             Decision::Flow(to) => self.flow(&node, to),
             Decision::Remove(on) => {
                 let step = self.removal(&node, on);
-                self.goal(node.path, None, Sides::default(), one(on, step));
+                self.goal(&node, None, Sides::default(), one(on, step));
             }
             Decision::MoveHere(on, from, version) => self.move_here(&node, on, from, version),
             Decision::MovedAway(on, to) => {
                 self.awaiting.push((node.path.clone(), on, to));
-                self.goal(node.path, None, Sides::default(), Sides::default());
+                self.goal(&node, None, Sides::default(), Sides::default());
             }
             Decision::Carried(on, version) => self.carried(&node, on, version),
             Decision::Conflict(settled) => self.conflict(input, &node, *settled, plan)?,
@@ -99,16 +99,16 @@ impl Emitter {
 
     fn goal(
         &mut self,
-        path: ItemPath,
+        node: &Node,
         item: Option<Item>,
         versions: Sides<Option<Version>>,
         steps: Sides<Option<usize>>,
     ) {
-        self.goals.push(Goal { path, item, versions, steps });
+        self.goals.push(Goal { path: node.path.clone(), was: node.was.clone(), item, versions, steps });
     }
 
     /// Both sides hold the same: the baseline learns it.
-    fn settle(&mut self, node: Node) {
+    fn settle(&mut self, node: &Node) {
         let held = Sides::from_fn(|side| node.held(side));
         if let Sides { local: Some(local), remote: Some(remote) } = held {
             let mut item = if local.item.digest.is_some() { local.item } else { remote.item };
@@ -116,7 +116,7 @@ impl Emitter {
                 item.digest = node.was.as_ref().map(|was| was.digest);
             }
             let versions = Sides { local: Some(local.version), remote: Some(remote.version) };
-            self.goal(node.path, Some(item), versions, Sides::default());
+            self.goal(&node, Some(item), versions, Sides::default());
         }
     }
 
@@ -125,7 +125,7 @@ impl Emitter {
         let Some(found) = node.held(to.other()) else { return };
         let step = self.write(node, to, &found);
         let versions = one(to.other(), Some(found.version));
-        self.goal(node.path.clone(), Some(found.item), versions, one(to, step));
+        self.goal(node, Some(found.item), versions, one(to, step));
     }
 
     fn write(&mut self, node: &Node, to: Side, found: &Found) -> Option<usize> {
@@ -139,7 +139,7 @@ impl Emitter {
 
     fn put(&mut self, node: &Node, to: Side, item: Item, source: Source) -> Option<usize> {
         let phase = if item.kind.is_directory() && self.above_moves[to].contains(node.path.as_str()) {
-            Phase::DirectoryForMove
+            Phase::Move
         } else {
             Phase::Write
         };
@@ -163,7 +163,7 @@ impl Emitter {
         let action = Action::Move { from, version, item: item.clone() };
         let step = Step { side: on, path: node.path.clone(), expected: Expected::Absent, action };
         let step = self.step(Phase::Move, step);
-        self.goal(node.path.clone(), Some(item), one(on.other(), Some(found.version)), one(on, step));
+        self.goal(node, Some(item), one(on.other(), Some(found.version)), one(on, step));
     }
 
     /// The item comes along with a directory that is moved.
@@ -171,7 +171,7 @@ impl Emitter {
         let Some(found) = node.held(on.other()) else { return };
         let mut versions = one(on.other(), Some(found.version));
         versions[on] = Some(version);
-        self.goal(node.path.clone(), Some(found.item), versions, Sides::default());
+        self.goal(node, Some(found.item), versions, Sides::default());
         self.awaiting.push((node.path.clone(), on, node.path.clone()));
     }
 
@@ -218,7 +218,8 @@ impl Emitter {
             steps[side] = self.step(Phase::Write, step);
         }
         if input.policy.direction.source().is_none() {
-            self.goal(path.clone(), Some(item.clone()), Sides::default(), steps);
+            let (path, item) = (path.clone(), Some(item.clone()));
+            self.goals.push(Goal { path, was: None, item, versions: Sides::default(), steps });
         }
         Ok(())
     }
@@ -247,7 +248,7 @@ impl Emitter {
             }
         }
         if reached {
-            self.goal(node.path.clone(), item.cloned(), versions, steps);
+            self.goal(node, item.cloned(), versions, steps);
         }
     }
 
