@@ -7,7 +7,7 @@ use crate::error::ConfigError;
 use crate::schema::{allowed, allows_type, alternatives};
 use crate::secret::is_secret_key;
 use crate::source::{Mark, Source};
-use crate::suggest::{hint, quote};
+use crate::suggest::{hint, nearest, quote};
 
 /// Most errors that are listed.
 const ERRORS_MAX: usize = 50;
@@ -102,22 +102,21 @@ impl Checker<'_> {
 
     fn mapping(&mut self, node: &Node, at: &Mark, schema: &Json) {
         let properties = schema.get("properties").and_then(Json::as_object);
+        let names: Vec<&str> = properties
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name.as_str())
+            .collect();
         let others = schema.get("additionalProperties");
+        let mut guessed = Vec::new();
         for (key, value) in node.entries() {
             let known = properties.and_then(|properties| properties.get(&key.name));
             match known.or(others) {
                 Some(Json::Bool(false)) => {
                     let message = format!("unknown key {}{}", quote(&key.name), self.place());
-                    let names = properties
-                        .into_iter()
-                        .flat_map(|properties| properties.keys())
-                        .map(String::as_str);
-                    self.error(
-                        &key.at,
-                        "unknown_key",
-                        message,
-                        hint(&key.name, names, "known keys"),
-                    );
+                    let hint = hint(&key.name, names.iter().copied(), "known keys");
+                    self.error(&key.at, "unknown_key", message, hint);
+                    guessed.extend(nearest(&key.name, &names));
                 }
                 Some(schema) if !value.is_null() => {
                     self.path.push(key.name.clone());
@@ -133,17 +132,15 @@ impl Checker<'_> {
             .into_iter()
             .flatten()
         {
+            // A key that was probably misspelt is not missed as well.
             if let Some(name) = name.as_str()
                 && node.get(name).is_none()
+                && !guessed.contains(&name)
             {
-                let example = properties
+                let hint = properties
                     .and_then(|properties| properties.get(name))
-                    .and_then(example_of);
-                self.missing(
-                    at,
-                    name,
-                    example.map(|example| format!("for example `{name}: {example}`")),
-                );
+                    .and_then(|key| advice(name, key));
+                self.missing(at, name, hint);
             }
         }
     }
@@ -204,7 +201,7 @@ impl Checker<'_> {
             "{} must be {}, not {}",
             self.name(),
             expected.join(" or "),
-            type_name(found)
+            found_name(found)
         );
         self.error(&node.at, "wrong_type", message, hint);
     }
@@ -281,15 +278,22 @@ fn kind_of(schema: &Json) -> Option<&str> {
     schema.pointer("/properties/kind/const")?.as_str()
 }
 
-fn example_of(schema: &Json) -> Option<&Json> {
-    allowed(schema)
-        .and_then(|values| values.first().copied())
-        .or_else(|| {
-            schema
-                .get("examples")
-                .and_then(Json::as_array)
-                .and_then(|examples| examples.first())
-        })
+/// What to write for a missing key: an example, else what it means.
+fn advice(name: &str, schema: &Json) -> Option<String> {
+    let only = allowed(schema).and_then(|values| values.first().copied());
+    let example = || {
+        schema
+            .get("examples")
+            .and_then(Json::as_array)
+            .and_then(|examples| examples.first())
+    };
+    match only.or_else(example) {
+        Some(example) => Some(format!("for example `{name}: {example}`")),
+        None => schema
+            .get("description")
+            .and_then(Json::as_str)
+            .map(|text| format!("{name}: {text}")),
+    }
 }
 
 fn type_of(node: &Node) -> &'static str {
@@ -304,6 +308,16 @@ fn type_of(node: &Node) -> &'static str {
     }
 }
 
+/// How a value of a JSON type that does not belong is named.
+fn found_name(name: &str) -> &'static str {
+    match name {
+        "boolean" => "a truth value",
+        "number" => "a number with a fraction",
+        other => type_name(other),
+    }
+}
+
+/// How a JSON type is named where it belongs.
 fn type_name(name: &str) -> &'static str {
     match name {
         "null" => "nothing",

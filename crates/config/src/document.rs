@@ -222,6 +222,7 @@ pub(crate) fn parse(text: &str, source: &Source<'_>) -> Result<Node, ConfigError
         // Only `true` and `false` are truth values, so that the country code `no` stays text.
         strict_booleans: true,
         non_finite_float_policy: NonFiniteFloatPolicy::Reject,
+        reject_unsupported_tags: true,
         with_snippet: false,
     };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| syntax_error(&error, source))
@@ -229,14 +230,14 @@ pub(crate) fn parse(text: &str, source: &Source<'_>) -> Result<Node, ConfigError
 
 fn syntax_error(error: &Error, source: &Source<'_>) -> ConfigError {
     let error = error.without_snippet();
-    let at = error.location().map_or(
+    let at = source.clamped(error.location().map_or(
         Mark::File {
             line: 1,
             column: 1,
             width: 1,
         },
         mark,
-    );
+    ));
     let (code, message, hint) = describe(error);
     let tab = match &at {
         Mark::File { line, .. } => (*line.max(&1) - 1..=*line)
@@ -270,6 +271,16 @@ fn describe(error: &Error) -> (&'static str, String, Option<String>) {
             "the file holds more than one document".into(),
             Some("remove the `---` line".into()),
         ),
+        Error::Unexpected {
+            expected: "string scalar",
+            ..
+        } => (
+            "bad_key",
+            "a list or a mapping cannot be a key".into(),
+            Some("put the key in quotes".into()),
+        ),
+        Error::UnsupportedTag { .. } => ("bad_tag", "tags (`!name`) are not supported".into(), None),
+        Error::InvalidScalar { .. } => ("bad_tag", "the value does not fit its tag".into(), None),
         Error::NonFiniteFloat { .. } => ("not_finite", "the number is not finite".into(), None),
         Error::UnknownAnchor { .. } => (
             "unknown_anchor",
@@ -290,12 +301,25 @@ fn describe(error: &Error) -> (&'static str, String, Option<String>) {
             None,
         ),
         Error::Budget { breach, .. } => ("limit_exceeded", describe_breach(breach), None),
-        other => (
-            "bad_yaml",
-            first_line(&other.render_with_formatter(&UserMessageFormatter)),
-            None,
-        ),
+        other => describe_syntax(&first_line(&other.render_with_formatter(&UserMessageFormatter))),
     }
+}
+
+/// The scanner's errors have no types, only words.
+fn describe_syntax(message: &str) -> (&'static str, String, Option<String>) {
+    if message.contains("recursion limit") {
+        return (
+            "limit_exceeded",
+            describe_breach(&BudgetBreach::Depth { depth: DEPTH_MAX }),
+            None,
+        );
+    }
+    let quoted = message.contains("quoted scalar");
+    (
+        "bad_yaml",
+        message.to_owned(),
+        quoted.then(|| "is a closing quote missing?".to_owned()),
+    )
 }
 
 fn describe_breach(breach: &BudgetBreach) -> String {

@@ -16,7 +16,7 @@ use crate::schema::{KindSchema, schema};
 use crate::secret::{Lookup, Redacted};
 use crate::sections::endpoint::check_secrets;
 use crate::sections::target::Surroundings;
-use crate::sections::{File, Resolver, is_name, name_rule};
+use crate::sections::{File, Resolver, VERSION, is_name, name_rule};
 use crate::source::{Mark, Source};
 use crate::suggest::quote;
 use crate::twins;
@@ -66,6 +66,7 @@ pub fn parse(
             .with_hint("run `syncline init` to get one to start from".to_owned())
             .into());
     }
+    check_version(&tree, &source)?;
     let schema = schema(kinds);
     ConfigErrors::check(twins::apply(&mut tree, &schema, environment))?;
     ConfigErrors::check(check(&tree, &schema, &source))?;
@@ -74,6 +75,21 @@ pub fn parse(
         ConfigError::new("bad_value", format!("the file cannot be understood: {error}"))
     })?;
     resolve(written, &tree, &source, file, environment)
+}
+
+/// Refuses a file of another version before anything else: nothing is known of what else may stand in it.
+fn check_version(tree: &Node, source: &Source<'_>) -> Result<(), ConfigError> {
+    match tree.get("version") {
+        Some(node) if node.as_text().is_some_and(|version| version != VERSION) => {
+            let written = quote(node.as_text().unwrap_or_default());
+            let message = format!("the version {written} of the file's format is not supported");
+            let hint = format!("this program reads `version: \"{VERSION}\"`; a newer one may read this file");
+            Err(source
+                .error(&node.at, "unsupported_version", message)
+                .with_hint(hint))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn read(file: &Path) -> Result<String, ConfigError> {

@@ -120,6 +120,11 @@ pub(crate) fn reference_problem(text: &str) -> Option<String> {
     parts(text).err()
 }
 
+/// Whether a setting is something else than what is written there: it holds a reference or an escaped one.
+pub(crate) fn needs_resolution(text: &str) -> bool {
+    text.contains("${")
+}
+
 /// Whether a setting holds a reference.
 pub(crate) fn has_reference(text: &str) -> bool {
     parts(text).is_ok_and(|parts| parts.iter().any(|part| !matches!(part, Part::Literal(_))))

@@ -70,6 +70,22 @@ impl<'a> Source<'a> {
         self.lines.get((number as usize).checked_sub(1)?).copied()
     }
 
+    /// The mark, or the end of the file when it lies behind that.
+    pub(crate) fn clamped(&self, mark: Mark) -> Mark {
+        match mark {
+            Mark::File { line, .. } if line as usize > self.lines.len() && !self.lines.is_empty() => {
+                let column = self.lines.last().map_or(0, |line| line.chars().count()) + 1;
+                let number = |value| u32::try_from(value).unwrap_or(u32::MAX);
+                Mark::File {
+                    line: number(self.lines.len()),
+                    column: number(column),
+                    width: 1,
+                }
+            }
+            mark => mark,
+        }
+    }
+
     fn snippet(&self, mark: &Mark) -> Option<Snippet> {
         let Mark::File { line, column, width } = mark else {
             return None;

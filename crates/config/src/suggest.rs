@@ -33,7 +33,8 @@ pub(crate) fn hint<'a>(
     (!listed.is_empty()).then(|| format!("{what}: {}{more}", listed.join(", ")))
 }
 
-fn nearest<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
+/// The name of `known` that is so near that it was probably meant.
+pub(crate) fn nearest<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
     // A name far longer than any real one is not a typo, and comparing it would be slow.
     if written.chars().count() > QUOTE_MAX {
         return None;

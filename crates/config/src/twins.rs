@@ -9,7 +9,7 @@ use crate::document::{Key, Node, Value};
 use crate::error::{ConfigError, Location};
 use crate::schema::{allows_type, alternatives};
 use crate::source::Mark;
-use crate::suggest::hint;
+use crate::suggest::{hint, nearest, quote};
 
 /// What every variable of Syncline starts with.
 pub(crate) const PREFIX: &str = "SYNCLINE_";
@@ -75,12 +75,17 @@ impl Refusal {
             Self::Unknown { rest, known } => {
                 let above = whole.strip_suffix(rest.as_str()).unwrap_or_default();
                 let part = rest.split(SEPARATOR).next().unwrap_or_default();
-                let known: Vec<String> = known.iter().map(|key| format!("{PREFIX}{above}{key}")).collect();
-                let hint = hint(
-                    &format!("{PREFIX}{above}{part}"),
-                    known.iter().map(String::as_str),
-                    "known beginnings",
-                );
+                let names: Vec<&str> = known.iter().map(String::as_str).collect();
+                let hint = match nearest(part, &names) {
+                    Some(near) => Some(format!(
+                        "did you mean {}?",
+                        quote(&format!("{PREFIX}{above}{near}"))
+                    )),
+                    None if names.is_empty() => {
+                        Some("the setting above it is a single value, or empty".to_owned())
+                    }
+                    None => hint(part, names, &format!("known after {PREFIX}{above}")),
+                };
                 (
                     "unknown_variable",
                     format!("the environment variable {name} matches no setting"),

@@ -13,7 +13,9 @@ use crate::check::dotted;
 use crate::document::{Node, Value as Written};
 use crate::error::{ConfigError, ConfigErrors, Location, Warning};
 use crate::schema::ENDPOINT_MARK;
-use crate::secret::{Lookup, Redacted, has_reference, is_reference, is_secret_key, reference_problem};
+use crate::secret::{
+    Lookup, Redacted, has_reference, is_reference, is_secret_key, needs_resolution, reference_problem,
+};
 use crate::source::{Mark, mask_url_password};
 
 /// A place outside: its kind, and the settings of that kind.
@@ -53,7 +55,7 @@ pub struct EndpointConfig {
     /// Where it was written.
     pub location: Location,
     lookup: Lookup,
-    /// Where the settings that hold references were written, by JSON pointer.
+    /// Where the settings that need resolution were written, by JSON pointer.
     references: BTreeMap<String, Location>,
 }
 
@@ -151,7 +153,7 @@ impl Endpoint {
         }
         let references = strings
             .into_iter()
-            .filter(|string| has_reference(string.text))
+            .filter(|string| needs_resolution(string.text))
             .map(|string| {
                 let escape = |name: &String| name.replace('~', "~0").replace('/', "~1");
                 let pointer: String = string

@@ -114,7 +114,7 @@ impl Target {
             name: name.to_owned(),
             description: self.description,
             direction: self.direction.map_or(around.direction, Into::into),
-            path: path?,
+            path: path.ok()?,
             remote: remote?,
             include: self.include,
             exclude: self.exclude,
@@ -160,21 +160,20 @@ impl Remote {
     }
 }
 
-/// The path of a target's folder; the inner `None` is the workspace itself.
-#[expect(
-    clippy::option_option,
-    reason = "the outer one says whether there is a result, the inner one is the result"
-)]
-fn local_path(text: &str, target: &str, resolver: &mut Resolver<'_>) -> Option<Option<ItemPath>> {
+/// What was wrong is recorded already.
+struct Reported;
+
+/// The path of a target's folder; `None` is the workspace itself.
+fn local_path(text: &str, target: &str, resolver: &mut Resolver<'_>) -> Result<Option<ItemPath>, Reported> {
     let mut error = |code, message: String| {
         let hint =
             "a target lies inside the workspace; write its path relative to it, such as `shared/notes`";
         resolver.error(&["targets", target, "path"], code, message, hint.to_owned());
-        None
+        Err(Reported)
     };
     let relative = text.trim_start_matches("./").trim_end_matches('/');
     if relative.is_empty() && text.starts_with('.') || relative == "." {
-        return Some(None);
+        return Ok(None);
     }
     let drive = matches!(text.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic());
     if text.starts_with(['/', '~', '\\']) || drive || relative.split(['/', '\\']).any(|name| name == "..") {
@@ -202,7 +201,7 @@ fn local_path(text: &str, target: &str, resolver: &mut Resolver<'_>) -> Option<O
                 "bad_path",
                 format!("the path {} cannot be a target: {reason}", quote(text)),
             ),
-            None => Some(Some(path)),
+            None => Ok(Some(path)),
         },
         Err(problem) => error("bad_path", problem.to_string()),
     }

@@ -88,6 +88,7 @@ fn a_variable_that_matches_nothing_is_named() {
     insta::assert_snapshot!(refuse("SYNCLINE_TARGETS__NOTES__REMOTE__PATH", "/x"), @"
     error: the environment variable SYNCLINE_TARGETS__NOTES__REMOTE__PATH matches no setting
       --> the environment variable SYNCLINE_TARGETS__NOTES__REMOTE__PATH
+      = help: the setting above it is a single value, or empty
     ");
     insta::assert_snapshot!(refuse("SYNCLINE_TARGETS__", "/x"), @"
     error: the environment variable SYNCLINE_TARGETS__ matches no setting

@@ -79,7 +79,7 @@ fn bombs_are_refused() {
        |        ^^
     ");
     insta::assert_snapshot!(refusal(&format!("a: {}", "[".repeat(5000))), @"
-    error: recursion limit exceeded
+    error: the file is nested too deeply (at most 32 levels)
       --> syncline.yaml:1:259
        |
      1 | [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[

@@ -34,7 +34,7 @@ fn references_are_resolved_when_asked_for() {
     let settings = resolved(&workspace);
     assert_eq!(settings["token"], SECRET);
     assert_eq!(settings["bucket"], "b-live-live");
-    assert_eq!(settings["prefixes"], serde_json::json!(["$${x}", "live"]));
+    assert_eq!(settings["prefixes"], serde_json::json!(["${x}", "live"]));
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub(crate) fn kinds() -> Vec<KindSchema> {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "type": "object",
         "properties": {
-            "bucket": { "type": "string", "description": "The bucket." },
+            "bucket": { "type": "string", "description": "the name of the bucket" },
             "endpoint": { "type": ["string", "null"], "format": "uri", "default": null },
             "token": { "type": ["string", "null"] },
             "parts_max": { "type": "integer", "minimum": 1, "maximum": 100, "default": 4 },
