@@ -1,0 +1,220 @@
+//! A batch: keep and stage everything, make it durable, swap everything, make that durable.
+//!
+//! Only the swaps touch the tree, and each is one atomic rename. So after a crash at any moment every path is
+//! whole-old or whole-new, and every old content is in history.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use syncline_connect::{Batch, Error, ErrorKind, Result};
+use syncline_core::{Action, Mark, Outcome, Step};
+use tokio::runtime::Handle;
+
+use super::parents::Parents;
+use super::platform::Directory;
+use super::stage::{Prepared, Stager};
+use super::staging::{STAGING_THREADS_FROM, Staging, THREADS_MAX, make_and_open};
+use super::swap::Swapper;
+use super::{STATE, is_word};
+
+/// Steps that a thread takes at once: neighbours share directories.
+const CHUNK: usize = 64;
+
+/// What one batch works with; shared by its threads.
+pub(super) struct Work<'a> {
+    pub(super) root: &'a Directory,
+    pub(super) batch: &'a Batch,
+    pub(super) staging: &'a Staging,
+    pub(super) handle: &'a Handle,
+    /// Set when nobody waits for the batch any more.
+    pub(super) cancelled: &'a AtomicBool,
+}
+
+/// Performs a batch beneath an open root; blocks. With `keep_staging`, an empty `.syncline/staging` may stay.
+///
+/// # Errors
+/// When the batch could not start, or could not be made durable.
+pub(super) fn apply(
+    root: &Directory,
+    batch: &Batch,
+    handle: &Handle,
+    cancelled: &AtomicBool,
+    keep_staging: bool,
+) -> Result<Vec<Outcome>> {
+    let staging = Staging::open(root, batch, handle)?;
+    let work = Work {
+        root,
+        batch,
+        staging: &staging,
+        handle,
+        cancelled,
+    };
+    let done = work.run();
+    let closed = staging.close(keep_staging);
+    let outcomes = done?;
+    closed.map_err(|error| Error::io(error, format_args!("removing {STATE}/staging/{}", batch.run)))?;
+    Ok(outcomes)
+}
+
+impl Work<'_> {
+    fn run(&self) -> Result<Vec<Outcome>> {
+        let steps = &self.batch.steps;
+        let mut prepared = self.prepare()?;
+        self.go_on()?;
+        if prepared.iter().any(Prepared::needs_sync) {
+            self.sync("staged content")?;
+            self.handle.block_on(self.batch.history.sync())?;
+        }
+        let mut outcomes = vec![None; steps.len()];
+        let mut at = 0;
+        while at < steps.len() {
+            self.go_on()?;
+            let writes = steps[at..]
+                .iter()
+                .take_while(|step| matches!(step.action, Action::Write { .. }))
+                .count();
+            let run = at..at + writes.max(1);
+            self.swap(run.clone(), &mut prepared, &mut outcomes)?;
+            at = run.end;
+        }
+        if let Some((name, mark)) = &self.batch.mark {
+            self.leave(name, mark)?;
+        }
+        self.sync("the batch")?;
+        Ok(outcomes.into_iter().flatten().collect())
+    }
+
+    /// Keeps old and stages new content, on all threads: nothing of this touches the tree.
+    fn prepare(&self) -> Result<Vec<Prepared>> {
+        let moves = self
+            .batch
+            .steps
+            .iter()
+            .any(|step| matches!(step.action, Action::Move { .. }));
+        let jobs: Vec<usize> = (0..self.batch.steps.len()).collect();
+        let found = self.on_threads(&jobs, |thread, next| {
+            let mut stager = Stager::new(self, thread, moves);
+            let mut found = Vec::new();
+            while let Some(chunk) = next() {
+                for &at in chunk {
+                    self.go_on()?;
+                    found.push((at, stager.prepare(at, &self.batch.steps[at])));
+                }
+            }
+            Ok(found)
+        })?;
+        let mut prepared: Vec<Prepared> = jobs.iter().map(|_| Prepared::default()).collect();
+        for (at, one) in found {
+            prepared[at] = one;
+        }
+        Ok(prepared)
+    }
+
+    /// Performs one step, or a run of consecutive writes: their directories in order, then the rest on all threads.
+    fn swap(
+        &self,
+        run: Range<usize>,
+        prepared: &mut [Prepared],
+        outcomes: &mut [Option<Outcome>],
+    ) -> Result<()> {
+        let steps = &self.batch.steps;
+        let together =
+            |step: &Step| matches!(&step.action, Action::Write { item, .. } if !item.kind.is_directory());
+        let (rest, first): (Vec<usize>, Vec<usize>) = run.partition(|&at| together(&steps[at]));
+        let mut swapper = Swapper::new(self);
+        for at in first {
+            self.go_on()?;
+            outcomes[at] = Some(swapper.perform(at, &steps[at], &prepared[at])?);
+        }
+        let prepared = &*prepared;
+        let done = self.on_threads(&rest, |_, next| {
+            let mut swapper = Swapper::new(self);
+            let mut done = Vec::new();
+            while let Some(chunk) = next() {
+                for &at in chunk {
+                    self.go_on()?;
+                    done.push((at, swapper.perform(at, &steps[at], &prepared[at])?));
+                }
+            }
+            Ok(done)
+        })?;
+        for (at, outcome) in done {
+            outcomes[at] = Some(outcome);
+        }
+        Ok(())
+    }
+
+    /// Runs `work` on all threads; each takes the next chunk of `jobs` until there is none.
+    fn on_threads<'j, T: Send>(
+        &self,
+        jobs: &'j [usize],
+        work: impl Fn(usize, &mut dyn FnMut() -> Option<&'j [usize]>) -> Result<Vec<T>> + Sync,
+    ) -> Result<Vec<T>> {
+        let taken = AtomicUsize::new(0);
+        let run = |thread: usize| {
+            work(thread, &mut || {
+                let from = taken.fetch_add(CHUNK, Ordering::Relaxed);
+                (from < jobs.len()).then(|| &jobs[from..jobs.len().min(from + CHUNK)])
+            })
+        };
+        if jobs.len() < STAGING_THREADS_FROM {
+            return run(0);
+        }
+        let parts: Vec<Result<Vec<T>>> = std::thread::scope(|scope| {
+            let run = &run;
+            let helpers: Vec<_> = (1..THREADS_MAX)
+                .map(|thread| scope.spawn(move || run(thread)))
+                .collect();
+            let own = run(0);
+            let joined = helpers.into_iter().map(|helper| {
+                helper
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            });
+            std::iter::once(own).chain(joined).collect()
+        });
+        let mut all = Vec::with_capacity(jobs.len());
+        for part in parts {
+            all.extend(part?);
+        }
+        Ok(all)
+    }
+
+    /// One call that makes everything durable that the batch has written so far.
+    pub(super) fn sync(&self, what: &str) -> Result<()> {
+        self.root
+            .sync_file_system()
+            .map_err(|error| Error::io(error, format_args!("making {what} durable")))
+    }
+
+    /// Stops a batch that nobody waits for.
+    fn go_on(&self) -> Result<()> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::TimedOut, "the batch was given up"));
+        }
+        Ok(())
+    }
+
+    /// Leaves the mark: whole, or not at all.
+    fn leave(&self, name: &str, mark: &Mark) -> Result<()> {
+        if !is_word(name) {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                format!("{name:?} cannot be the name of a mark"),
+            ));
+        }
+        let write = || {
+            let marks = make_and_open(&self.staging.state, "marks")?;
+            let mut file = self.staging.swap.create("mark", 0o600)?;
+            std::io::Write::write_all(&mut file, mark.0.as_bytes())?;
+            file.sync_all()?;
+            self.staging.swap.move_over("mark", &marks, name)
+        };
+        write().map_err(|error| Error::io(error, format_args!("writing {STATE}/marks/{name}")))
+    }
+
+    /// A thread's own handles on directories.
+    pub(super) const fn parents(&self) -> Parents<'_> {
+        Parents::new(self.root)
+    }
+}

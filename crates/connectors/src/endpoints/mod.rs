@@ -1,0 +1,3 @@
+//! Endpoints: places that hold items.
+
+pub mod folder;
