@@ -1,0 +1,255 @@
+//! Conflicts: records with a life of their own.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+use syncline_core::{Item, ItemPath, Nanos, Side, Sides};
+
+use crate::codec::{Reader, malformed, read_item, write_item};
+use crate::database::begin;
+use crate::error::{Error, Result};
+use crate::lease::fence;
+use crate::records::{ConflictQuery, ConflictRecord, Lease};
+use crate::runs::one;
+use crate::seal::Seal;
+use crate::store::Store;
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, target, run, path, kind, policy, items, winner, copy, action, clamped, opened, resolved, ",
+            "resolution, seal FROM conflicts ",
+            $rest
+        )
+    };
+}
+
+const UPSERT: &str = "INSERT INTO conflicts (id, target, run, path, kind, policy, items, winner, copy, action, \
+     clamped, opened, resolved, resolution, seal) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) \
+     ON CONFLICT (id) DO UPDATE SET target = excluded.target, run = excluded.run, path = excluded.path, \
+     kind = excluded.kind, policy = excluded.policy, items = excluded.items, winner = excluded.winner, \
+     copy = excluded.copy, action = excluded.action, clamped = excluded.clamped, opened = excluded.opened, \
+     resolved = excluded.resolved, resolution = excluded.resolution, seal = excluded.seal";
+
+/// Encodes the items of a conflict: whether there is a base (1 byte), the base, the local and the remote one.
+fn write_items(record: &ConflictRecord) -> Vec<u8> {
+    let mut out = vec![u8::from(record.base.is_some())];
+    for item in record
+        .base
+        .iter()
+        .chain([&record.versions.local, &record.versions.remote])
+    {
+        write_item(item, &mut out);
+    }
+    out
+}
+
+fn read_items(bytes: &[u8]) -> Result<(Option<Item>, Sides<Item>)> {
+    let mut reader = Reader(bytes);
+    let base = if reader.byte()? == 0 {
+        None
+    } else {
+        Some(read_item(&mut reader)?)
+    };
+    let versions = Sides {
+        local: read_item(&mut reader)?,
+        remote: read_item(&mut reader)?,
+    };
+    if reader.is_empty() {
+        Ok((base, versions))
+    } else {
+        Err(malformed())
+    }
+}
+
+fn seal(record: &ConflictRecord, items: &[u8]) -> Seal {
+    Seal::of("conflicts")
+        .text(&record.id)
+        .text(&record.target)
+        .text(&record.run)
+        .text(record.path.as_str())
+        .text(&record.kind)
+        .text(&record.policy)
+        .bytes(items)
+        .text_option(record.winner.map(Side::name))
+        .text_option(record.copy.as_ref().map(ItemPath::as_str))
+        .text(&record.action)
+        .number(i64::from(record.clamped))
+        .number(record.opened)
+        .number_option(record.resolved)
+        .text_option(record.resolution.as_deref())
+}
+
+fn read(row: &SqliteRow) -> Result<ConflictRecord> {
+    let path = |text: String| ItemPath::parse(&text).map_err(|_| malformed());
+    let items: Vec<u8> = row.try_get(6)?;
+    let (base, versions) = read_items(&items)?;
+    let winner: Option<String> = row.try_get(7)?;
+    let winner = match winner.as_deref() {
+        None => None,
+        Some(name) => Some(
+            Side::BOTH
+                .into_iter()
+                .find(|side| side.name() == name)
+                .ok_or_else(malformed)?,
+        ),
+    };
+    let record = ConflictRecord {
+        id: row.try_get(0)?,
+        target: row.try_get(1)?,
+        run: row.try_get(2)?,
+        path: path(row.try_get(3)?)?,
+        kind: row.try_get(4)?,
+        policy: row.try_get(5)?,
+        base,
+        versions,
+        winner,
+        copy: row.try_get::<Option<String>, _>(8)?.map(path).transpose()?,
+        action: row.try_get(9)?,
+        clamped: row.try_get::<i64, _>(10)? != 0,
+        opened: row.try_get(11)?,
+        resolved: row.try_get(12)?,
+        resolution: row.try_get(13)?,
+    };
+    let stored: Vec<u8> = row.try_get(14)?;
+    seal(&record, &items).check(&stored, &format!("the row of the conflict {:?}", record.id))?;
+    Ok(record)
+}
+
+async fn load(connection: &mut SqliteConnection, id: &str) -> Result<Option<ConflictRecord>> {
+    let row = sqlx::query(select!("WHERE id = ?1"))
+        .bind(id)
+        .fetch_optional(connection)
+        .await?;
+    row.as_ref().map(read).transpose()
+}
+
+async fn save(connection: &mut SqliteConnection, record: &ConflictRecord) -> Result<()> {
+    let items = write_items(record);
+    let seal = seal(record, &items).finish();
+    sqlx::query(UPSERT)
+        .bind(&record.id)
+        .bind(&record.target)
+        .bind(&record.run)
+        .bind(record.path.as_str())
+        .bind(&record.kind)
+        .bind(&record.policy)
+        .bind(items)
+        .bind(record.winner.map(Side::name))
+        .bind(record.copy.as_ref().map(ItemPath::as_str))
+        .bind(&record.action)
+        .bind(i64::from(record.clamped))
+        .bind(record.opened)
+        .bind(record.resolved)
+        .bind(&record.resolution)
+        .bind(seal)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Every conflict, the oldest first.
+pub(crate) async fn load_all(connection: &mut SqliteConnection) -> Result<Vec<ConflictRecord>> {
+    sqlx::query(select!("ORDER BY seq"))
+        .fetch_all(connection)
+        .await?
+        .iter()
+        .map(read)
+        .collect()
+}
+
+impl Store {
+    /// Records conflicts, or refreshes them by their identifiers: the time when they were first seen and a
+    /// resolution stay.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Locked`] when the lease is stale; otherwise when the database fails.
+    pub async fn put_conflicts(&self, lease: &Lease, records: &[ConflictRecord]) -> Result<()> {
+        let mut connection = self.database().writer().await;
+        let mut transaction = begin(&mut connection).await?;
+        fence(&mut transaction, lease).await?;
+        for record in records {
+            let mut record = record.clone();
+            if let Some(known) = load(&mut transaction, &record.id).await? {
+                record.opened = known.opened;
+                if known.resolved.is_some() {
+                    record.resolved = known.resolved;
+                    record.resolution = known.resolution;
+                }
+            }
+            save(&mut transaction, &record).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// Lists conflicts, the oldest first.
+    ///
+    /// # Errors
+    /// When the database fails or a row is damaged.
+    pub async fn conflicts(&self, query: &ConflictQuery) -> Result<Vec<ConflictRecord>> {
+        let mut connection = self.database().reader().await?;
+        let rows = match (&query.target, query.open_only) {
+            (None, false) => sqlx::query(select!("ORDER BY seq")),
+            (None, true) => sqlx::query(select!("WHERE resolved IS NULL ORDER BY seq")),
+            (Some(target), false) => sqlx::query(select!("WHERE target = ?1 ORDER BY seq")).bind(target),
+            (Some(target), true) => {
+                sqlx::query(select!("WHERE target = ?1 AND resolved IS NULL ORDER BY seq")).bind(target)
+            }
+        };
+        rows.fetch_all(&mut *connection).await?.iter().map(read).collect()
+    }
+
+    /// A conflict by its identifier or the beginning of it.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`] when several conflicts begin like this; otherwise when the database fails
+    /// or the row is damaged.
+    pub async fn conflict(&self, id: &str) -> Result<Option<ConflictRecord>> {
+        let mut connection = self.database().reader().await?;
+        if id.is_empty() {
+            return Ok(None);
+        }
+        if let Some(record) = load(&mut connection, id).await? {
+            return Ok(Some(record));
+        }
+        let rows = sqlx::query(select!(
+            "WHERE id >= ?1 AND substr(id, 1, length(?1)) = ?1 ORDER BY id LIMIT 2"
+        ))
+        .bind(id)
+        .fetch_all(&mut *connection)
+        .await?;
+        one(rows.iter().map(read).collect::<Result<_>>()?, "conflicts", id)
+    }
+
+    /// Settles a conflict; one that is settled already stays as it is.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`] when there is none of this identifier; otherwise when the database fails.
+    pub async fn resolve_conflict(&self, id: &str, how: &str, now: Nanos) -> Result<()> {
+        let mut connection = self.database().writer().await;
+        let mut transaction = begin(&mut connection).await?;
+        let found = load(&mut transaction, id).await?;
+        let mut record =
+            found.ok_or_else(|| Error::not_found(format!("the state knows no conflict {id:?}")))?;
+        if record.resolved.is_none() {
+            record.resolved = Some(now);
+            record.resolution = Some(how.to_owned());
+            save(&mut transaction, &record).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// Forgets conflicts that were settled before `resolved_before`, never open ones; returns how many.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn prune_conflicts(&self, resolved_before: Nanos) -> Result<u64> {
+        const DELETE: &str = "DELETE FROM conflicts WHERE resolved < ?1";
+        let mut connection = self.database().writer().await;
+        Ok(sqlx::query(DELETE)
+            .bind(resolved_before)
+            .execute(&mut *connection)
+            .await?
+            .rows_affected())
+    }
+}

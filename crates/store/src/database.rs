@@ -1,0 +1,187 @@
+//! The state database: connections, and how they are opened.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, Executor, Row, SqliteConnection, Transaction};
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::schema;
+
+/// How long a statement waits for another process that writes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
+/// Files up to this size are checked when they are opened; larger ones only when somebody asks.
+const CHECK_BYTES_MAX: u64 = 2 * 1024 * 1024;
+/// Where SQLite keeps `user_version` in the header: <https://www.sqlite.org/fileformat.html#the_database_header>.
+const USER_VERSION_OFFSET: usize = 60;
+
+/// One connection that writes and, for a file, one that reads beside it.
+///
+/// There is no pool: a pool waits with timers, and timers fire at once under a simulated clock.
+pub(crate) struct Database {
+    writer: Mutex<SqliteConnection>,
+    reader: Option<(SqliteConnectOptions, OnceCell<Mutex<SqliteConnection>>)>,
+}
+
+impl Database {
+    /// Opens or creates the database in `folder`, and brings its schema up to date.
+    pub(crate) async fn open(folder: &Path) -> Result<Self> {
+        let path = folder.join("state.db");
+        let length = check_header(&path)?;
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT);
+        let opened = Self::open_checked(folder, &options, length).await;
+        let writer = opened.map_err(|error| named(error, &path))?;
+        Ok(Self {
+            writer: Mutex::new(writer),
+            reader: Some((options, OnceCell::new())),
+        })
+    }
+
+    async fn open_checked(
+        folder: &Path,
+        options: &SqliteConnectOptions,
+        length: u64,
+    ) -> Result<SqliteConnection> {
+        let mut connection = options.connect().await?;
+        let version: i64 = sqlx::query("PRAGMA user_version")
+            .fetch_one(&mut connection)
+            .await?
+            .try_get(0)?;
+        if version > schema::VERSION {
+            return Err(schema::newer(version));
+        }
+        if version < schema::VERSION {
+            // SQLite has no lock for migrations, so two processes take turns on the folder.
+            let turn = Turn::wait(folder.to_owned()).await?;
+            schema::migrate(&mut connection, schema::STEPS).await?;
+            drop(turn);
+        }
+        if length <= CHECK_BYTES_MAX {
+            check_integrity(&mut connection).await?;
+        }
+        Ok(connection)
+    }
+
+    /// Makes an empty database in memory.
+    pub(crate) async fn in_memory() -> Result<Self> {
+        let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(true);
+        let mut connection = options.connect().await?;
+        schema::create(&mut connection).await?;
+        Ok(Self {
+            writer: Mutex::new(connection),
+            reader: None,
+        })
+    }
+
+    /// The connection that may write.
+    pub(crate) async fn writer(&self) -> MutexGuard<'_, SqliteConnection> {
+        self.writer.lock().await
+    }
+
+    /// A connection for reading, which does not wait for writers where it can be another one.
+    pub(crate) async fn reader(&self) -> Result<MutexGuard<'_, SqliteConnection>> {
+        let Some((options, cell)) = &self.reader else {
+            return Ok(self.writer.lock().await);
+        };
+        let open = || async { Ok::<_, Error>(Mutex::new(options.connect().await?)) };
+        Ok(cell.get_or_try_init(open).await?.lock().await)
+    }
+
+    /// Closes both connections, which also folds SQLite's write-ahead log into the file.
+    pub(crate) async fn close(self) -> Result<()> {
+        if let Some(reader) = self.reader.and_then(|(_, cell)| cell.into_inner()) {
+            reader.into_inner().close().await?;
+        }
+        Ok(self.writer.into_inner().close().await?)
+    }
+}
+
+/// Begins a transaction that writes: it waits for other writers here and not half-way.
+pub(crate) async fn begin(connection: &mut SqliteConnection) -> Result<Transaction<'_, sqlx::Sqlite>> {
+    Ok(connection.begin_with("BEGIN IMMEDIATE").await?)
+}
+
+/// Lets SQLite check the whole database: pages, indexes, references.
+pub(crate) async fn check_integrity(connection: &mut SqliteConnection) -> Result<()> {
+    let row = connection.fetch_one("PRAGMA integrity_check(1)").await?;
+    let finding: String = row.try_get(0)?;
+    if finding == "ok" {
+        return Ok(());
+    }
+    Err(Error::damaged(format!(
+        "the state database is damaged: {}",
+        finding.replace('\n', " ")
+    )))
+}
+
+/// Looks at the file before SQLite does; returns its length, 0 when it is missing.
+fn check_header(path: &Path) -> Result<u64> {
+    let failed = |error: &io::Error| Error::io("open", path, error);
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(failed(&error)),
+    };
+    let length = file.metadata().map_err(|error| failed(&error))?.len();
+    if length == 0 {
+        return Ok(0);
+    }
+    let mut header = [0; 100];
+    let whole = file.read_exact(&mut header);
+    if whole.is_err() || !header.starts_with(b"SQLite format 3\0") {
+        return Err(named(Error::damaged("it is not a SQLite database"), path));
+    }
+    let mut version = [0; 4];
+    version.copy_from_slice(&header[USER_VERSION_OFFSET..USER_VERSION_OFFSET + 4]);
+    let version = i64::from(i32::from_be_bytes(version));
+    if version > schema::VERSION {
+        return Err(named(schema::newer(version), path));
+    }
+    Ok(length)
+}
+
+/// Says which file an error is about.
+fn named(error: Error, path: &Path) -> Error {
+    let named = Error::new(error.kind(), format!("{}: {error}", path.display()));
+    if error.kind() != ErrorKind::Damaged {
+        return named;
+    }
+    named.with_hint(format!(
+        "move {} and its -wal and -shm files away and run again: both sides are compared afresh and nothing is removed",
+        path.display()
+    ))
+}
+
+/// One process at a time migrates.
+struct Turn(#[expect(dead_code, reason = "the lock lasts as long as the file is open")] File);
+
+impl Turn {
+    async fn wait(folder: PathBuf) -> Result<Self> {
+        let wait = move || {
+            let lock = || -> io::Result<File> {
+                let handle = File::open(&folder)?;
+                handle.lock()?;
+                Ok(handle)
+            };
+            lock()
+                .map(Self)
+                .map_err(|error| Error::io("lock", &folder, &error))
+        };
+        tokio::task::spawn_blocking(wait).await.map_err(|error| {
+            Error::new(
+                ErrorKind::Io,
+                format!("cannot wait for the state folder: {error}"),
+            )
+        })?
+    }
+}

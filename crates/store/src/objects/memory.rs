@@ -1,0 +1,80 @@
+//! Objects in memory: for simulation.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use syncline_core::Digest;
+
+use super::absent;
+use super::reader::ObjectReader;
+use super::writer::mismatch;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Objects in memory, each with whether it was put since objects last aged.
+#[derive(Default)]
+pub(super) struct Memory(Mutex<BTreeMap<Digest, (Arc<[u8]>, bool)>>);
+
+impl Memory {
+    fn objects(&self) -> MutexGuard<'_, BTreeMap<Digest, (Arc<[u8]>, bool)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn put(&self, digest: Digest, bytes: Arc<[u8]>) {
+        self.objects().insert(digest, (bytes, true));
+    }
+
+    pub(super) fn put_reader(
+        &self,
+        reader: &mut dyn Read,
+        expected: Option<Digest>,
+    ) -> Result<(Digest, u64)> {
+        let mut bytes = Vec::new();
+        reader.read_to_end(&mut bytes).map_err(|error| {
+            Error::new(ErrorKind::Io, format!("cannot read the content to keep: {error}"))
+        })?;
+        let digest = Digest::of(&bytes);
+        if let Some(expected) = expected.filter(|expected| *expected != digest) {
+            return Err(mismatch(&expected, &digest));
+        }
+        let size = bytes.len() as u64;
+        self.put(digest, bytes.into());
+        Ok((digest, size))
+    }
+
+    pub(super) fn get(&self, digest: &Digest) -> Option<Arc<[u8]>> {
+        self.objects().get(digest).map(|(bytes, _)| Arc::clone(bytes))
+    }
+
+    pub(super) fn open_object(&self, digest: &Digest) -> Result<ObjectReader> {
+        let bytes = self.get(digest).ok_or_else(|| absent(digest))?;
+        Ok(ObjectReader::of_memory(*digest, bytes))
+    }
+
+    pub(super) fn list(&self, each: &mut dyn FnMut(Digest, u64)) {
+        let listed: Vec<_> = self
+            .objects()
+            .iter()
+            .map(|(digest, (bytes, _))| (*digest, bytes.len()))
+            .collect();
+        for (digest, length) in listed {
+            each(digest, length as u64);
+        }
+    }
+
+    pub(super) fn remove(&self, digest: &Digest) -> bool {
+        self.objects().remove(digest).is_some()
+    }
+
+    pub(super) fn remove_old(&self, digest: &Digest) -> Option<u64> {
+        let mut objects = self.objects();
+        if objects.get(digest).is_none_or(|(_, young)| *young) {
+            return None;
+        }
+        objects.remove(digest).map(|(bytes, _)| bytes.len() as u64)
+    }
+
+    pub(super) fn age(&self) {
+        self.objects().values_mut().for_each(|(_, young)| *young = false);
+    }
+}

@@ -1,0 +1,132 @@
+//! What is specific to an operating system; elsewhere, portable fallbacks.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+/// Makes everything written to the file system that holds `directory` durable.
+#[cfg(target_os = "linux")]
+pub(crate) fn sync_file_system(
+    directory: &File,
+    _written: &mut dyn Iterator<Item = std::path::PathBuf>,
+) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(directory)?)
+}
+
+/// Makes every file of `written` and the directories that hold them durable, one by one.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn sync_file_system(
+    directory: &File,
+    written: &mut dyn Iterator<Item = std::path::PathBuf>,
+) -> io::Result<()> {
+    for path in written {
+        File::open(&path)?.sync_all()?;
+        if let Some(parent) = path.parent() {
+            sync_directory(parent)?;
+        }
+    }
+    directory.sync_all()
+}
+
+/// Makes the entries of a directory durable.
+pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+/// Gives the open `file` another name. `Ok(false)` when the file system cannot.
+#[cfg(target_os = "linux")]
+pub(crate) fn link_open_file(file: &File, name: &Path) -> io::Result<bool> {
+    use rustix::fs::{AtFlags, CWD, linkat};
+    use rustix::io::Errno;
+    use std::os::fd::AsRawFd;
+
+    let source = format!("/proc/self/fd/{}", file.as_raw_fd());
+    match linkat(CWD, source.as_str(), CWD, name, AtFlags::SYMLINK_FOLLOW) {
+        Ok(()) => Ok(true),
+        // Another file system, not permitted for this file, too many links, or already removed.
+        Err(
+            Errno::XDEV
+            | Errno::PERM
+            | Errno::MLINK
+            | Errno::NOENT
+            | Errno::ACCESS
+            | Errno::OPNOTSUPP
+            | Errno::NOSYS,
+        ) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Gives the open `file` another name. `Ok(false)` when the system cannot.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn link_open_file(_file: &File, _name: &Path) -> io::Result<bool> {
+    Ok(false)
+}
+
+/// Reads exactly `buffer.len()` bytes at `offset`, without moving the file's own position.
+#[cfg(unix)]
+pub(crate) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
+}
+
+/// Whether the metadata are those of one and the same file.
+#[cfg(unix)]
+pub(crate) fn is_same_file(a: &Metadata, b: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
+}
+
+/// Whether an open file still has a name.
+#[cfg(unix)]
+pub(crate) fn has_name(metadata: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    metadata.nlink() > 0
+}
+
+/// How long ago a file became what it is: its content, its mode or its names.
+///
+/// The modification time will not do: that of a linked object is the time of the item that it was.
+#[cfg(unix)]
+pub(crate) fn age(metadata: &Metadata) -> Duration {
+    use std::os::unix::fs::MetadataExt;
+    let seconds = u64::try_from(metadata.ctime()).unwrap_or(0);
+    let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    SystemTime::now().duration_since(changed).unwrap_or_default()
+}
+
+/// Makes a file young again for [`age`], without touching its modification time.
+#[cfg(unix)]
+pub(crate) fn touch(file: &File) -> io::Result<()> {
+    file.set_times(std::fs::FileTimes::new().set_accessed(SystemTime::now()))
+}
+
+/// Why others than the owner could change or see what is in a folder with this metadata, if they could.
+#[cfg(unix)]
+pub(crate) fn exposed(metadata: &Metadata) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    let mode = metadata.mode() & 0o777;
+    if mode & 0o022 != 0 {
+        return Some(format!("others may write to it (mode {mode:03o})"));
+    }
+    (mode & 0o007 != 0).then(|| format!("everyone may look into it (mode {mode:03o})"))
+}
+
+/// Creates a folder that only its owner may enter, and those above it.
+#[cfg(unix)]
+pub(crate) fn create_private_folder(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    if let Some(parent) = folder.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    match std::fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        result => result,
+    }
+}
+
+/// Opens or creates a file that only its owner may read.
+#[cfg(unix)]
+pub(crate) fn private_file(options: &mut std::fs::OpenOptions) -> &mut std::fs::OpenOptions {
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600)
+}

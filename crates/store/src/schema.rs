@@ -1,0 +1,170 @@
+//! The schema of the state database and its migrations.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use sqlx::SqliteConnection;
+use sqlx::migrate::{MigrateError, Migration, MigrationSource, MigrationType, Migrator};
+use sqlx::{Executor, SqlSafeStr};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// The schema version that this Syncline writes: that of the last migration.
+pub(crate) const VERSION: i64 = 1;
+
+/// One step from a schema version to the next. A step that was released never changes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    version: i64,
+    description: &'static str,
+    sql: &'static str,
+}
+
+/// All steps, the first one first. Every step sets `user_version`, which stands in the file's header, so that a
+/// newer file is noticed before SQLite touches it.
+pub(crate) const STEPS: &[Step] = &[Step {
+    version: 1,
+    description: "targets, runs, conflicts",
+    sql: FIRST,
+}];
+
+const FIRST: &str = "
+CREATE TABLE targets (
+    name TEXT NOT NULL UNIQUE,
+    id TEXT NOT NULL,
+    identity TEXT,
+    epoch INTEGER NOT NULL,
+    holder TEXT,
+    expires INTEGER,
+    mark_local TEXT,
+    mark_remote TEXT,
+    mark_pending TEXT,
+    pointer BLOB NOT NULL,
+    seal BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE runs (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    target TEXT NOT NULL REFERENCES targets (name),
+    direction TEXT NOT NULL,
+    started INTEGER NOT NULL,
+    cause TEXT NOT NULL,
+    plan_hash TEXT NOT NULL,
+    planned INTEGER NOT NULL,
+    finished INTEGER,
+    state TEXT,
+    message TEXT,
+    steps INTEGER,
+    bytes INTEGER,
+    conflicts INTEGER,
+    deltas BLOB NOT NULL,
+    seal BLOB NOT NULL,
+    report TEXT
+) STRICT;
+CREATE INDEX runs_by_target ON runs (target, seq);
+CREATE INDEX runs_unfinished ON runs (target, seq) WHERE state IS NULL;
+
+CREATE TABLE journal (
+    run INTEGER NOT NULL REFERENCES runs (seq) ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    digest BLOB NOT NULL,
+    records INTEGER NOT NULL,
+    seal BLOB NOT NULL,
+    UNIQUE (run, position)
+) STRICT;
+
+CREATE TABLE conflicts (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    target TEXT NOT NULL,
+    run TEXT NOT NULL,
+    path TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    policy TEXT NOT NULL,
+    items BLOB NOT NULL,
+    winner TEXT,
+    copy TEXT,
+    action TEXT NOT NULL,
+    clamped INTEGER NOT NULL,
+    opened INTEGER NOT NULL,
+    resolved INTEGER,
+    resolution TEXT,
+    seal BLOB NOT NULL
+) STRICT;
+CREATE INDEX conflicts_open ON conflicts (target, seq) WHERE resolved IS NULL;
+
+CREATE TABLE approvals (
+    target TEXT NOT NULL,
+    plan_hash TEXT NOT NULL,
+    given INTEGER NOT NULL,
+    seal BLOB NOT NULL,
+    UNIQUE (target, plan_hash)
+) STRICT;
+
+PRAGMA user_version = 1;
+";
+
+/// Hands the steps to sqlx.
+#[derive(Debug)]
+struct Source(&'static [Step]);
+
+type Resolved = std::result::Result<Vec<Migration>, Box<dyn std::error::Error + Send + Sync>>;
+
+impl MigrationSource<'static> for Source {
+    fn resolve(self) -> Pin<Box<dyn Future<Output = Resolved> + Send>> {
+        let migrations = self.0.iter().map(|step| {
+            let sql = step.sql.into_sql_str();
+            Migration::new(
+                step.version,
+                step.description.into(),
+                MigrationType::Simple,
+                sql,
+                false,
+            )
+        });
+        let migrations = migrations.collect();
+        Box::pin(async move { Ok(migrations) })
+    }
+}
+
+/// Brings the database to the version of the last of `steps`.
+///
+/// # Errors
+/// [`ErrorKind::NewerVersion`] when a step was applied that is not known here.
+pub(crate) async fn migrate(connection: &mut SqliteConnection, steps: &'static [Step]) -> Result<()> {
+    let migrator = Migrator::new(Source(steps)).await.map_err(failed)?;
+    migrator.run_direct(None, connection, false).await.map_err(failed)
+}
+
+/// Makes the schema in an empty database in memory, where no later version can ever meet it.
+pub(crate) async fn create(connection: &mut SqliteConnection) -> Result<()> {
+    for step in STEPS {
+        connection.execute(step.sql).await?;
+    }
+    Ok(())
+}
+
+fn failed(error: MigrateError) -> Error {
+    match error {
+        MigrateError::VersionMissing(version) => newer(version),
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
+        MigrateError::VersionMismatch(_) | MigrateError::Dirty(_) => {
+            Error::damaged(format!("the state database cannot be migrated: {error}"))
+        }
+        error => Error::new(
+            ErrorKind::Io,
+            format!("the state database cannot be migrated: {error}"),
+        ),
+    }
+}
+
+/// The error for a database that a newer Syncline wrote.
+pub(crate) fn newer(version: i64) -> Error {
+    Error::new(
+        ErrorKind::NewerVersion,
+        format!(
+            "the state database has version {version}, which is newer than this syncline (version {VERSION}); it was left untouched"
+        ),
+    )
+}
