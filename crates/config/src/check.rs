@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 use crate::document::{Node, Value};
 use crate::error::ConfigError;
-use crate::schema::{allowed, allows_type, alternatives};
+use crate::schema::{allowed, allows_type, alternatives, kind_of};
 use crate::secret::is_secret_key;
 use crate::source::{Mark, Source};
 use crate::suggest::{hint, nearest, quote};
@@ -51,9 +51,24 @@ impl Checker<'_> {
             ([branch], true) => self.single(node, key, branch),
             (branches, true) => match branches.iter().copied().map(allowed).collect::<Option<Vec<_>>>() {
                 Some(values) => self.value(node, &values.concat()),
-                None => self.single(node, key, branches[0]),
+                None => self.nearest_branch(node, key, branches),
             },
         }
+    }
+
+    /// Checks against the alternative that the value follows best.
+    fn nearest_branch(&mut self, node: &Node, key: &Mark, branches: &[&Json]) {
+        let attempts = branches.iter().map(|branch| {
+            let mut attempt = Checker {
+                source: self.source,
+                errors: Vec::new(),
+                path: self.path.clone(),
+            };
+            attempt.single(node, key, branch);
+            attempt.errors
+        });
+        self.errors
+            .extend(attempts.min_by_key(Vec::len).unwrap_or_default());
     }
 
     /// Checks the settings of an endpoint against those of its kind.
@@ -272,10 +287,6 @@ fn choices<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> Optio
         Some(near) if near.starts_with("did you mean") => Some(format!("{near} {list}")),
         _ => Some(list),
     }
-}
-
-fn kind_of(schema: &Json) -> Option<&str> {
-    schema.pointer("/properties/kind/const")?.as_str()
 }
 
 /// What to write for a missing key: an example, else what it means.

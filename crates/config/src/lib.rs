@@ -1,6 +1,6 @@
 //! What a user may write in `syncline.yaml`, and how it becomes what will be done.
 //!
-//! The way is one: text, a tree of values that know their places ([`mod@document`]), environment twins put in, the
+//! The way is one: text, a tree of values that know their places (`document`), environment twins put in, the
 //! tree held against the schema, then `written` types (one file per section), then the effective [`Workspace`].
 //! The schema is derived from the written types, and everything else is derived from the schema: the check, the
 //! twins and the reference page. A key is declared once.
@@ -13,6 +13,7 @@ mod discover;
 mod document;
 mod error;
 mod load;
+mod privacy;
 mod reference;
 mod schema;
 mod secret;

@@ -12,6 +12,7 @@ use crate::check::check;
 use crate::discover::root_of;
 use crate::document::{self, Node};
 use crate::error::{ConfigError, ConfigErrors, Warning};
+use crate::privacy::private;
 use crate::schema::{KindSchema, schema};
 use crate::secret::{Lookup, Redacted};
 use crate::sections::endpoint::check_secrets;
@@ -53,7 +54,7 @@ pub fn parse(
     environment: &BTreeMap<String, String>,
     kinds: &[KindSchema],
 ) -> Result<Workspace, ConfigErrors> {
-    let source = Source::new(file, text);
+    let mut source = Source::new(file, text);
     let mut tree = document::parse(text, &source)?;
     if tree.is_null() {
         let start = Mark::File {
@@ -66,8 +67,9 @@ pub fn parse(
             .with_hint("run `syncline init` to get one to start from".to_owned())
             .into());
     }
-    check_version(&tree, &source)?;
     let schema = schema(kinds);
+    source.protect(private(&tree, &schema));
+    check_version(&tree, &source)?;
     ConfigErrors::check(twins::apply(&mut tree, &schema, environment))?;
     ConfigErrors::check(check(&tree, &schema, &source))?;
     let written: File = serde_json::from_value(tree.to_json()).map_err(|error| {

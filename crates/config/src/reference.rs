@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value as Json;
 
-use crate::schema::{KindSchema, allowed, alternatives, schema};
+use crate::schema::{KindSchema, allowed, alternatives, kind_of, schema};
 use crate::twins::{PREFIX, SEPARATOR, twin};
 
 /// The reference page: type, default, description and environment twin of every key.
@@ -122,7 +122,7 @@ fn write_kinds(page: &mut String, kinds: &[KindSchema]) {
 fn mappings(path: Path, property: &Json) -> Vec<(Path, Json)> {
     let mut found = Vec::new();
     for branch in alternatives(property) {
-        if branch.pointer("/properties/kind/const").is_some() {
+        if kind_of(branch).is_some() {
             continue;
         }
         if branch.get("properties").is_some() {
@@ -204,7 +204,7 @@ fn type_text(property: &Json) -> String {
 fn values_text(property: &Json) -> String {
     let mut text = String::new();
     for branch in alternatives(property) {
-        if branch.pointer("/properties/kind/const").is_some() {
+        if kind_of(branch).is_some() {
             continue;
         }
         let meaning = match branch.get("const") {

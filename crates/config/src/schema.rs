@@ -168,6 +168,11 @@ pub(crate) fn alternatives(schema: &Value) -> Vec<&Value> {
     }
 }
 
+/// The kind of endpoint whose settings a schema describes.
+pub(crate) fn kind_of(schema: &Value) -> Option<&str> {
+    schema.pointer("/properties/kind/const")?.as_str()
+}
+
 /// The values that a schema allows, when it lists them.
 pub(crate) fn allowed(schema: &Value) -> Option<Vec<&Value>> {
     if let Some(value) = schema.get("const") {

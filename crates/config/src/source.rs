@@ -11,6 +11,9 @@ const LINE_MAX: usize = 100;
 /// How many characters stay before the trouble when a line is cropped.
 const LINE_BEFORE: usize = 40;
 
+/// What stands in the place of what is not shown.
+pub(crate) const REDACTED: &str = "[redacted]";
+
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Mark {
@@ -25,6 +28,8 @@ pub(crate) enum Mark {
 pub(crate) struct Source<'a> {
     file: Arc<Path>,
     lines: Vec<&'a str>,
+    /// Where values stand that no message may show, once the text was understood. Before that it is guessed.
+    private: Option<Vec<Mark>>,
 }
 
 impl<'a> Source<'a> {
@@ -32,7 +37,13 @@ impl<'a> Source<'a> {
         Self {
             file: file.into(),
             lines: text.lines().collect(),
+            private: None,
         }
+    }
+
+    /// From now on no snippet shows the values at `marks`.
+    pub(crate) fn protect(&mut self, marks: Vec<Mark>) {
+        self.private = Some(marks);
     }
 
     /// An error at `mark`.
@@ -90,12 +101,12 @@ impl<'a> Source<'a> {
         let Mark::File { line, column, width } = mark else {
             return None;
         };
-        let masked = self.masked(*line)?;
+        let (masked, column) = self.masked(*line, (*column as usize).saturating_sub(1))?;
         let shown: Vec<char> = masked
             .chars()
             .map(|c| if c.is_control() { ' ' } else { c })
             .collect();
-        let column = (*column as usize).saturating_sub(1).min(shown.len());
+        let column = column.min(shown.len());
         let start = if shown.len() <= LINE_MAX {
             0
         } else {
@@ -111,19 +122,60 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// The line with everything replaced that may be a secret: what follows a key that looks like one, what
-    /// stands below such a key, and the password of an URL.
-    fn masked(&self, number: u32) -> Option<String> {
+    /// The line without the values that no message may show, and where the character at `column` is now.
+    fn masked(&self, number: u32, column: usize) -> Option<(String, usize)> {
         let line = self.line(number)?;
+        let Some(private) = &self.private else {
+            return Some((self.guessed(number, line), column));
+        };
+        let mut shown: Vec<char> = line.chars().collect();
+        let mut spans: Vec<(usize, usize)> = private
+            .iter()
+            .filter_map(|mark| self.span_on(mark, number))
+            .collect();
+        spans.sort_unstable();
+        spans.dedup();
+        let mut column = column;
+        for (start, end) in spans.into_iter().rev() {
+            let end = end.min(shown.len());
+            if start >= end {
+                continue;
+            }
+            shown.splice(start..end, REDACTED.chars());
+            if column >= end {
+                column = column + REDACTED.len() - (end - start);
+            } else if column > start {
+                column = start;
+            }
+        }
+        Some((mask_url_password(&String::from_iter(shown)), column))
+    }
+
+    /// The part of line `number` that the value at `mark` covers; it may have started on a line above.
+    fn span_on(&self, mark: &Mark, number: u32) -> Option<(usize, usize)> {
+        let Mark::File { line, column, width } = mark else {
+            return None;
+        };
+        let (mut start, mut left) = (*column as usize - 1, *width as usize);
+        for above in *line..number {
+            left = left.checked_sub((self.line(above)?.chars().count() + 1).saturating_sub(start))?;
+            start = 0;
+        }
+        (*line <= number && left > 0).then_some((start, start + left))
+    }
+
+    /// The line of a text that could not be understood, with everything replaced that may be a secret: what
+    /// follows a key that looks like one, what stands below such a key, and the password of an URL.
+    fn guessed(&self, number: u32, line: &str) -> String {
         if self.is_below_secret(number) {
             let indent: String = line.chars().take_while(|c| c.is_whitespace()).collect();
-            return Some(format!("{indent}[redacted]"));
+            return format!("{indent}{REDACTED}");
         }
         let line = match secret_key_end(line) {
-            Some(end) if !line[end..].trim().is_empty() => format!("{} [redacted]", &line[..end]),
+            Some(end) if !line[end..].trim().is_empty() => format!("{} {REDACTED}", &line[..end]),
             _ => line.to_owned(),
         };
-        Some(mask_url_password(&line))
+        mask_url_password(&line)
     }
 
     /// Whether a line above, indented less, ends in a key that looks like a secret: a block scalar, say.
@@ -181,7 +233,7 @@ pub(crate) fn mask_url_password(text: &str) -> String {
         match (after[..authority].find(':'), after[..authority].rfind('@')) {
             (Some(colon), Some(end)) if colon < end => {
                 masked.push_str(&after[..=colon]);
-                masked.push_str("[redacted]");
+                masked.push_str(REDACTED);
                 rest = &after[end..];
             }
             _ => rest = after,

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use crate::document::{Key, Node, Value};
 use crate::error::{ConfigError, Location};
-use crate::schema::{allows_type, alternatives};
+use crate::schema::{allows_type, alternatives, kind_of};
 use crate::source::Mark;
 use crate::suggest::{hint, nearest, quote};
 
@@ -163,7 +163,7 @@ fn keys<'a>(node: &Node, schema: &'a Json) -> Vec<(String, &'a Json)> {
     let kind = node.get("kind").and_then(Node::as_text);
     let mut keys: Vec<(String, &Json)> = Vec::new();
     for branch in alternatives(schema) {
-        let branch_kind = branch.pointer("/properties/kind/const").and_then(Json::as_str);
+        let branch_kind = kind_of(branch);
         if branch_kind.is_some() && branch_kind != kind {
             continue;
         }

@@ -16,7 +16,7 @@ use crate::schema::ENDPOINT_MARK;
 use crate::secret::{
     Lookup, Redacted, has_reference, is_reference, is_secret_key, needs_resolution, reference_problem,
 };
-use crate::source::{Mark, mask_url_password};
+use crate::source::{Mark, REDACTED, mask_url_password};
 
 /// A place outside: its kind, and the settings of that kind.
 #[derive(Clone, Deserialize)]
@@ -125,10 +125,10 @@ fn public(value: &Value, secret: bool) -> Value {
             .collect::<serde_json::Map<_, _>>()
             .into(),
         Value::Array(items) => items.iter().map(|item| public(item, secret)).collect(),
-        Value::String(text) if secret && !is_reference(text) => "[redacted]".into(),
+        Value::String(text) if secret && !is_reference(text) => REDACTED.into(),
         Value::String(text) => mask_url_password(text).into(),
         Value::Null | Value::Bool(_) => value.clone(),
-        Value::Number(_) if secret => "[redacted]".into(),
+        Value::Number(_) if secret => REDACTED.into(),
         Value::Number(_) => value.clone(),
     }
 }

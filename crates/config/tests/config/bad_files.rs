@@ -78,7 +78,7 @@ fn missing_keys() {
     error: missing key `kind` in targets.notes.remote
       --> syncline.yaml:6:5
        |
-     6 |     remote: { path: /x }
+     6 |     remote: { path: [redacted] }
        |     ^^^^^^
       = help: known kinds: `folder`, `s3`
     ");
@@ -353,7 +353,7 @@ fn bad_endpoints() {
     error: unknown kind of endpoint `foldr` in targets.notes.remote
       --> syncline.yaml:6:21
        |
-     6 |     remote: { kind: foldr, path: x }
+     6 |     remote: { kind: foldr, path: [redacted] }
        |                     ^^^^^
       = help: did you mean `folder`? allowed: `folder`, `s3`
     ");
@@ -369,7 +369,7 @@ fn bad_endpoints() {
     error: unknown key `buckt` in targets.notes.remote
       --> syncline.yaml:6:25
        |
-     6 |     remote: { kind: s3, buckt: b }
+     6 |     remote: { kind: s3, buckt: [redacted] }
        |                         ^^^^^
       = help: did you mean `bucket`?
     ");
@@ -398,15 +398,15 @@ fn bad_endpoints() {
     error: unknown key `timeout` in targets.notes.remote.lock
       --> syncline.yaml:6:44
        |
-     6 |     remote: { kind: s3, bucket: b, lock: { timeout: 5 }, prefixes: [a, {}] }
+     6 |     remote: { kind: s3, bucket: b, lock: { timeout: [redacted] }, prefixes: [a, {}] }
        |                                            ^^^^^^^
       = help: known keys: `timeout_ms`
 
     error: targets.notes.remote.prefixes[1] must be text, not a mapping
       --> syncline.yaml:6:72
        |
-     6 |     remote: { kind: s3, bucket: b, lock: { timeout: 5 }, prefixes: [a, {}] }
-       |                                                                        ^
+     6 |     remote: { kind: s3, bucket: b, lock: { timeout: [redacted] }, prefixes: [a, {}] }
+       |                                                                                 ^
     ");
     assert_snapshot!(refusal(&target("remote: { kind: [s3] }")), @"
     error: targets.notes.remote.kind must be text
@@ -414,6 +414,21 @@ fn bad_endpoints() {
        |
      6 |     remote: { kind: [s3] }
        |                     ^
+    ");
+}
+
+#[test]
+fn settings_with_alternatives_are_held_against_the_nearest() {
+    let with = |cache: &str| target(&format!("remote: {{ kind: s3, bucket: b, cache: {cache} }}"));
+    load(&with("{ bytes_max: 5 }")).unwrap();
+    load(&with("{ items_max: 5, days_max: 2 }")).unwrap();
+    assert_snapshot!(refusal(&with("{ items_max: 5, day_max: 2 }")), @"
+    error: unknown key `day_max` in targets.notes.remote.cache
+      --> syncline.yaml:6:59
+       |
+     6 |     remote: { kind: s3, bucket: b, cache: { items_max: [redacted], day_max: [redacted] } }
+       |                                                                    ^^^^^^^
+      = help: did you mean `days_max`?
     ");
 }
 

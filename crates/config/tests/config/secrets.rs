@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use proptest::prelude::*;
 use syncline_config::{Redacted, Workspace, load as load_file, parse};
 
 use crate::support::{kinds, load, load_in, refusal, target, variables};
@@ -236,11 +237,82 @@ fn no_error_shows_a_secret() {
             "{{ kind: s3, bucket: b, token: \"${{vault:{SECRET}}}\" }}"
         )),
     ];
-    for text in texts {
-        let shown = match parse(&text, Path::new("syncline.yaml"), &variables(&[]), &kinds()) {
-            Ok(workspace) => format!("{workspace:?}"),
-            Err(errors) => format!("{errors} {errors:?}"),
-        };
-        assert!(!shown.contains(SECRET), "{text}\n{shown}");
+    texts.into_iter().for_each(|text| assert_silent(&text));
+}
+
+#[test]
+fn what_a_misspelt_key_holds_is_not_shown() {
+    for text in [
+        with_remote(&format!("{{ kind: s3, bucket: b, tokne: {SECRET} }}")),
+        with_remote(&format!("{{ kind: s3, tokne: {SECRET}, bucet: b }}")),
+        with_remote(&format!(
+            "{{ kind: s3, tokne: [ {{ x: \"{SECRET}\" }} ], bucet: b }}"
+        )),
+        with_remote(&format!("{{ kind: s4, bucket: {SECRET} }}")),
+        with_remote(&format!("{{ bucket: {SECRET} }}")),
+        with_remote(&format!(
+            "{{ kind: s3, tokne: \"first\n        {SECRET}\", bucet: b }}"
+        )),
+        with_remote(&format!("disk\ntoken: {SECRET}")),
+        format!("version: \"1.0\"\npassword: {SECRET}\n"),
+        format!(
+            "version: \"1.0\"\nendpoints: {{ a: {{ kind: s3, bucket: b, lock: {{ secret: {SECRET} }} }} }}\n"
+        ),
+    ] {
+        assert_silent(&text);
     }
+    insta::assert_snapshot!(refusal(&with_remote(&format!("{{ kind: s3, tokne: {SECRET}, bucet: b }}"))), @"
+    error: unknown key `tokne` in targets.notes.remote
+      --> syncline.yaml:6:25
+       |
+     6 |     remote: { kind: s3, tokne: [redacted], bucet: [redacted] }
+       |                         ^^^^^
+      = help: did you mean `token`?
+
+    error: unknown key `bucet` in targets.notes.remote
+      --> syncline.yaml:6:55
+       |
+     6 |     remote: { kind: s3, tokne: [redacted], bucet: [redacted] }
+       |                                            ^^^^^
+      = help: did you mean `bucket`?
+    ");
+}
+
+#[test]
+fn a_target_may_be_named_after_secrets() {
+    let text = "version: \"1.0\"\ntargets:\n  secret-notes:\n    remote: { kind: folder, path: /x }\n    drection: pull\n";
+    insta::assert_snapshot!(refusal(text), @"
+    error: unknown key `drection` in targets.secret-notes
+      --> syncline.yaml:5:5
+       |
+     5 |     drection: pull
+       |     ^^^^^^^^
+      = help: did you mean `direction`?
+    ");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn no_damage_makes_a_secret_show(at in 0usize..300, insert in r##"[ \n:{}\[\],&*!|>'"#a-]{0,3}"##, remove in 0usize..6, form in 0usize..3) {
+        let value = [SECRET.to_owned(), format!("\"{SECRET}\""), format!("|\n        {SECRET}")][form].clone();
+        let text = target(&format!("path: x\nremote:\n  kind: s3\n  token: {value}\n  bucket: b\n  parts_max: 4\nexclude: [a, b]\ntriggers: {{ watch: true }}"));
+        let key = text.find("token:").unwrap();
+        let end = text.find(SECRET).unwrap() + SECRET.len();
+        // The key and the value stay as they are: nobody can recognise a secret without its key.
+        let at = at.min(text.len());
+        prop_assume!(text.is_char_boundary(at) && (at + remove <= key || at >= end));
+        let damaged = format!("{}{insert}{}", &text[..at], &text[(at + remove).min(text.len())..]);
+        assert_silent(&damaged);
+    }
+}
+
+/// Fails when what is said of `text` shows the secret.
+fn assert_silent(text: &str) {
+    let shown = match parse(text, Path::new("syncline.yaml"), &variables(&[]), &kinds()) {
+        Ok(workspace) => format!("{workspace:?}"),
+        Err(errors) => format!("{errors} {errors:?}"),
+    };
+    assert!(!shown.contains(SECRET), "{text}\n{shown}");
 }

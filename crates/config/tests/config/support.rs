@@ -25,6 +25,14 @@ pub(crate) fn kinds() -> Vec<KindSchema> {
             "token": { "type": ["string", "null"] },
             "parts_max": { "type": "integer", "minimum": 1, "maximum": 100, "default": 4 },
             "storage_class": { "enum": ["standard", "cold"], "default": "standard" },
+            "cache": {
+                "description": "what is kept here",
+                "anyOf": [
+                    { "type": "object", "properties": { "bytes_max": { "type": "integer" } }, "required": ["bytes_max"], "additionalProperties": false },
+                    { "type": "object", "properties": { "items_max": { "type": "integer" }, "days_max": { "type": "integer" } }, "required": ["items_max"], "additionalProperties": false },
+                    { "type": "null" },
+                ],
+            },
             "lock": { "$ref": "#/$defs/Lock" },
             "prefixes": { "type": "array", "items": { "type": "string" } },
         },
