@@ -37,17 +37,22 @@ fn visit(node: &Node, schema: Option<&Json>, place: Place, found: &mut Vec<Mark>
             items.iter().for_each(|item| visit(item, schema, place, found));
         }
         Value::Map(entries) => {
-            let (schema, settings) = branch_for(node, schema);
+            let (branches, settings) = branches_for(node, schema);
             let settings = place.settings || settings;
-            let properties = schema.and_then(|schema| schema.get("properties"));
-            let others = schema
-                .and_then(|schema| schema.get("additionalProperties"))
-                .filter(|others| others.is_object());
+            let property = |key: &str| {
+                branches
+                    .iter()
+                    .find_map(|branch| branch.get("properties")?.get(key))
+            };
+            let others = branches
+                .iter()
+                .filter_map(|branch| branch.get("additionalProperties"));
+            let others = others.into_iter().find(|others| others.is_object());
             for (key, value) in entries {
                 if place.private {
                     found.push(key.at.clone());
                 }
-                let known = properties.and_then(|properties| properties.get(&key.name));
+                let known = property(&key.name);
                 let looks_secret = is_secret_key(&key.name);
                 let private = match (known, others) {
                     (Some(_), _) => settings && looks_secret,
@@ -66,22 +71,15 @@ fn visit(node: &Node, schema: Option<&Json>, place: Place, found: &mut Vec<Mark>
     }
 }
 
-/// The alternative that describes a mapping, and whether it is that of an endpoint's settings.
-fn branch_for<'a>(node: &Node, schema: Option<&'a Json>) -> (Option<&'a Json>, bool) {
+/// The alternatives that may describe a mapping, and whether they are those of an endpoint's settings.
+fn branches_for<'a>(node: &Node, schema: Option<&'a Json>) -> (Vec<&'a Json>, bool) {
     let branches = schema.map(alternatives).unwrap_or_default();
-    let kind = node.get("kind").and_then(Node::as_text);
-    let of_kinds: Vec<&Json> = branches
-        .iter()
-        .copied()
-        .filter(|branch| kind_of(branch).is_some())
-        .collect();
-    if of_kinds.is_empty() {
-        return (
-            branches
-                .into_iter()
-                .find(|branch| branch.get("type").is_some_and(|name| name == "object")),
-            false,
-        );
+    if !branches.iter().any(|branch| kind_of(branch).is_some()) {
+        return (branches, false);
     }
-    (of_kinds.into_iter().find(|branch| kind_of(branch) == kind), true)
+    let kind = node.get("kind").and_then(Node::as_text);
+    let of_kind = branches
+        .into_iter()
+        .filter(|branch| kind.is_some() && kind_of(branch) == kind);
+    (of_kind.collect(), true)
 }

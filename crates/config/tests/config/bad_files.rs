@@ -426,8 +426,8 @@ fn settings_with_alternatives_are_held_against_the_nearest() {
     error: unknown key `day_max` in targets.notes.remote.cache
       --> syncline.yaml:6:59
        |
-     6 |     remote: { kind: s3, bucket: b, cache: { items_max: [redacted], day_max: [redacted] } }
-       |                                                                    ^^^^^^^
+     6 |     remote: { kind: s3, bucket: b, cache: { items_max: 5, day_max: [redacted] } }
+       |                                                           ^^^^^^^
       = help: did you mean `days_max`?
     ");
 }
