@@ -142,7 +142,8 @@ fn glob_set(patterns: &[String]) -> Result<GlobSet, PatternError> {
     for pattern in patterns {
         set.add(glob(pattern)?);
     }
-    set.build().map_err(|error| PatternError { pattern: patterns.join(", "), message: error.kind().to_string() })
+    set.build()
+        .map_err(|error| PatternError { pattern: patterns.join(", "), message: error.kind().to_string() })
 }
 
 fn ignore_rules(text: &str) -> Result<Gitignore, PatternError> {

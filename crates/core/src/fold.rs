@@ -24,7 +24,9 @@ pub fn reached(goal: &Goal, outcomes: &[Option<Outcome>]) -> Option<Option<Entry
     let mut size = goal.item.as_ref().map_or(0, |item| item.size);
     for side in Side::BOTH {
         let Some(index) = goal.steps[side] else { continue };
-        let Some(Outcome::Applied { version, digest: written, size: written_size }) = outcomes.get(index)?.as_ref() else {
+        let Some(Outcome::Applied { version, digest: written, size: written_size }) =
+            outcomes.get(index)?.as_ref()
+        else {
             return None;
         };
         if versions[side].is_none() {

@@ -128,7 +128,6 @@ pub enum Outcome {
     Failed(Problem),
 }
 
-
 /// Both sides changed an item differently.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict {

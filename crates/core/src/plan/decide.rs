@@ -69,7 +69,8 @@ fn held_back(input: &Input<'_>, node: &Node) -> Option<Option<Problem>> {
             return Some(None);
         }
         if found.item.kind == crate::item::Kind::Symlink && !abilities.symlinks {
-            let message = format!("the {to} side cannot hold symbolic links; the link stays on the {side} side");
+            let message =
+                format!("the {to} side cannot hold symbolic links; the link stays on the {side} side");
             return Some(Some(Problem::new(node.path.as_str(), "symlink_unsupported", message)));
         }
         if let Some(size_max) = abilities.size_max

@@ -175,7 +175,13 @@ impl Emitter {
         self.awaiting.push((node.path.clone(), on, node.path.clone()));
     }
 
-    fn conflict(&mut self, input: &Input<'_>, node: &Node, settled: Settled, plan: &mut Plan) -> Result<(), Damaged> {
+    fn conflict(
+        &mut self,
+        input: &Input<'_>,
+        node: &Node,
+        settled: Settled,
+        plan: &mut Plan,
+    ) -> Result<(), Damaged> {
         if let Some(winner) = settled.winner {
             let loser = winner.other();
             if let Some(copy) = &settled.copy {
@@ -201,14 +207,23 @@ impl Emitter {
     }
 
     /// Puts the losing version under its conflict name wherever the direction allows and it is not yet.
-    fn copies(&mut self, input: &Input<'_>, path: &ItemPath, item: &Item, plan: &Plan) -> Result<(), Damaged> {
+    fn copies(
+        &mut self,
+        input: &Input<'_>,
+        path: &ItemPath,
+        item: &Item,
+        plan: &Plan,
+    ) -> Result<(), Damaged> {
         let Some(digest) = item.digest else { return Ok(()) };
         let there = |side: Side| {
             input.snapshots[side].changes.binary_search_by(|change| change.path.cmp(path)).is_ok()
         };
         // The name is made of the content: whatever is there by this name holds that version already.
         let agreed = input.baseline.get(path)?.is_some();
-        if agreed || Side::BOTH.into_iter().any(there) || plan.conflicts.iter().any(|c| c.copy.as_ref() == Some(path)) {
+        if agreed
+            || Side::BOTH.into_iter().any(there)
+            || plan.conflicts.iter().any(|c| c.copy.as_ref() == Some(path))
+        {
             return Ok(());
         }
         let mut steps = Sides::default();
@@ -231,7 +246,8 @@ impl Emitter {
         let mut reached = true;
         for side in Side::BOTH {
             let held = node.held(side);
-            let unread = held.as_ref().filter(|held| held.item.digest.is_none() && !held.item.kind.is_directory());
+            let unread =
+                held.as_ref().filter(|held| held.item.digest.is_none() && !held.item.kind.is_directory());
             if node.now[side] == Now::Unseen {
                 reached = false;
             } else if unread.is_some() {
@@ -289,7 +305,9 @@ fn connect_moves(plan: &mut Plan, awaiting: &[(ItemPath, Side, ItemPath)]) {
         .collect();
     for (path, on, to) in awaiting {
         // What a directory carries finds its step at the directory above.
-        let step = std::iter::once(to.clone()).chain(to.ancestors()).find_map(|path| moves.get(&(&path, *on)).copied());
+        let step = std::iter::once(to.clone())
+            .chain(to.ancestors())
+            .find_map(|path| moves.get(&(&path, *on)).copied());
         if let Ok(at) = plan.goals.binary_search_by(|goal| goal.path.cmp(path)) {
             plan.goals[at].steps[*on] = step;
         }

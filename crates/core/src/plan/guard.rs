@@ -26,19 +26,23 @@ pub(super) fn check_roots(input: &Input<'_>, plan: &mut Plan) {
                 ),
                 false,
             )),
-            Root::Present if agreed > 0 && snapshot.complete && snapshot.count == 0 && !other_empty => Some((
-                "root_emptied",
-                format!(
-                    "the {side} side is empty, though {agreed} items were agreed on; check that the right folder \
+            Root::Present if agreed > 0 && snapshot.complete && snapshot.count == 0 && !other_empty => {
+                Some((
+                    "root_emptied",
+                    format!(
+                        "the {side} side is empty, though {agreed} items were agreed on; check that the right folder \
                      is mounted, or approve the plan to remove everything on the other side too"
-                ),
-                true,
-            )),
+                    ),
+                    true,
+                ))
+            }
             _ if agreed > 0 && snapshot.sentinel == Some(false) => {
                 let name = input.policy.guard.sentinel.as_ref().map_or("", |path| path.as_str());
                 Some((
                     "sentinel_missing",
-                    format!("the sentinel file {name:?} is missing on the {side} side; is the right folder mounted?"),
+                    format!(
+                        "the sentinel file {name:?} is missing on the {side} side; is the right folder mounted?"
+                    ),
                     false,
                 ))
             }
@@ -56,13 +60,19 @@ pub(super) fn check_removals(input: &Input<'_>, plan: &mut Plan) {
         let removals = plan
             .steps
             .iter()
-            .filter(|step| step.side == side && matches!(&step.action, Action::Remove { item } if !item.kind.is_directory()))
+            .filter(|step| {
+                step.side == side
+                    && matches!(&step.action, Action::Remove { item } if !item.kind.is_directory())
+            })
             .filter(|step| !input.choices.desired.contains_key(&step.path))
             .count() as u64;
         let percent = removals * 100;
         let limit = u64::from(guard.deletes_max_percent) * input.agreed_count;
         let message = if removals > guard.deletes_max {
-            format!("{removals} removals on the {side} side are more than deletes_max ({})", guard.deletes_max)
+            format!(
+                "{removals} removals on the {side} side are more than deletes_max ({})",
+                guard.deletes_max
+            )
         } else if percent > limit {
             format!(
                 "{removals} removals on the {side} side are more than deletes_max_percent ({} % of {} items)",

@@ -111,4 +111,3 @@ impl Plan {
         self.steps.is_empty() && self.halts.is_empty() && self.needs.is_empty()
     }
 }
-

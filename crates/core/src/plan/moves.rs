@@ -22,8 +22,11 @@ pub(super) fn recognise(input: &Input<'_>, nodes: &mut [Node], plan: &mut Plan) 
             continue;
         }
         let pairs = pair(nodes, side, plan);
-        let carried =
-            if input.policy.abilities[to].directory_moves { whole_directories(nodes, side, &pairs) } else { Vec::new() };
+        let carried = if input.policy.abilities[to].directory_moves {
+            whole_directories(nodes, side, &pairs)
+        } else {
+            Vec::new()
+        };
         decide(nodes, to, &pairs, &carried);
     }
 }
@@ -88,7 +91,9 @@ fn pair(nodes: &[Node], side: Side, plan: &mut Plan) -> Vec<Pair> {
     let mut pairs = Vec::new();
     let mut unhinted = Vec::new();
     for (to, node) in nodes.iter().enumerate().filter(|(_, node)| is_destination(node, side)) {
-        let Some(found) = node.now[side].found().filter(|found| !found.item.kind.is_directory()) else { continue };
+        let Some(found) = node.now[side].found().filter(|found| !found.item.kind.is_directory()) else {
+            continue;
+        };
         let hinted = found.moved_from.as_ref().and_then(|from| sources.get(from)).copied();
         match hinted.filter(|&from| is_same(&nodes[from], node, side) && used.insert(from)) {
             Some(from) => pairs.push(Pair { from, to }),
@@ -128,7 +133,8 @@ struct Carried {
 
 /// Collapses the renames of everything below a directory into one rename of the directory.
 fn whole_directories(nodes: &[Node], side: Side, pairs: &[Pair]) -> Vec<Carried> {
-    let index: HashMap<&str, usize> = nodes.iter().enumerate().map(|(at, node)| (node.path.as_str(), at)).collect();
+    let index: HashMap<&str, usize> =
+        nodes.iter().enumerate().map(|(at, node)| (node.path.as_str(), at)).collect();
     let targets: HashMap<usize, usize> = pairs.iter().map(|pair| (pair.from, pair.to)).collect();
     let mut candidates: BTreeSet<(&ItemPath, &ItemPath)> = BTreeSet::new();
     for pair in pairs {
@@ -161,7 +167,8 @@ fn whole_directories(nodes: &[Node], side: Side, pairs: &[Pair]) -> Vec<Carried>
 fn moved_directories<'a>(from: &'a ItemPath, to: &'a ItemPath) -> Vec<(&'a str, &'a str)> {
     let mut pairs = Vec::new();
     let (mut from, mut to) = (from.as_str(), to.as_str());
-    while let (Some((from_parent, from_name)), Some((to_parent, to_name))) = (from.rsplit_once('/'), to.rsplit_once('/'))
+    while let (Some((from_parent, from_name)), Some((to_parent, to_name))) =
+        (from.rsplit_once('/'), to.rsplit_once('/'))
     {
         if from_name != to_name || from_parent == to_parent {
             break;
@@ -188,7 +195,9 @@ fn carry(
         return None;
     }
     let mut below = Vec::new();
-    for (at, node) in nodes.iter().enumerate().skip(from + 1).take_while(|(_, node)| node.path.is_below(old.path.as_str())) {
+    for (at, node) in
+        nodes.iter().enumerate().skip(from + 1).take_while(|(_, node)| node.path.is_below(old.path.as_str()))
+    {
         let expected = *index.get(node.path.moved(&old.path, &new.path)?.as_str())?;
         if !is_source(node, side) {
             return None;

@@ -213,7 +213,8 @@ fn normalise(input: &Input<'_>, side: Side, was: Option<&Entry>, now: &mut Sides
     }
     let known = was.map(|was| was.kind).or_else(|| now[side.other()].found().map(|found| found.item.kind));
     if let Now::Other(found) = &mut now[side]
-        && let (Kind::File { executable }, Some(Kind::File { executable: known })) = (&mut found.item.kind, known)
+        && let (Kind::File { executable }, Some(Kind::File { executable: known })) =
+            (&mut found.item.kind, known)
     {
         *executable = known;
     }

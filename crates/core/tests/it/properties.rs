@@ -12,8 +12,8 @@ use crate::world::{World, edit, path};
 const CASES: u64 = 24_000;
 
 fn policy(random: &mut Random) -> Policy {
-    let direction =
-        [Direction::Bidirectional, Direction::Bidirectional, Direction::Pull, Direction::Push][random.below(4)];
+    let direction = [Direction::Bidirectional, Direction::Bidirectional, Direction::Pull, Direction::Push]
+        [random.below(4)];
     let mut policy = Policy::new(direction);
     // The guard has tests of its own; here it would only hide what the planner does.
     policy.guard = Guard { deletes_max_percent: 100, deletes_max: u64::MAX, sentinel: None };
@@ -69,7 +69,10 @@ fn world(random: &mut Random) -> World {
 fn every_plan_keeps_the_invariants() {
     for seed in seeds(CASES) {
         let result = std::panic::catch_unwind(|| check(seed));
-        assert!(result.is_ok(), "seed {seed} failed; replay: SYNCLINE_SEED={seed} cargo test -p syncline-core --test it properties");
+        assert!(
+            result.is_ok(),
+            "seed {seed} failed; replay: SYNCLINE_SEED={seed} cargo test -p syncline-core --test it properties"
+        );
     }
 }
 
@@ -104,7 +107,11 @@ fn check(seed: u64) {
     world.apply(&plan);
     for content in &contents {
         let live = Side::BOTH.iter().any(|&side| world.trees[side].contents().contains(content));
-        assert!(live || world.history.contains(content), "I2: {content:?} is lost\n{shown}\n{:?}", plan.steps);
+        assert!(
+            live || world.history.contains(content),
+            "I2: {content:?} is lost\n{shown}\n{:?}",
+            plan.steps
+        );
     }
     for side in Side::BOTH {
         let now = world.trees[side].contents();
@@ -112,7 +119,10 @@ fn check(seed: u64) {
         for top in &before[side].ignored {
             let parent = path(top.parent());
             let moved = plan.steps.iter().any(|step| step.verb() == "move");
-            assert!(moved || world.trees[side].things.contains_key(&parent), "I5: {top} lost its directory\n{shown}");
+            assert!(
+                moved || world.trees[side].things.contains_key(&parent),
+                "I5: {top} lost its directory\n{shown}"
+            );
         }
     }
     settle(&mut world, &shown);
@@ -138,8 +148,12 @@ fn settle(world: &mut World, shown: &str) {
     if world.policy.direction != Direction::Bidirectional {
         return;
     }
-    let mut open: Vec<ItemPath> =
-        third.conflicts.iter().filter(|conflict| conflict.winner.is_none()).map(|conflict| conflict.path.clone()).collect();
+    let mut open: Vec<ItemPath> = third
+        .conflicts
+        .iter()
+        .filter(|conflict| conflict.winner.is_none())
+        .map(|conflict| conflict.path.clone())
+        .collect();
     open.extend(Side::BOTH.iter().flat_map(|&side| world.trees[side].ignored.iter().cloned()));
     let apart = |path: &ItemPath| open.iter().any(|top| path == top || path.is_below(top.as_str()));
     let shapes = world.trees.as_ref().map(|tree| {

@@ -61,109 +61,293 @@ fn case_folding_remote() -> Policy {
 
 const ROWS: &[Row] = &[
     Row { what: "nothing anywhere", policy: both_ways, agreed: "", local: "", remote: "", expected: &[] },
-    Row { what: "new on one side", policy: both_ways, agreed: "", local: "x=1", remote: "", expected: &["remote create x"] },
+    Row {
+        what: "new on one side",
+        policy: both_ways,
+        agreed: "",
+        local: "x=1",
+        remote: "",
+        expected: &["remote create x"],
+    },
     Row {
         what: "a first run of equal sides transfers nothing",
-        policy: both_ways, agreed: "", local: "x=1 d/ d/y=2", remote: "x=1 d/ d/y=2", expected: &[],
+        policy: both_ways,
+        agreed: "",
+        local: "x=1 d/ d/y=2",
+        remote: "x=1 d/ d/y=2",
+        expected: &[],
     },
-    Row { what: "an edit flows", policy: both_ways, agreed: "x=1", local: "x=2", remote: "x=1", expected: &["remote update x"] },
-    Row { what: "a removal flows", policy: both_ways, agreed: "x=1 y=1", local: "y=1", remote: "x=1 y=1", expected: &["remote remove x"] },
-    Row { what: "edit beats delete", policy: both_ways, agreed: "x=1 y=1", local: "y=1", remote: "x=2 y=1", expected: &["local create x"] },
-    Row { what: "delete meets edit, the other order", policy: both_ways, agreed: "x=1 y=1", local: "x=2 y=1", remote: "y=1", expected: &["remote create x"] },
-    Row { what: "the same edit on both sides", policy: both_ways, agreed: "x=1", local: "x=2", remote: "x=2", expected: &[] },
+    Row {
+        what: "an edit flows",
+        policy: both_ways,
+        agreed: "x=1",
+        local: "x=2",
+        remote: "x=1",
+        expected: &["remote update x"],
+    },
+    Row {
+        what: "a removal flows",
+        policy: both_ways,
+        agreed: "x=1 y=1",
+        local: "y=1",
+        remote: "x=1 y=1",
+        expected: &["remote remove x"],
+    },
+    Row {
+        what: "edit beats delete",
+        policy: both_ways,
+        agreed: "x=1 y=1",
+        local: "y=1",
+        remote: "x=2 y=1",
+        expected: &["local create x"],
+    },
+    Row {
+        what: "delete meets edit, the other order",
+        policy: both_ways,
+        agreed: "x=1 y=1",
+        local: "x=2 y=1",
+        remote: "y=1",
+        expected: &["remote create x"],
+    },
+    Row {
+        what: "the same edit on both sides",
+        policy: both_ways,
+        agreed: "x=1",
+        local: "x=2",
+        remote: "x=2",
+        expected: &[],
+    },
     Row {
         what: "keep both: newer keeps the name, both get the copy",
-        policy: both_ways, agreed: "x.md=1", local: "x.md=2", remote: "x.md=3",
-        expected: &["local create x.conflict-*.md", "remote create x.conflict-*.md", "local update x.md", "! x.md edit-edit remote"],
+        policy: both_ways,
+        agreed: "x.md=1",
+        local: "x.md=2",
+        remote: "x.md=3",
+        expected: &[
+            "local create x.conflict-*.md",
+            "remote create x.conflict-*.md",
+            "local update x.md",
+            "! x.md edit-edit remote",
+        ],
     },
     Row {
         what: "newest: the loser is only in history",
-        policy: newest, agreed: "x=1", local: "x=2", remote: "x=3", expected: &["local update x", "! x edit-edit remote"],
+        policy: newest,
+        agreed: "x=1",
+        local: "x=2",
+        remote: "x=3",
+        expected: &["local update x", "! x edit-edit remote"],
     },
-    Row { what: "prefer local", policy: prefer_local, agreed: "x=1", local: "x=2", remote: "x=3", expected: &["remote update x", "! x edit-edit local"] },
-    Row { what: "manual touches nothing", policy: manual, agreed: "x=1", local: "x=2", remote: "x=3", expected: &["! x edit-edit -"] },
-    Row { what: "created on both sides", policy: manual, agreed: "", local: "x=2", remote: "x=3", expected: &["! x create-create -"] },
+    Row {
+        what: "prefer local",
+        policy: prefer_local,
+        agreed: "x=1",
+        local: "x=2",
+        remote: "x=3",
+        expected: &["remote update x", "! x edit-edit local"],
+    },
+    Row {
+        what: "manual touches nothing",
+        policy: manual,
+        agreed: "x=1",
+        local: "x=2",
+        remote: "x=3",
+        expected: &["! x edit-edit -"],
+    },
+    Row {
+        what: "created on both sides",
+        policy: manual,
+        agreed: "",
+        local: "x=2",
+        remote: "x=3",
+        expected: &["! x create-create -"],
+    },
     Row {
         what: "a manual type conflict holds everything below back",
-        policy: manual, agreed: "", local: "x/ x/y=1", remote: "x=3", expected: &["! x type-type -"],
+        policy: manual,
+        agreed: "",
+        local: "x/ x/y=1",
+        remote: "x=3",
+        expected: &["! x type-type -"],
     },
     Row {
         what: "a directory keeps its name against a file",
-        policy: prefer_local, agreed: "", local: "x=3", remote: "x/ x/y=1",
-        expected: &["local update x", "local create x/y", "local create x.conflict-*", "remote create x.conflict-*", "! x type-type remote"],
+        policy: prefer_local,
+        agreed: "",
+        local: "x=3",
+        remote: "x/ x/y=1",
+        expected: &[
+            "local update x",
+            "local create x/y",
+            "local create x.conflict-*",
+            "remote create x.conflict-*",
+            "! x type-type remote",
+        ],
     },
-    Row { what: "a rename costs no transfer", policy: both_ways, agreed: "x=1 k=0", local: "y=1 k=0", remote: "x=1 k=0", expected: &["remote move y"] },
+    Row {
+        what: "a rename costs no transfer",
+        policy: both_ways,
+        agreed: "x=1 k=0",
+        local: "y=1 k=0",
+        remote: "x=1 k=0",
+        expected: &["remote move y"],
+    },
     Row {
         what: "a rename of a file that the other side edited is none",
-        policy: both_ways, agreed: "x=1 k=0", local: "y=1 k=0", remote: "x=2 k=0", expected: &["local create x", "remote create y"],
+        policy: both_ways,
+        agreed: "x=1 k=0",
+        local: "y=1 k=0",
+        remote: "x=2 k=0",
+        expected: &["local create x", "remote create y"],
     },
     Row {
         what: "a directory is renamed as one",
-        policy: both_ways, agreed: "d/ d/e/ d/e/x=1 d/y=2", local: "n/ n/e/ n/e/x=1 n/y=2", remote: "d/ d/e/ d/e/x=1 d/y=2",
+        policy: both_ways,
+        agreed: "d/ d/e/ d/e/x=1 d/y=2",
+        local: "n/ n/e/ n/e/x=1 n/y=2",
+        remote: "d/ d/e/ d/e/x=1 d/y=2",
         expected: &["remote move n"],
     },
     Row {
         what: "a directory that gained a file on the other side is emptied file by file and stays",
-        policy: both_ways, agreed: "d/ d/x=1", local: "n/ n/x=1", remote: "d/ d/x=1 d/z=3",
+        policy: both_ways,
+        agreed: "d/ d/x=1",
+        local: "n/ n/x=1",
+        remote: "d/ d/x=1 d/z=3",
         expected: &["remote create n", "remote move n/x", "local create d", "local create d/z"],
     },
     Row {
         what: "a directory is removed after what it held",
-        policy: both_ways, agreed: "d/ d/e/ d/e/x=1 k=1", local: "k=1", remote: "d/ d/e/ d/e/x=1 k=1",
+        policy: both_ways,
+        agreed: "d/ d/e/ d/e/x=1 k=1",
+        local: "k=1",
+        remote: "d/ d/e/ d/e/x=1 k=1",
         expected: &["remote remove d/e/x", "remote remove d/e", "remote remove d"],
     },
     Row {
         what: "a directory with an edited file below comes back",
-        policy: both_ways, agreed: "d/ d/x=1 d/y=1", local: "", remote: "d/ d/x=2 d/y=1",
+        policy: both_ways,
+        agreed: "d/ d/x=1 d/y=1",
+        local: "",
+        remote: "d/ d/x=2 d/y=1",
         expected: &["halt root_emptied"],
     },
     Row {
         what: "a directory with an edited file below comes back, the rest goes",
-        policy: both_ways, agreed: "d/ d/x=1 d/y=1 k=1", local: "k=1", remote: "d/ d/x=2 d/y=1 k=1",
+        policy: both_ways,
+        agreed: "d/ d/x=1 d/y=1 k=1",
+        local: "k=1",
+        remote: "d/ d/x=2 d/y=1 k=1",
         expected: &["local create d", "local create d/x", "remote remove d/y"],
     },
     Row {
         what: "a file becomes a directory",
-        policy: both_ways, agreed: "x=1", local: "x/ x/y=2", remote: "x=1", expected: &["remote update x", "remote create x/y"],
+        policy: both_ways,
+        agreed: "x=1",
+        local: "x/ x/y=2",
+        remote: "x=1",
+        expected: &["remote update x", "remote create x/y"],
     },
     Row {
         what: "a directory becomes a file: what it held makes way first",
-        policy: both_ways, agreed: "x/ x/y=2 k=0", local: "x=1 k=0", remote: "x/ x/y=2 k=0",
+        policy: both_ways,
+        agreed: "x/ x/y=2 k=0",
+        local: "x=1 k=0",
+        remote: "x/ x/y=2 k=0",
         expected: &["remote remove x/y", "remote update x"],
     },
     Row {
         what: "a directory becomes a file while the other side edits below it",
-        policy: both_ways, agreed: "x/ x/y=2", local: "x=1", remote: "x/ x/y=3",
-        expected: &["local update x", "local create x/y", "local create x.conflict-*", "remote create x.conflict-*", "! x type-type remote"],
+        policy: both_ways,
+        agreed: "x/ x/y=2",
+        local: "x=1",
+        remote: "x/ x/y=3",
+        expected: &[
+            "local update x",
+            "local create x/y",
+            "local create x.conflict-*",
+            "remote create x.conflict-*",
+            "! x type-type remote",
+        ],
     },
-    Row { what: "pull takes", policy: pull, agreed: "x=1", local: "x=1", remote: "x=2 y=3", expected: &["local update x", "local create y"] },
-    Row { what: "pull leaves local work alone", policy: pull, agreed: "x=1", local: "x=2 n=3", remote: "x=1", expected: &["drift local n", "drift local x"] },
-    Row { what: "pull brings back what was removed here", policy: pull, agreed: "x=1 y=1", local: "y=1", remote: "x=1 y=1", expected: &["local create x"] },
+    Row {
+        what: "pull takes",
+        policy: pull,
+        agreed: "x=1",
+        local: "x=1",
+        remote: "x=2 y=3",
+        expected: &["local update x", "local create y"],
+    },
+    Row {
+        what: "pull leaves local work alone",
+        policy: pull,
+        agreed: "x=1",
+        local: "x=2 n=3",
+        remote: "x=1",
+        expected: &["drift local n", "drift local x"],
+    },
+    Row {
+        what: "pull brings back what was removed here",
+        policy: pull,
+        agreed: "x=1 y=1",
+        local: "y=1",
+        remote: "x=1 y=1",
+        expected: &["local create x"],
+    },
     Row {
         what: "pull keeps a local edit beside the remote's",
-        policy: pull, agreed: "x=1", local: "x=2", remote: "x=3",
+        policy: pull,
+        agreed: "x=1",
+        local: "x=2",
+        remote: "x=3",
         expected: &["local update x", "local create x.conflict-*", "! x edit-edit remote"],
     },
-    Row { what: "push never writes here", policy: push, agreed: "x=1 y=1", local: "x=1", remote: "x=2 y=1 z=1", expected: &["remote remove y", "drift remote x", "drift remote z"] },
+    Row {
+        what: "push never writes here",
+        policy: push,
+        agreed: "x=1 y=1",
+        local: "x=1",
+        remote: "x=2 y=1 z=1",
+        expected: &["remote remove y", "drift remote x", "drift remote z"],
+    },
     Row {
         what: "most of the items gone halts",
-        policy: guarded, agreed: "a=1 b=1 c=1", local: "a=1", remote: "a=1 b=1 c=1",
+        policy: guarded,
+        agreed: "a=1 b=1 c=1",
+        local: "a=1",
+        remote: "a=1 b=1 c=1",
         expected: &["remote remove c", "remote remove b", "halt too_many_removals"],
     },
     Row {
         what: "a rename of everything does not halt",
-        policy: guarded, agreed: "a=1 b=2 c=3", local: "x=1 y=2 z=3", remote: "a=1 b=2 c=3",
+        policy: guarded,
+        agreed: "a=1 b=2 c=3",
+        local: "x=1 y=2 z=3",
+        remote: "a=1 b=2 c=3",
         expected: &["remote move x", "remote move y", "remote move z"],
     },
-    Row { what: "an emptied side halts", policy: guarded, agreed: "a=1", local: "", remote: "a=1", expected: &["halt root_emptied"] },
+    Row {
+        what: "an emptied side halts",
+        policy: guarded,
+        agreed: "a=1",
+        local: "",
+        remote: "a=1",
+        expected: &["halt root_emptied"],
+    },
     Row {
         what: "names that fold together are reported, the agreed one goes on",
-        policy: case_folding_remote, agreed: "readme=1", local: "readme=2 README=3", remote: "readme=1",
+        policy: case_folding_remote,
+        agreed: "readme=1",
+        local: "readme=2 README=3",
+        remote: "readme=1",
         expected: &["remote update readme", "problem name_collision"],
     },
     Row {
         what: "below a folder whose name folds, nothing is written either",
-        policy: case_folding_remote, agreed: "docs/ docs/x=1", local: "docs/ docs/x=1 Docs/ Docs/y=1", remote: "docs/ docs/x=1",
+        policy: case_folding_remote,
+        agreed: "docs/ docs/x=1",
+        local: "docs/ docs/x=1 Docs/ Docs/y=1",
+        remote: "docs/ docs/x=1",
         expected: &["problem name_collision"],
     },
 ];
@@ -172,7 +356,10 @@ fn fill(world: &mut World, side: Side, tree: &str) {
     for word in tree.split_whitespace() {
         match word.split_once('=') {
             Some((path, text)) => {
-                let same = world.trees[side].things.get(&crate::world::path(path)).is_some_and(|thing| thing.text == text);
+                let same = world.trees[side]
+                    .things
+                    .get(&crate::world::path(path))
+                    .is_some_and(|thing| thing.text == text);
                 if !same {
                     world.put(side, path, Kind::FILE, text);
                 }
@@ -180,8 +367,10 @@ fn fill(world: &mut World, side: Side, tree: &str) {
             None => world.put(side, word.trim_end_matches('/'), Kind::Directory, ""),
         }
     }
-    let wanted: Vec<String> =
-        tree.split_whitespace().map(|word| word.split('=').next().unwrap().trim_end_matches('/').to_owned()).collect();
+    let wanted: Vec<String> = tree
+        .split_whitespace()
+        .map(|word| word.split('=').next().unwrap().trim_end_matches('/').to_owned())
+        .collect();
     let there: Vec<String> = world.trees[side].things.keys().map(|path| path.as_str().to_owned()).collect();
     for path in there.iter().filter(|path| !wanted.contains(path)) {
         world.remove(side, path);
@@ -219,7 +408,8 @@ fn rows() {
         fill(&mut world, Side::Remote, row.remote);
         world.policy = (row.policy)();
         let made = words(&world.plan(&Choices::default()));
-        let fits = made.len() == row.expected.len() && made.iter().zip(row.expected).all(|(word, pattern)| matches(word, pattern));
+        let fits = made.len() == row.expected.len()
+            && made.iter().zip(row.expected).all(|(word, pattern)| matches(word, pattern));
         assert!(fits, "{}:\n  expected {:#?}\n  planned {made:#?}", row.what, row.expected);
     }
 }

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use syncline_core::{
     Action, Baseline, Change, Choices, Digest, Entry, Expected, Found, Input, Item, ItemPath, Kind,
-    MemoryBaseline, Outcome, Plan, Policy, Seen, Side, Sides, Snapshot, Source, Step, Version, baseline, fold, plan,
+    MemoryBaseline, Outcome, Plan, Policy, Seen, Side, Sides, Snapshot, Source, Step, Version, baseline,
+    fold, plan,
 };
 
 use crate::random::Random;
@@ -40,7 +41,11 @@ impl Tree {
     }
 
     pub fn contents(&self) -> BTreeSet<String> {
-        self.things.values().filter(|thing| !thing.kind.is_directory()).map(|thing| thing.text.clone()).collect()
+        self.things
+            .values()
+            .filter(|thing| !thing.kind.is_directory())
+            .map(|thing| thing.text.clone())
+            .collect()
     }
 }
 
@@ -62,7 +67,12 @@ pub fn item(thing: &Thing) -> Item {
     if thing.kind.is_directory() {
         return Item::directory();
     }
-    Item { kind: thing.kind, digest: Some(digest(&thing.text)), size: thing.text.len() as u64, modified: thing.modified }
+    Item {
+        kind: thing.kind,
+        digest: Some(digest(&thing.text)),
+        size: thing.text.len() as u64,
+        modified: thing.modified,
+    }
 }
 
 impl World {
@@ -142,7 +152,8 @@ impl World {
             let now = Seen::Present(Found { item, version, moved_from: None });
             changes.push(Change { path: path.clone(), was, now });
         }
-        let unseen = |path: &ItemPath| tree.ignored.iter().any(|top| path == top || path.is_below(top.as_str()));
+        let unseen =
+            |path: &ItemPath| tree.ignored.iter().any(|top| path == top || path.is_below(top.as_str()));
         for (path, was) in agreed {
             if !unseen(&path) {
                 changes.push(Change { path, was: Some(was), now: Seen::Absent });
@@ -174,8 +185,11 @@ impl World {
             }
             for need in &made.needs {
                 let text = self.trees[need.side].things[&need.path].text.clone();
-                let change = snapshots[need.side].changes.iter_mut().find(|change| change.path == need.path).unwrap();
-                let Seen::Present(found) = &mut change.now else { panic!("a need for nothing at {}", need.path) };
+                let change =
+                    snapshots[need.side].changes.iter_mut().find(|change| change.path == need.path).unwrap();
+                let Seen::Present(found) = &mut change.now else {
+                    panic!("a need for nothing at {}", need.path)
+                };
                 assert!(found.item.digest.is_none(), "asked twice for {}", need.path);
                 found.item.digest = Some(digest(&text));
             }
@@ -194,7 +208,11 @@ impl World {
             }
         }
         if std::env::var_os("SYNCLINE_SEED").is_some() {
-            println!("{}{:#?}", self.show(), plan.steps.iter().map(|step| (step.side, step.verb(), &step.path)).collect::<Vec<_>>());
+            println!(
+                "{}{:#?}",
+                self.show(),
+                plan.steps.iter().map(|step| (step.side, step.verb(), &step.path)).collect::<Vec<_>>()
+            );
         }
         let mut outcomes = vec![None; plan.steps.len()];
         for (index, step) in plan.steps.iter().enumerate() {
@@ -241,7 +259,10 @@ impl World {
             Action::Write { item, .. } => {
                 if let Some(thing) = &there {
                     keep(history, thing);
-                    assert!(item.kind.is_directory() || !tree.has_below(&step.path), "write over held {step:?}");
+                    assert!(
+                        item.kind.is_directory() || !tree.has_below(&step.path),
+                        "write over held {step:?}"
+                    );
                 }
                 let above = step.path.parent();
                 let parent = (!above.is_empty()).then(|| tree.things.get(&path(above)));
@@ -257,14 +278,18 @@ impl World {
             }
             Action::Move { from, version: wanted, .. } => {
                 assert_eq!(version(&tree.things[from]), *wanted, "{step:?}");
-                let moved: Vec<(ItemPath, ItemPath)> =
-                    tree.things.keys().filter_map(|old| Some((old.clone(), old.moved(from, &step.path)?))).collect();
+                let moved: Vec<(ItemPath, ItemPath)> = tree
+                    .things
+                    .keys()
+                    .filter_map(|old| Some((old.clone(), old.moved(from, &step.path)?)))
+                    .collect();
                 for (old, new) in moved {
                     let thing = tree.things.remove(&old).unwrap();
                     tree.things.insert(new, thing);
                 }
                 let ignored = std::mem::take(&mut tree.ignored);
-                tree.ignored = ignored.into_iter().map(|old| old.moved(from, &step.path).unwrap_or(old)).collect();
+                tree.ignored =
+                    ignored.into_iter().map(|old| old.moved(from, &step.path).unwrap_or(old)).collect();
                 applied(&tree.things[&step.path])
             }
             Action::Remove { .. } => {

@@ -1,0 +1,114 @@
+//! What a run is given: the target, the state, the clock, and who listens.
+
+use std::sync::Arc;
+
+use syncline_connect::{Endpoint, Progress};
+use syncline_core::{Choices, Filter, ItemPath, Nanos, Policy, Side, Sides};
+use syncline_store::Store;
+
+/// Tells the time and makes identifiers; tests give their own.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Nanos;
+    /// An identifier that was never given before and that sorts by the time it was made.
+    fn identifier(&self) -> String;
+}
+
+/// Everything around a run that is the same for all targets of a workspace.
+#[derive(Clone)]
+pub struct Context {
+    /// The state of the workspace.
+    pub store: Store,
+    /// Time and identifiers.
+    pub clock: Arc<dyn Clock>,
+    /// Who wants to know what happens.
+    pub events: Arc<dyn Events>,
+    /// How many threads may read content at once; zero reads on the calling task, in a fixed order.
+    pub workers: usize,
+    /// Who runs this, for leases and for people.
+    pub holder: String,
+}
+
+/// What happens during a run, in the order in which it happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The sides are being scanned.
+    Scanning {
+        /// The target.
+        target: String,
+    },
+    /// Content is being read to tell what changed.
+    Comparing {
+        /// The target.
+        target: String,
+        /// How many items are to be read.
+        items: u64,
+    },
+    /// Steps are being applied.
+    Applying {
+        /// The target.
+        target: String,
+        /// How many steps there are.
+        steps: u64,
+        /// Bytes to be transferred.
+        bytes: u64,
+    },
+    /// The run is over.
+    Finished {
+        /// The target.
+        target: String,
+    },
+}
+
+/// Listens to runs; it only listens.
+pub trait Events: Send + Sync {
+    /// Something happened.
+    fn happened(&self, event: &Event);
+    /// The counters of the phase that is going on.
+    fn progress(&self) -> Arc<Progress>;
+}
+
+/// Nobody listens.
+impl Events for () {
+    fn happened(&self, _: &Event) {}
+
+    fn progress(&self) -> Arc<Progress> {
+        Arc::default()
+    }
+}
+
+/// One target, resolved: ready to run.
+#[derive(Clone)]
+pub struct Target {
+    /// The name.
+    pub name: String,
+    /// The two sides.
+    pub endpoints: Sides<Arc<dyn Endpoint>>,
+    /// Which paths belong to it.
+    pub filter: Arc<Filter>,
+    /// What it wants.
+    pub policy: Policy,
+}
+
+impl Target {
+    /// What tells this pair of endpoints from another one where marks cannot.
+    pub(crate) fn identity(&self) -> String {
+        let remote = self.endpoints[Side::Remote].capabilities();
+        format!("{}:{}", remote.kind, remote.location)
+    }
+}
+
+/// How a run is to be carried out.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Who or what asked for it, for people.
+    pub cause: String,
+    /// Plan only: nothing is changed anywhere.
+    pub dry_run: bool,
+    /// What is already decided.
+    pub choices: Choices,
+    /// The hash of the only plan that may be applied, when one was saved.
+    pub plan: Option<String>,
+    /// Look only at these paths and what is below them.
+    pub only: Option<Vec<ItemPath>>,
+}

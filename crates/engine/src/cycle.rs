@@ -1,0 +1,275 @@
+//! The whole flow on one screen.
+//!
+//! Recover what an earlier run left unfinished; look at both sides; plan; stop at a halt; apply; and, for the
+//! few paths that somebody else changed meanwhile, look again.
+
+use syncline_core::{ItemPath, Mark, Nanos, Plan, Problem, Sides};
+use syncline_store::{Lease, RunFinish, RunStart, RunState, TargetState};
+
+use crate::apply;
+use crate::context::{Context, Event, Options, Target};
+use crate::error::{Error, Result};
+use crate::look::{self, View};
+use crate::result::RunResult;
+
+/// How often a run looks again at paths that changed under its hands.
+const ROUNDS_MAX: usize = 4;
+/// How long a lease holds without being renewed, in nanoseconds.
+const LEASE_NS: i64 = 60_000_000_000;
+
+/// Runs one target once.
+///
+/// # Errors
+/// When the run could not be carried out at all: state or endpoint not usable, another run going on, or a saved
+/// plan that no longer fits. Whatever was done until then is recovered by the next run.
+pub async fn run(context: &Context, target: &Target, options: &Options) -> Result<RunResult> {
+    if options.dry_run {
+        return preview(context, target, options).await;
+    }
+    let now = context.clock.now();
+    let lease = context.store.acquire(&target.name, &context.holder, now, LEASE_NS, false).await?;
+    let result = cycle(context, target, options, &lease).await;
+    let released = context.store.release(lease).await;
+    let result = result?;
+    released?;
+    context.events.happened(&Event::Finished { target: target.name.clone() });
+    Ok(result)
+}
+
+async fn cycle(context: &Context, target: &Target, options: &Options, lease: &Lease) -> Result<RunResult> {
+    let recovered = context.store.recover(lease, context.clock.now()).await?;
+    if !recovered.is_empty() {
+        tracing::info!(target = target.name, runs = ?recovered, "recovered what an interrupted run had done");
+    }
+    let state = context.store.target(&target.name).await?;
+    let mut result = begin(context, target);
+    let mut journal =
+        Journal { context, target, lease, cause: &options.cause, run: None, marked: Sides::default() };
+    let mut only = options.only.clone();
+    for round in 0..ROUNDS_MAX {
+        let view = look::look(context, target, &state, only.take()).await?;
+        let (plan, view) = look::plan(context, target, &options.choices, view).await?;
+        if round == 0 {
+            check_saved(target, options, &plan)?;
+            result.distrust.clone_from(&view.distrust);
+            result.plan_hash = plan.hash().to_string();
+            result.agreed = view.agreed_count;
+        }
+        result.learn(&plan, round);
+        let again = if plan.halts.is_empty() && is_work(&plan) {
+            journal.begin(&plan, &state, &view).await?;
+            let applied =
+                apply::apply(context, target, &journal.session(&state)?, &plan, &view, &mut result).await?;
+            journal.marked = Sides::from_fn(|side| journal.marked[side] || applied.marked[side]);
+            applied.again
+        } else {
+            Vec::new()
+        };
+        if round == 0 {
+            result.plan = plan;
+        }
+        if again.is_empty() {
+            break;
+        }
+        if round + 1 == ROUNDS_MAX {
+            result.give_up(&again);
+        }
+        only = Some(again);
+    }
+    journal.finish(result).await
+}
+
+/// Whether the plan has anything to do or to remember.
+fn is_work(plan: &Plan) -> bool {
+    !(plan.steps.is_empty() && plan.goals.is_empty() && plan.conflicts.is_empty())
+}
+
+/// Plans one target and changes nothing anywhere.
+///
+/// # Errors
+/// As [`run`].
+pub async fn preview(context: &Context, target: &Target, options: &Options) -> Result<RunResult> {
+    let state = context.store.peek_target(&target.name).await?;
+    let mut result = begin(context, target);
+    let view = look::look(context, target, &state, options.only.clone()).await?;
+    let (plan, view) = look::plan(context, target, &options.choices, view).await?;
+    check_saved(target, options, &plan)?;
+    result.distrust.clone_from(&view.distrust);
+    result.plan_hash = plan.hash().to_string();
+    result.learn(&plan, 0);
+    result.plan = plan;
+    result.agreed = view.agreed_count;
+    result.conclude(context);
+    context.events.happened(&Event::Finished { target: target.name.clone() });
+    Ok(result)
+}
+
+fn begin(context: &Context, target: &Target) -> RunResult {
+    RunResult {
+        target: target.name.clone(),
+        direction: target.policy.direction,
+        run: None,
+        started: context.clock.now(),
+        finished: 0,
+        state: RunState::Succeeded,
+        plan: Plan::default(),
+        plan_hash: String::new(),
+        tally: crate::Tally::default(),
+        outputs_created: Vec::new(),
+        conflicts: Vec::new(),
+        halts: Vec::new(),
+        problems: Vec::new(),
+        distrust: None,
+        agreed: 0,
+    }
+}
+
+fn check_saved(target: &Target, options: &Options, plan: &Plan) -> Result<()> {
+    let found = plan.hash().to_string();
+    match &options.plan {
+        Some(expected) if *expected != found => {
+            Err(Error::PlanMoved { target: target.name.clone(), expected: expected.clone(), found })
+        }
+        _ => Ok(()),
+    }
+}
+
+impl RunResult {
+    /// Takes over what a plan found, as far as an earlier round has not.
+    fn learn(&mut self, plan: &Plan, round: usize) {
+        self.halts.extend(plan.halts.iter().cloned());
+        for problem in &plan.problems {
+            if !self.problems.contains(problem) {
+                self.problems.push(problem.clone());
+            }
+        }
+        for conflict in &plan.conflicts {
+            if round == 0 || !self.conflicts.iter().any(|known| known.id == conflict.id) {
+                self.conflicts.push(conflict.clone());
+            }
+        }
+    }
+
+    /// Reports paths that changed under the hands of every round.
+    fn give_up(&mut self, paths: &[ItemPath]) {
+        let message = "changed again and again during the run; run again when it is quiet";
+        let problem = |path: &ItemPath| Problem::new(path.as_str(), "keeps_changing", message);
+        self.problems.extend(paths.iter().map(problem));
+    }
+
+    fn conclude(&mut self, context: &Context) {
+        self.finished = context.clock.now();
+        let failed = self.problems.iter().any(|problem| !is_remark(problem));
+        self.state = match (self.halts.is_empty(), failed) {
+            (false, _) => RunState::Halted,
+            (true, false) => RunState::Succeeded,
+            (true, true) => RunState::Partial,
+        };
+    }
+
+    fn to_finish(&self) -> RunFinish {
+        RunFinish {
+            finished: self.finished,
+            state: self.state,
+            message: self.message(),
+            steps: self.tally.steps(),
+            bytes: self.tally.bytes,
+            conflicts: self.conflicts.len() as u64,
+            report: String::new(),
+        }
+    }
+}
+
+/// Whether a problem is only worth telling: things that can never be synced do not make a run fail.
+fn is_remark(problem: &Problem) -> bool {
+    matches!(problem.code, "name_not_utf8" | "special_file")
+}
+
+/// What a run of this attempt writes with.
+pub(crate) struct Session<'a> {
+    pub(crate) lease: &'a Lease,
+    pub(crate) run: String,
+    /// The identifier under which both sides keep the mark.
+    pub(crate) mark_id: String,
+    /// The mark that this run leaves.
+    pub(crate) mark: Mark,
+    pub(crate) state: &'a TargetState,
+}
+
+/// The record of a run: begun when there is something to record, and not before.
+struct Journal<'a> {
+    context: &'a Context,
+    target: &'a Target,
+    lease: &'a Lease,
+    cause: &'a str,
+    run: Option<String>,
+    marked: Sides<bool>,
+}
+
+impl Journal<'_> {
+    async fn begin(&mut self, plan: &Plan, state: &TargetState, view: &View) -> Result<()> {
+        if self.run.is_some() {
+            return Ok(());
+        }
+        let store = &self.context.store;
+        let run = self.context.clock.identifier();
+        if view.distrust.is_some() {
+            store.reset_baseline(self.lease).await?;
+        }
+        let identity = self.target.identity();
+        if state.identity.as_deref() != Some(&identity) {
+            store.set_identity(self.lease, &identity).await?;
+        }
+        // A mark that an interrupted run left is the known one from now on; only then may another be announced.
+        let known = Sides::from_fn(|side| match &view.snapshots[side].mark {
+            Some(there) if view.distrust.is_none() && Some(there) == state.pending_mark.as_ref() => {
+                Some(there.clone())
+            }
+            _ if view.distrust.is_some() => None,
+            _ => state.marks[side].clone(),
+        });
+        store.announce_mark(self.lease, &known, &Mark(run.clone())).await?;
+        store.begin_run(self.lease, &self.start(&run, plan, self.context.clock.now())).await?;
+        self.run = Some(run);
+        Ok(())
+    }
+
+    fn start(&self, run: &str, plan: &Plan, started: Nanos) -> RunStart {
+        RunStart {
+            id: run.to_owned(),
+            target: self.target.name.clone(),
+            direction: self.target.policy.direction,
+            started,
+            cause: self.cause.to_owned(),
+            plan_hash: plan.hash().to_string(),
+            steps: plan.steps.len() as u64,
+        }
+    }
+
+    fn session<'s>(&'s self, state: &'s TargetState) -> Result<Session<'s>> {
+        let run = self.run.clone().ok_or_else(|| Error::NoRun("that was not begun".into()))?;
+        Ok(Session { lease: self.lease, mark: Mark(run.clone()), run, mark_id: state.id.clone(), state })
+    }
+
+    async fn finish(mut self, mut result: RunResult) -> Result<RunResult> {
+        result.conclude(self.context);
+        let store = &self.context.store;
+        if self.run.is_none() && !result.halts.is_empty() {
+            // A halt is worth remembering although nothing was done.
+            let run = self.context.clock.identifier();
+            store.begin_run(self.lease, &self.start(&run, &result.plan, result.started)).await?;
+            self.run = Some(run);
+        }
+        let Some(run) = self.run else { return Ok(result) };
+        let state = store.target(&self.target.name).await?;
+        let marks = (self.marked.local || self.marked.remote).then(|| {
+            let left =
+                |side| if self.marked[side] { Some(Mark(run.clone())) } else { state.marks[side].clone() };
+            Sides::from_fn(left)
+        });
+        store.finish_run(self.lease, &run, &result.to_finish(), marks).await?;
+        result.agreed = store.target(&self.target.name).await?.count();
+        result.run = Some(run);
+        Ok(result)
+    }
+}

@@ -1,0 +1,21 @@
+//! The engine: one target, one run.
+//!
+//! Read [`cycle`] first: the whole flow on one screen. The engine stores observations, never pending work; a
+//! run that is cut short is recovered by the next one, which looks at the world afresh.
+
+mod apply;
+mod bridge;
+mod context;
+mod cycle;
+mod error;
+mod look;
+mod result;
+mod undo;
+mod watch;
+
+pub use context::{Clock, Context, Event, Events, Options, Target};
+pub use cycle::{preview, run};
+pub use error::{Error, Result};
+pub use result::{RunResult, Tally};
+pub use undo::{before_run, version_at};
+pub use watch::{Told, Watching, watch};

@@ -1,0 +1,249 @@
+//! Looking: both sides are scanned, the baseline is trusted or not, and what the planner asks for is read.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use syncline_connect::{Content, Endpoint, ErrorKind, ScanRequest};
+use syncline_core::{
+    Baseline, Choices, Digest, Input, ItemPath, MemoryBaseline, Need, Plan, Problem, Seen, Side, Sides,
+    Snapshot, Version, plan as make_plan,
+};
+use syncline_store::TargetState;
+
+use crate::context::{Context, Event, Target};
+use crate::error::Result;
+
+/// How often the planner may ask for more content before it must have decided.
+const QUESTIONS_MAX: usize = 200;
+
+/// What was seen of both sides.
+pub(crate) struct View {
+    pub(crate) baseline: Arc<dyn Baseline>,
+    pub(crate) snapshots: Sides<Snapshot>,
+    /// How many items were agreed on, whether that is trusted or not.
+    pub(crate) agreed_count: u64,
+    /// Why the recorded baseline is not trusted, when it is not.
+    pub(crate) distrust: Option<String>,
+}
+
+/// Scans both sides against the baseline, or against nothing when the baseline cannot be trusted.
+pub(crate) async fn look(
+    context: &Context,
+    target: &Target,
+    state: &TargetState,
+    only: Option<Vec<ItemPath>>,
+) -> Result<View> {
+    context.events.happened(&Event::Scanning { target: target.name.clone() });
+    let (baseline, mut distrust) = match context.store.baseline(state).await {
+        Ok(baseline) => (baseline, None),
+        Err(error) if error.kind() == syncline_store::ErrorKind::Damaged => {
+            (nothing(), Some(error.to_string()))
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let agreed_count = baseline.count();
+    let snapshots = scan(context, target, state, &baseline, only).await?;
+    distrust = distrust.or_else(|| foreign(target, state, &snapshots));
+    if distrust.is_none() {
+        return Ok(View { baseline, snapshots, agreed_count, distrust });
+    }
+    let baseline = nothing();
+    let snapshots = scan(context, target, state, &baseline, None).await?;
+    Ok(View { baseline, snapshots, agreed_count, distrust })
+}
+
+fn nothing() -> Arc<dyn Baseline> {
+    Arc::new(MemoryBaseline::default())
+}
+
+async fn scan(
+    context: &Context,
+    target: &Target,
+    state: &TargetState,
+    baseline: &Arc<dyn Baseline>,
+    only: Option<Vec<ItemPath>>,
+) -> Result<Sides<Snapshot>> {
+    let request = |side: Side| ScanRequest {
+        side,
+        baseline: Arc::clone(baseline),
+        filter: Arc::clone(&target.filter),
+        mark: state.id.clone(),
+        sentinel: target.policy.guard.sentinel.clone(),
+        only: only.clone(),
+        progress: context.events.progress(),
+    };
+    let local = target.endpoints.local.scan(request(Side::Local));
+    let remote = target.endpoints.remote.scan(request(Side::Remote));
+    if context.workers == 0 {
+        return Ok(Sides { local: local.await?, remote: remote.await? });
+    }
+    let (local, remote) = tokio::join!(local, remote);
+    Ok(Sides { local: local?, remote: remote? })
+}
+
+/// Why the baseline does not belong to what was found, when it does not: a side was replaced, or restored from
+/// a backup, or another endpoint is configured.
+fn foreign(target: &Target, state: &TargetState, snapshots: &Sides<Snapshot>) -> Option<String> {
+    if !state.has_baseline {
+        return None;
+    }
+    let mut marked = false;
+    for side in Side::BOTH {
+        let Some(left) = &state.marks[side] else { continue };
+        let there = snapshots[side].mark.as_ref();
+        let known = there.is_some() && (there == Some(left) || there == state.pending_mark.as_ref());
+        if snapshots[side].root == syncline_core::Root::Present && !known {
+            return Some(format!(
+                "the {side} side does not carry the mark that the last run left: it was replaced, or restored from \
+                 a backup; nothing is removed in this run, and differing versions are both kept"
+            ));
+        }
+        marked |= side == Side::Remote;
+    }
+    let identity = target.identity();
+    match &state.identity {
+        Some(known) if !marked && *known != identity => Some(format!(
+            "the remote is {identity}, but the baseline was made with {known}; nothing is removed in this run"
+        )),
+        _ => None,
+    }
+}
+
+/// Plans, reading whatever content the planner needs to know.
+pub(crate) async fn plan(
+    context: &Context,
+    target: &Target,
+    choices: &Choices,
+    mut view: View,
+) -> Result<(Plan, View)> {
+    for _ in 0..QUESTIONS_MAX {
+        let input = Input {
+            baseline: view.baseline.as_ref(),
+            agreed_count: view.agreed_count,
+            snapshots: view.snapshots.as_ref(),
+            policy: &target.policy,
+            choices,
+            now: context.clock.now(),
+        };
+        let made = make_plan(&input)?;
+        if made.needs.is_empty() {
+            return Ok((made, view));
+        }
+        answer(context, target, &made.needs, &mut view).await;
+    }
+    Err(syncline_connect::Error::new(ErrorKind::Invalid, "the planner asked for content again and again")
+        .into())
+}
+
+/// Reads the content that the planner needs, and puts the digests into the snapshots.
+async fn answer(context: &Context, target: &Target, needs: &[Need], view: &mut View) {
+    context.events.happened(&Event::Comparing { target: target.name.clone(), items: needs.len() as u64 });
+    let questions: Vec<Question> = needs.iter().filter_map(|need| question(need, view)).collect();
+    let answers = read_all(context, target, Arc::new(questions)).await;
+    for (need, answer) in answers {
+        let changes = &mut view.snapshots[need.side].changes;
+        let Ok(at) = changes.binary_search_by(|change| change.path.cmp(&need.path)) else { continue };
+        match (&mut changes[at].now, answer) {
+            (Seen::Present(found), Ok((digest, size))) => {
+                found.item.digest = Some(digest);
+                found.item.size = size;
+            }
+            (now, Err(problem)) => *now = Seen::Unreadable(problem),
+            _ => {}
+        }
+    }
+}
+
+struct Question {
+    need: Need,
+    version: Version,
+}
+
+type Answer = (Need, std::result::Result<(Digest, u64), Problem>);
+
+fn question(need: &Need, view: &View) -> Option<Question> {
+    let changes = &view.snapshots[need.side].changes;
+    let at = changes.binary_search_by(|change| change.path.cmp(&need.path)).ok()?;
+    let version = changes[at].now.found()?.version.clone();
+    Some(Question { need: need.clone(), version })
+}
+
+async fn read_all(context: &Context, target: &Target, questions: Arc<Vec<Question>>) -> Vec<Answer> {
+    let mut answers = Vec::with_capacity(questions.len());
+    if context.workers == 0 {
+        for question in questions.iter() {
+            let answer = digest(&target.endpoints[question.need.side], question).await;
+            answers.push((question.need.clone(), answer));
+        }
+        return answers;
+    }
+    let next = Arc::new(AtomicUsize::new(0));
+    let progress = context.events.progress();
+    let workers: Vec<_> = (0..context.workers.min(questions.len()))
+        .map(|_| {
+            let (questions, next, progress) =
+                (Arc::clone(&questions), Arc::clone(&next), Arc::clone(&progress));
+            let endpoints = target.endpoints.clone();
+            let runtime = tokio::runtime::Handle::current();
+            tokio::task::spawn_blocking(move || {
+                let mut answers = Vec::new();
+                while let Some(question) = questions.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let answer = runtime.block_on(digest(&endpoints[question.need.side], question));
+                    progress.add(1, answer.as_ref().map_or(0, |(_, size)| *size));
+                    answers.push((question.need.clone(), answer));
+                }
+                answers
+            })
+        })
+        .collect();
+    for worker in workers {
+        match worker.await {
+            Ok(part) => answers.extend(part),
+            Err(error) => tracing::error!(%error, "a reading thread died"),
+        }
+    }
+    answers
+}
+
+/// The digest and the size of an item's content; blocks while it reads.
+async fn digest(
+    endpoint: &Arc<dyn Endpoint>,
+    question: &Question,
+) -> std::result::Result<(Digest, u64), Problem> {
+    let path = question.need.path.as_str();
+    let content = match endpoint.read(&question.need.path, &question.version).await {
+        Ok(content) => content,
+        Err(error) => return Err(unreadable(path, &error)),
+    };
+    digest_of(content).map_err(|error| unreadable(path, &syncline_connect::Error::io(error, "reading")))
+}
+
+pub(crate) fn digest_of(content: Content) -> std::io::Result<(Digest, u64)> {
+    let mut reader = content.into_reader();
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; 256 * 1024];
+    let mut size = 0;
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok((hasher.finalize().into(), size)),
+            Ok(count) => {
+                hasher.update(&buffer[..count]);
+                size += count as u64;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn unreadable(path: &str, error: &syncline_connect::Error) -> Problem {
+    match error.kind() {
+        ErrorKind::Changed | ErrorKind::NotFound => Problem::new(
+            path,
+            "keeps_changing",
+            "changed while it was being read; it is left for the next run",
+        ),
+        _ => error.to_problem(path),
+    }
+}

@@ -1,0 +1,124 @@
+//! What became of a run.
+
+use syncline_core::{Conflict, Direction, Halt, ItemPath, Nanos, Outcome, Plan, Problem, Side};
+use syncline_store::RunState;
+
+/// How many steps did what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Items created.
+    pub created: u64,
+    /// Items overwritten.
+    pub updated: u64,
+    /// Items moved.
+    pub moved: u64,
+    /// Items removed.
+    pub removed: u64,
+    /// Bytes transferred.
+    pub bytes: u64,
+}
+
+impl Tally {
+    /// All steps together.
+    #[must_use]
+    pub const fn steps(&self) -> u64 {
+        self.created + self.updated + self.moved + self.removed
+    }
+}
+
+/// What became of one run of one target.
+#[derive(Clone, Debug)]
+pub struct RunResult {
+    /// The target.
+    pub target: String,
+    /// Which way changes could flow.
+    pub direction: Direction,
+    /// The identifier of the run; `None` when nothing was recorded because nothing was to be done.
+    pub run: Option<String>,
+    /// When it began.
+    pub started: Nanos,
+    /// When it ended.
+    pub finished: Nanos,
+    /// How it ended.
+    pub state: RunState,
+    /// The first plan, for display: what was, or in a dry run would have been, done.
+    pub plan: Plan,
+    /// The hash of that plan.
+    pub plan_hash: String,
+    /// What was done.
+    pub tally: Tally,
+    /// Paths that were created in the workspace.
+    pub outputs_created: Vec<ItemPath>,
+    /// Conflicts that were found.
+    pub conflicts: Vec<Conflict>,
+    /// Why it was not carried out.
+    pub halts: Vec<Halt>,
+    /// What was left alone and why.
+    pub problems: Vec<Problem>,
+    /// Why the baseline was not trusted, when it was not: then nothing is removed.
+    pub distrust: Option<String>,
+    /// How many items are agreed on now.
+    pub agreed: u64,
+}
+
+impl RunResult {
+    /// Whether the run did all that it was to do.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        matches!(self.state, RunState::Succeeded)
+    }
+
+    /// What happened, in one line.
+    #[must_use]
+    pub fn message(&self) -> String {
+        if let Some(halt) = self.halts.first() {
+            return format!("halted: {}", halt.message);
+        }
+        let tally = &self.tally;
+        let mut parts = Vec::new();
+        for (count, word) in [
+            (tally.created, "created"),
+            (tally.updated, "updated"),
+            (tally.moved, "moved"),
+            (tally.removed, "removed"),
+        ] {
+            if count > 0 {
+                parts.push(format!("{count} {word}"));
+            }
+        }
+        let open = self.conflicts.iter().filter(|conflict| conflict.open).count();
+        if open > 0 {
+            parts.push(format!("{open} open {}", if open == 1 { "conflict" } else { "conflicts" }));
+        }
+        match self.problems.len() {
+            0 => {}
+            1 => parts.push("1 problem".to_owned()),
+            count => parts.push(format!("{count} problems")),
+        }
+        if parts.is_empty() { "nothing to do".to_owned() } else { parts.join(", ") }
+    }
+
+    /// Counts the outcomes of a plan's steps.
+    pub(crate) fn count(&mut self, plan: &Plan, outcomes: &[Option<Outcome>]) {
+        for (step, outcome) in plan.steps.iter().zip(outcomes) {
+            match outcome {
+                Some(Outcome::Applied { size, .. }) => {
+                    match step.verb() {
+                        "create" => self.tally.created += 1,
+                        "update" => self.tally.updated += 1,
+                        "move" => self.tally.moved += 1,
+                        _ => self.tally.removed += 1,
+                    }
+                    if step.bytes() > 0 {
+                        self.tally.bytes += size;
+                    }
+                    if step.side == Side::Local && step.verb() == "create" {
+                        self.outputs_created.push(step.path.clone());
+                    }
+                }
+                Some(Outcome::Failed(problem)) => self.problems.push(problem.clone()),
+                Some(Outcome::Refused { .. }) | None => {}
+            }
+        }
+    }
+}

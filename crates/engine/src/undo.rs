@@ -1,0 +1,122 @@
+//! Going back: what paths held before a run, or at the end of one. Both become wishes of an ordinary run.
+
+use std::collections::BTreeMap;
+
+use syncline_core::{Baseline, Entry, Item, ItemPath};
+use syncline_store::{Delta, RunQuery, RunRecord, Store};
+
+use crate::error::{Error, Result};
+
+/// What the target's paths held before `run`: the wishes of a rollback. Runs after it are undone too.
+///
+/// # Errors
+/// When the run is not known or history cannot be read.
+pub async fn before_run(store: &Store, run: &RunRecord) -> Result<BTreeMap<ItemPath, Option<Item>>> {
+    let mut desired = BTreeMap::new();
+    for (_, deltas) in back_to(store, &run.start.target, &run.start.id, true).await? {
+        for delta in deltas {
+            // Runs come newest first: the oldest word counts.
+            desired.insert(delta.path, delta.before.as_ref().map(Entry::item));
+        }
+    }
+    Ok(desired)
+}
+
+/// What `path` and everything below it held: at the end of the run `at`, or before it was lost last.
+///
+/// Nothing is returned for paths that are now as they were then.
+///
+/// # Errors
+/// When the run is not known or history cannot be read.
+pub async fn version_at(
+    store: &Store,
+    target: &str,
+    path: &ItemPath,
+    at: Option<&RunRecord>,
+) -> Result<BTreeMap<ItemPath, Option<Item>>> {
+    let concerns = |other: &ItemPath| other == path || other.is_below(path.as_str());
+    let mut desired = BTreeMap::new();
+    match at {
+        Some(run) => {
+            for (_, deltas) in back_to(store, target, &run.start.id, false).await? {
+                for delta in deltas.into_iter().filter(|delta| concerns(&delta.path)) {
+                    desired.insert(delta.path, delta.before.as_ref().map(Entry::item));
+                }
+            }
+            agreed_now(store, target, path, &mut desired).await?;
+        }
+        None => {
+            for run in store.runs(&query(target)).await? {
+                for delta in
+                    store.deltas(&run.start.id).await?.into_iter().filter(|delta| concerns(&delta.path))
+                {
+                    if let Some(lost) = lost_item(&delta) {
+                        desired.entry(delta.path).or_insert(Some(lost));
+                    }
+                }
+                // The newest loss of the path itself is meant; below a directory, the newest of each.
+                if desired.contains_key(path) && !is_directory(&desired, path) {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(desired)
+}
+
+fn is_directory(desired: &BTreeMap<ItemPath, Option<Item>>, path: &ItemPath) -> bool {
+    matches!(desired.get(path), Some(Some(item)) if item.kind.is_directory())
+}
+
+/// The content that a run took away at a path: the loser of a conflict, or what had been agreed before.
+fn lost_item(delta: &Delta) -> Option<Item> {
+    if let Some(lost) = delta.lost.first() {
+        return Some(Item { kind: lost.kind, digest: Some(lost.digest), size: lost.size, modified: 0 });
+    }
+    let before = delta.before.as_ref()?;
+    let kept =
+        delta.after.as_ref().is_some_and(|after| after.digest == before.digest && after.kind == before.kind);
+    (!kept).then(|| before.item())
+}
+
+/// Adds the agreed entry of `path` itself where no later run touched it: both sides may have been edited since.
+async fn agreed_now(
+    store: &Store,
+    target: &str,
+    path: &ItemPath,
+    desired: &mut BTreeMap<ItemPath, Option<Item>>,
+) -> Result<()> {
+    if !desired.contains_key(path) {
+        let state = store.peek_target(target).await?;
+        let baseline = store.baseline(&state).await?;
+        if let Some(entry) = Baseline::get(baseline.as_ref(), path)? {
+            desired.insert(path.clone(), Some(entry.item()));
+        }
+    }
+    Ok(())
+}
+
+fn query(target: &str) -> RunQuery {
+    RunQuery { target: Some(target.to_owned()), ..RunQuery::default() }
+}
+
+/// The deltas of the target's runs, newest first, back to `run`, with or without it.
+async fn back_to(
+    store: &Store,
+    target: &str,
+    run: &str,
+    included: bool,
+) -> Result<Vec<(String, Vec<Delta>)>> {
+    let mut found = Vec::new();
+    for record in store.runs(&query(target)).await? {
+        let last = record.start.id == run;
+        if last && !included {
+            return Ok(found);
+        }
+        found.push((record.start.id.clone(), store.deltas(&record.start.id).await?));
+        if last {
+            return Ok(found);
+        }
+    }
+    Err(Error::NoRun(run.to_owned()))
+}

@@ -1,0 +1,183 @@
+//! Watching: changes on both sides start runs that look only at what changed; a full scan now and then is the
+//! backup.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use syncline_connect::{WatchEvent, Watcher};
+use syncline_core::{ItemPath, Side, Sides};
+use tokio::time::{Instant, sleep_until};
+
+use crate::context::{Context, Options, Target};
+use crate::cycle::run;
+use crate::error::Result;
+use crate::result::RunResult;
+
+/// How a watch is to behave.
+#[derive(Clone, Copy, Debug)]
+pub struct Watching {
+    /// A run starts when nothing happened for this long.
+    pub quiet: Duration,
+    /// A run starts at the latest this long after the first event.
+    pub ceiling: Duration,
+    /// A full scan every so often, when everything can be watched; jittered by a fifth.
+    pub rescan: Duration,
+    /// A full scan every so often, when something cannot be watched.
+    pub poll: Duration,
+    /// The longest wait after failed runs.
+    pub backoff_max: Duration,
+}
+
+impl Default for Watching {
+    fn default() -> Self {
+        Self {
+            quiet: Duration::from_millis(15),
+            ceiling: Duration::from_millis(200),
+            rescan: Duration::from_secs(600),
+            poll: Duration::from_secs(10),
+            backoff_max: Duration::from_secs(300),
+        }
+    }
+}
+
+/// Most paths of one partial scan; more than that is a full one.
+const PATHS_MAX: usize = 4096;
+
+/// Runs the target whenever something changes, until `stop` is done.
+///
+/// - `told` hears of every run, and of what cannot be watched.
+/// - A failed run is tried again with growing, jittered delays; the watch goes on.
+pub async fn watch(
+    context: &Context,
+    target: &Target,
+    options: &Options,
+    watching: Watching,
+    told: &mut (dyn FnMut(Told<'_>) + Send),
+    stop: impl Future<Output = ()> + Send,
+) {
+    let mut stop = Box::pin(stop);
+    let mut watch = Watch::start(target, watching, told);
+    let mut only = None;
+    loop {
+        let options = Options { only: only.take(), ..options.clone() };
+        let result = run(context, target, &options).await;
+        watch.note(&result, context);
+        told(Told::Run(&result));
+        only = tokio::select! {
+            biased;
+            () = &mut stop => return,
+            changed = watch.changes(told) => changed,
+        };
+    }
+}
+
+/// What a watch tells.
+#[derive(Debug)]
+pub enum Told<'a> {
+    /// A run ended, or could not be carried out.
+    Run(&'a Result<RunResult>),
+    /// A side cannot be watched, wholly or in part: for people.
+    Limited(Side, &'a str),
+}
+
+struct Watch {
+    watchers: Sides<Option<Watcher>>,
+    watching: Watching,
+    limited: bool,
+    failures: u32,
+    next_full: Instant,
+}
+
+impl Watch {
+    fn start(target: &Target, watching: Watching, told: &mut (dyn FnMut(Told<'_>) + Send)) -> Self {
+        let mut limited = false;
+        let watchers = Sides::from_fn(|side| {
+            let Some(watch) = target.endpoints[side].watch() else {
+                limited = true;
+                return None;
+            };
+            match watch.start(Arc::clone(&target.filter)) {
+                Ok(watcher) => Some(watcher),
+                Err(error) => {
+                    limited = true;
+                    told(Told::Limited(side, &error.to_string()));
+                    None
+                }
+            }
+        });
+        Self { watchers, watching, limited, failures: 0, next_full: Instant::now() }
+    }
+
+    /// Sets the time of the next full scan after a run.
+    fn note(&mut self, result: &Result<RunResult>, context: &Context) {
+        self.failures = if result.is_ok() { 0 } else { self.failures.saturating_add(1) };
+        let interval = match (self.failures, self.limited) {
+            (0, false) => self.watching.rescan,
+            (0, true) => self.watching.poll,
+            (failures, _) => Duration::from_secs(1 << failures.min(16)).min(self.watching.backoff_max),
+        };
+        // Jitter from the clock's own digits: enough to keep many machines from scanning in step.
+        let jitter = u32::try_from(context.clock.now().rem_euclid(1000)).unwrap_or_default();
+        let next = Instant::now() + interval * (900 + jitter / 5) / 1000;
+        if self.failures > 0 || self.next_full <= Instant::now() || next < self.next_full {
+            self.next_full = next;
+        }
+    }
+
+    /// Waits for changes; the paths to look at, or `None` for everything.
+    async fn changes(&mut self, told: &mut (dyn FnMut(Told<'_>) + Send)) -> Option<Vec<ItemPath>> {
+        let mut paths = BTreeSet::new();
+        let mut first: Option<Instant> = None;
+        let mut last = Instant::now();
+        loop {
+            let due = first.map_or(self.next_full, |first| {
+                (last + self.watching.quiet).min(first + self.watching.ceiling)
+            });
+            // After a failure nothing is tried before its delay is over, whatever happens.
+            let due = if self.failures > 0 { due.max(self.next_full) } else { due };
+            let Sides { local, remote } = &mut self.watchers;
+            let (side, event) = tokio::select! {
+                biased;
+                () = sleep_until(due) => {
+                    let partial = first.is_some() && paths.len() <= PATHS_MAX && self.failures == 0;
+                    return partial.then(|| paths.into_iter().collect());
+                }
+                event = next(local) => (Side::Local, event),
+                event = next(remote) => (Side::Remote, event),
+            };
+            last = Instant::now();
+            match event {
+                Some(WatchEvent::Changed(path)) => {
+                    first.get_or_insert(last);
+                    if paths.len() <= PATHS_MAX {
+                        paths.insert(path);
+                    }
+                }
+                Some(WatchEvent::Overflow) => {
+                    self.next_full = last;
+                    return None;
+                }
+                Some(WatchEvent::Limited(message)) => {
+                    self.limited = true;
+                    self.next_full = self.next_full.min(last + self.watching.poll);
+                    told(Told::Limited(side, &message));
+                }
+                None => {
+                    self.watchers[side] = None;
+                    self.limited = true;
+                    told(Told::Limited(side, "the watch ended; changes are found by scanning"));
+                }
+            }
+        }
+    }
+}
+
+/// The next event of a watcher; never, when there is none.
+async fn next(watcher: &mut Option<Watcher>) -> Option<WatchEvent> {
+    match watcher {
+        Some(watcher) => watcher.events.recv().await,
+        None => std::future::pending().await,
+    }
+}
