@@ -159,19 +159,14 @@ impl BaseFile {
     pub(crate) fn open(objects: &Objects, digest: &Digest) -> Result<Self> {
         let blob = objects.blob(digest).map_err(damaged_when_absent)?;
         let damaged = || Error::damaged(format!("the baseline object {digest} is damaged"));
-        let index_end = blob
-            .length()
-            .checked_sub(TRAILER_BYTES as u64)
-            .ok_or_else(damaged)?;
+        let index_end = blob.length().checked_sub(TRAILER_BYTES as u64).ok_or_else(damaged)?;
         let mut trailer = [0; TRAILER_BYTES];
         read_at(&blob, &mut trailer, index_end)?;
         let mut fields = Reader(&trailer);
         let [index_length, directories, entries] =
             [fields.array()?, fields.array()?, fields.array()?].map(u64::from_le_bytes);
-        let index_start = index_end
-            .checked_sub(index_length)
-            .filter(|start| *start >= HEAD_BYTES)
-            .ok_or_else(damaged)?;
+        let index_start =
+            index_end.checked_sub(index_length).filter(|start| *start >= HEAD_BYTES).ok_or_else(damaged)?;
         let mut index = vec![0; usize::try_from(index_length).map_err(|_| damaged())?];
         read_at(&blob, &mut index, index_start)?;
         let mut hasher = blake3::Hasher::new();
@@ -219,20 +214,11 @@ impl BaseFile {
                 let sum = reader.array()?;
                 self.firsts.push_str(reader.text()?);
                 let first_end = short(self.firsts.len())?;
-                self.chunks.push(Chunk {
-                    offset,
-                    length,
-                    first_end,
-                    sum,
-                });
+                self.chunks.push(Chunk { offset, length, first_end, sum });
                 offset += u64::from(length);
             }
             let (path_end, chunks_end) = (short(self.paths.len())?, short(self.chunks.len())?);
-            self.directories.push(Directory {
-                path_end,
-                chunks_end,
-                entries,
-            });
+            self.directories.push(Directory { path_end, chunks_end, entries });
         }
         self.paths.shrink_to_fit();
         self.directories.shrink_to_fit();
@@ -252,23 +238,17 @@ impl BaseFile {
 
     /// The path of the directory at `index`.
     pub(crate) fn directory(&self, index: usize) -> &str {
-        let start = index
-            .checked_sub(1)
-            .map_or(0, |before| self.directories[before].path_end);
+        let start = index.checked_sub(1).map_or(0, |before| self.directories[before].path_end);
         &self.paths[start as usize..self.directories[index].path_end as usize]
     }
 
     fn chunks_of(&self, index: usize) -> Range<usize> {
-        let start = index
-            .checked_sub(1)
-            .map_or(0, |before| self.directories[before].chunks_end);
+        let start = index.checked_sub(1).map_or(0, |before| self.directories[before].chunks_end);
         start as usize..self.directories[index].chunks_end as usize
     }
 
     fn first_name(&self, chunk: usize) -> &str {
-        let start = chunk
-            .checked_sub(1)
-            .map_or(0, |before| self.chunks[before].first_end);
+        let start = chunk.checked_sub(1).map_or(0, |before| self.chunks[before].first_end);
         &self.firsts[start as usize..self.chunks[chunk].first_end as usize]
     }
 
@@ -287,27 +267,18 @@ impl BaseFile {
 
     /// How many items a directory holds directly.
     pub(crate) fn entries_in(&self, directory: &str) -> u64 {
-        self.find(directory)
-            .map_or(0, |index| self.directories[index].entries)
+        self.find(directory).map_or(0, |index| self.directories[index].entries)
     }
 
     /// Reads a chunk into `buffer` and checks it.
     fn read_chunk(&self, chunk: usize, buffer: &mut Vec<u8>) -> Result<()> {
-        let Chunk {
-            offset,
-            length,
-            sum: expected,
-            ..
-        } = self.chunks[chunk];
+        let Chunk { offset, length, sum: expected, .. } = self.chunks[chunk];
         buffer.resize(length as usize, 0);
         read_at(&self.blob, buffer, offset)?;
         if sum(buffer) == expected {
             Ok(())
         } else {
-            Err(Error::damaged(format!(
-                "the baseline object {} is damaged at byte {offset}",
-                self.digest
-            )))
+            Err(Error::damaged(format!("the baseline object {} is damaged at byte {offset}", self.digest)))
         }
     }
 
@@ -337,11 +308,7 @@ impl BaseFile {
         let (mut low, mut high) = (chunks.start, chunks.end);
         while high - low > 1 {
             let middle = low.midpoint(high);
-            if self.first_name(middle) <= path.name() {
-                low = middle
-            } else {
-                high = middle
-            }
+            if self.first_name(middle) <= path.name() { low = middle } else { high = middle }
         }
         with_buffer(|buffer| {
             self.read_chunk(low, buffer)?;
@@ -368,9 +335,7 @@ fn hash_front(blob: &Blob, end: u64, hasher: &mut blake3::Hasher) -> Result<Vec<
     let mut head = Vec::new();
     let mut offset = 0;
     while offset < end {
-        let part = usize::try_from(end - offset)
-            .unwrap_or(usize::MAX)
-            .min(buffer.len());
+        let part = usize::try_from(end - offset).unwrap_or(usize::MAX).min(buffer.len());
         let part = &mut buffer[..part];
         read_at(blob, part, offset)?;
         if offset == 0 {
@@ -410,12 +375,8 @@ pub(crate) struct BaseFrames {
 }
 
 impl BaseFrames {
-    pub(crate) fn new(base: Arc<BaseFile>) -> Box<dyn Frames> {
-        Box::new(Self {
-            base,
-            directory: 0,
-            chunk: 0,
-        })
+    pub(crate) fn boxed(base: Arc<BaseFile>) -> Box<dyn Frames> {
+        Box::new(Self { base, directory: 0, chunk: 0 })
     }
 }
 

@@ -199,38 +199,16 @@ impl<'a> Reader<'a> {
 
     fn entry(&mut self, name: &'a str, flags: u8) -> Result<EntryRef<'a>> {
         let size = self.varint()?;
-        let digest = if flags & DIGEST_ZERO == 0 {
-            self.array()?
-        } else {
-            [0; 32]
-        };
-        let versions = Sides {
-            local: self.bytes()?,
-            remote: self.bytes()?,
-        };
-        Ok(EntryRef {
-            name,
-            kind: kind_of_bits(flags),
-            digest: Digest(digest),
-            size,
-            versions,
-        })
+        let digest = if flags & DIGEST_ZERO == 0 { self.array()? } else { [0; 32] };
+        let versions = Sides { local: self.bytes()?, remote: self.bytes()? };
+        Ok(EntryRef { name, kind: kind_of_bits(flags), digest: Digest(digest), size, versions })
     }
 
     fn lost(&mut self) -> Result<Lost> {
         let bits = self.byte()?;
-        let side = if bits & 0x80 == 0 {
-            Side::Local
-        } else {
-            Side::Remote
-        };
+        let side = if bits & 0x80 == 0 { Side::Local } else { Side::Remote };
         let size = self.varint()?;
-        Ok(Lost {
-            side,
-            kind: kind_of_bits(bits),
-            digest: Digest(self.array()?),
-            size,
-        })
+        Ok(Lost { side, kind: kind_of_bits(bits), digest: Digest(self.array()?), size })
     }
 
     /// Takes the next record.
@@ -242,11 +220,7 @@ impl<'a> Reader<'a> {
         }
         let length = usize::from(self.byte()?);
         let name = std::str::from_utf8(self.take(length)?).map_err(|_| malformed())?;
-        let after = if flags & HAS_AFTER == 0 {
-            None
-        } else {
-            Some(self.entry(name, flags)?)
-        };
+        let after = if flags & HAS_AFTER == 0 { None } else { Some(self.entry(name, flags)?) };
         let lean = &start[..start.len() - self.0.len()];
         let before = if flags & HAS_BEFORE == 0 {
             None
@@ -262,13 +236,7 @@ impl<'a> Reader<'a> {
             }
         }
         let lost = &rest[..rest.len() - self.0.len()];
-        Ok(Record {
-            name,
-            after,
-            before,
-            lean,
-            lost,
-        })
+        Ok(Record { name, after, before, lean, lost })
     }
 }
 
@@ -293,17 +261,8 @@ pub(crate) fn read_item(reader: &mut Reader<'_>) -> Result<Item> {
     let bits = reader.byte()?;
     let size = reader.varint()?;
     let modified = i64::from_le_bytes(reader.array()?);
-    let digest = if bits & 0x80 == 0 {
-        None
-    } else {
-        Some(Digest(reader.array()?))
-    };
-    Ok(Item {
-        kind: kind_of_bits(bits),
-        digest,
-        size,
-        modified,
-    })
+    let digest = if bits & 0x80 == 0 { None } else { Some(Digest(reader.array()?)) };
+    Ok(Item { kind: kind_of_bits(bits), digest, size, modified })
 }
 
 #[cfg(test)]

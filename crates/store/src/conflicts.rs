@@ -34,11 +34,7 @@ const UPSERT: &str = "INSERT INTO conflicts (id, target, run, path, kind, policy
 /// Encodes the items of a conflict: whether there is a base (1 byte), the base, the local and the remote one.
 fn write_items(record: &ConflictRecord) -> Vec<u8> {
     let mut out = vec![u8::from(record.base.is_some())];
-    for item in record
-        .base
-        .iter()
-        .chain([&record.versions.local, &record.versions.remote])
-    {
+    for item in record.base.iter().chain([&record.versions.local, &record.versions.remote]) {
         write_item(item, &mut out);
     }
     out
@@ -46,20 +42,9 @@ fn write_items(record: &ConflictRecord) -> Vec<u8> {
 
 fn read_items(bytes: &[u8]) -> Result<(Option<Item>, Sides<Item>)> {
     let mut reader = Reader(bytes);
-    let base = if reader.byte()? == 0 {
-        None
-    } else {
-        Some(read_item(&mut reader)?)
-    };
-    let versions = Sides {
-        local: read_item(&mut reader)?,
-        remote: read_item(&mut reader)?,
-    };
-    if reader.is_empty() {
-        Ok((base, versions))
-    } else {
-        Err(malformed())
-    }
+    let base = if reader.byte()? == 0 { None } else { Some(read_item(&mut reader)?) };
+    let versions = Sides { local: read_item(&mut reader)?, remote: read_item(&mut reader)? };
+    if reader.is_empty() { Ok((base, versions)) } else { Err(malformed()) }
 }
 
 fn seal(record: &ConflictRecord, items: &[u8]) -> Seal {
@@ -87,12 +72,7 @@ fn read(row: &SqliteRow) -> Result<ConflictRecord> {
     let winner: Option<String> = row.try_get(7)?;
     let winner = match winner.as_deref() {
         None => None,
-        Some(name) => Some(
-            Side::BOTH
-                .into_iter()
-                .find(|side| side.name() == name)
-                .ok_or_else(malformed)?,
-        ),
+        Some(name) => Some(Side::BOTH.into_iter().find(|side| side.name() == name).ok_or_else(malformed)?),
     };
     let record = ConflictRecord {
         id: row.try_get(0)?,
@@ -117,10 +97,7 @@ fn read(row: &SqliteRow) -> Result<ConflictRecord> {
 }
 
 async fn load(connection: &mut SqliteConnection, id: &str) -> Result<Option<ConflictRecord>> {
-    let row = sqlx::query(select!("WHERE id = ?1"))
-        .bind(id)
-        .fetch_optional(connection)
-        .await?;
+    let row = sqlx::query(select!("WHERE id = ?1")).bind(id).fetch_optional(connection).await?;
     row.as_ref().map(read).transpose()
 }
 
@@ -150,12 +127,7 @@ async fn save(connection: &mut SqliteConnection, record: &ConflictRecord) -> Res
 
 /// Every conflict, the oldest first.
 pub(crate) async fn load_all(connection: &mut SqliteConnection) -> Result<Vec<ConflictRecord>> {
-    sqlx::query(select!("ORDER BY seq"))
-        .fetch_all(connection)
-        .await?
-        .iter()
-        .map(read)
-        .collect()
+    sqlx::query(select!("ORDER BY seq")).fetch_all(connection).await?.iter().map(read).collect()
 }
 
 impl Store {
@@ -212,12 +184,11 @@ impl Store {
         if let Some(record) = load(&mut connection, id).await? {
             return Ok(Some(record));
         }
-        let rows = sqlx::query(select!(
-            "WHERE id >= ?1 AND substr(id, 1, length(?1)) = ?1 ORDER BY id LIMIT 2"
-        ))
-        .bind(id)
-        .fetch_all(&mut *connection)
-        .await?;
+        let rows =
+            sqlx::query(select!("WHERE id >= ?1 AND substr(id, 1, length(?1)) = ?1 ORDER BY id LIMIT 2"))
+                .bind(id)
+                .fetch_all(&mut *connection)
+                .await?;
         one(rows.iter().map(read).collect::<Result<_>>()?, "conflicts", id)
     }
 
@@ -246,10 +217,6 @@ impl Store {
     pub async fn prune_conflicts(&self, resolved_before: Nanos) -> Result<u64> {
         const DELETE: &str = "DELETE FROM conflicts WHERE resolved < ?1";
         let mut connection = self.database().writer().await;
-        Ok(sqlx::query(DELETE)
-            .bind(resolved_before)
-            .execute(&mut *connection)
-            .await?
-            .rows_affected())
+        Ok(sqlx::query(DELETE).bind(resolved_before).execute(&mut *connection).await?.rows_affected())
     }
 }

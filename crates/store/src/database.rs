@@ -41,10 +41,7 @@ impl Database {
             .busy_timeout(BUSY_TIMEOUT);
         let opened = Self::open_checked(folder, &options, length).await;
         let writer = opened.map_err(|error| named(error, &path))?;
-        Ok(Self {
-            writer: Mutex::new(writer),
-            reader: Some((options, OnceCell::new())),
-        })
+        Ok(Self { writer: Mutex::new(writer), reader: Some((options, OnceCell::new())) })
     }
 
     async fn open_checked(
@@ -53,10 +50,7 @@ impl Database {
         length: u64,
     ) -> Result<SqliteConnection> {
         let mut connection = options.connect().await?;
-        let version: i64 = sqlx::query("PRAGMA user_version")
-            .fetch_one(&mut connection)
-            .await?
-            .try_get(0)?;
+        let version: i64 = sqlx::query("PRAGMA user_version").fetch_one(&mut connection).await?.try_get(0)?;
         if version > schema::VERSION {
             return Err(schema::newer(version));
         }
@@ -77,10 +71,7 @@ impl Database {
         let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(true);
         let mut connection = options.connect().await?;
         schema::create(&mut connection).await?;
-        Ok(Self {
-            writer: Mutex::new(connection),
-            reader: None,
-        })
+        Ok(Self { writer: Mutex::new(connection), reader: None })
     }
 
     /// The connection that may write.
@@ -118,10 +109,7 @@ pub(crate) async fn check_integrity(connection: &mut SqliteConnection) -> Result
     if finding == "ok" {
         return Ok(());
     }
-    Err(Error::damaged(format!(
-        "the state database is damaged: {}",
-        finding.replace('\n', " ")
-    )))
+    Err(Error::damaged(format!("the state database is damaged: {}", finding.replace('\n', " "))))
 }
 
 /// Looks at the file before SQLite does; returns its length, 0 when it is missing.
@@ -173,15 +161,10 @@ impl Turn {
                 handle.lock()?;
                 Ok(handle)
             };
-            lock()
-                .map(Self)
-                .map_err(|error| Error::io("lock", &folder, &error))
+            lock().map(Self).map_err(|error| Error::io("lock", &folder, &error))
         };
         tokio::task::spawn_blocking(wait).await.map_err(|error| {
-            Error::new(
-                ErrorKind::Io,
-                format!("cannot wait for the state folder: {error}"),
-            )
+            Error::new(ErrorKind::Io, format!("cannot wait for the state folder: {error}"))
         })?
     }
 }

@@ -38,11 +38,7 @@ pub struct Error {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            hint: None,
-        }
+        Self { kind, message: message.into(), hint: None }
     }
 
     pub(crate) fn damaged(message: impl Into<String>) -> Self {
@@ -64,10 +60,7 @@ impl Error {
 
     /// Wraps a system error of `action` on `path`.
     pub(crate) fn io(action: &str, path: &Path, error: &io::Error) -> Self {
-        Self::new(
-            kind_of(error),
-            format!("cannot {action} {}: {error}", path.display()),
-        )
+        Self::new(kind_of(error), format!("cannot {action} {}: {error}", path.display()))
     }
 
     /// What kind of trouble it is.

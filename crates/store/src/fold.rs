@@ -42,12 +42,7 @@ pub(crate) struct Cache(Mutex<BTreeMap<String, Arc<Layered>>>);
 impl Cache {
     /// The baseline that `pointer` points at, opened as far as it is not open yet. Blocks.
     pub(crate) fn open(&self, objects: &Objects, target: &str, pointer: &Pointer) -> Result<Arc<Layered>> {
-        let known = self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(target)
-            .cloned();
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(target).cloned();
         if let Some(known) = known.as_ref().filter(|known| known.pointer() == pointer) {
             return Ok(Arc::clone(known));
         }
@@ -62,10 +57,7 @@ impl Cache {
 
     /// Forgets a target's baseline, so that it is read and checked again.
     pub(crate) fn forget(&self, target: &str) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(target);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(target);
     }
 }
 
@@ -79,11 +71,7 @@ pub(crate) fn fold(
 ) -> Result<Folded> {
     let mut obsolete = Vec::new();
     if pieces.is_empty() {
-        return Ok(Folded {
-            pieces,
-            pointer: pointer.clone(),
-            obsolete,
-        });
+        return Ok(Folded { pieces, pointer: pointer.clone(), obsolete });
     }
     while pieces.len() > PIECES_MAX {
         let rest = pieces.split_off(PIECES_MAX);
@@ -93,18 +81,9 @@ pub(crate) fn fold(
         obsolete.extend(first);
     }
     let current = cache.open(objects, target, pointer)?;
-    let records: u64 = pointer
-        .layers
-        .iter()
-        .chain(&pieces)
-        .map(|layer| layer.records)
-        .sum();
+    let records: u64 = pointer.layers.iter().chain(&pieces).map(|layer| layer.records).sum();
     let base_count = current.base().map_or(0, |base| base.count());
-    let mut next = Pointer {
-        base: pointer.base,
-        layers: pointer.layers.clone(),
-        count: 0,
-    };
+    let mut next = Pointer { base: pointer.base, layers: pointer.layers.clone(), count: 0 };
     next.layers.extend(&pieces);
     if records > OVERLAY_RECORDS_MIN.max(base_count / OVERLAY_PART) {
         next = write_base(objects, &current, &next)?;
@@ -118,11 +97,7 @@ pub(crate) fn fold(
             obsolete.extend(lean(&pointer.layers));
         }
     }
-    Ok(Folded {
-        pieces,
-        pointer: next,
-        obsolete,
-    })
+    Ok(Folded { pieces, pointer: next, obsolete })
 }
 
 /// Writes a new base object from the base and the layers of `next`.
@@ -133,18 +108,10 @@ fn write_base(objects: &Objects, current: &Layered, next: &Pointer) -> Result<Po
     merge(streams, |group| {
         let newest = group.newest();
         let record = newest.record()?;
-        if record.after.is_some() {
-            writer.push(newest.directory(), &record)
-        } else {
-            Ok(())
-        }
+        if record.after.is_some() { writer.push(newest.directory(), &record) } else { Ok(()) }
     })?;
     let (digest, count) = writer.finish()?;
-    Ok(Pointer {
-        base: Some(digest),
-        layers: Vec::new(),
-        count,
-    })
+    Ok(Pointer { base: Some(digest), layers: Vec::new(), count })
 }
 
 /// How many items the baseline holds once `pieces` are on top of `current`.

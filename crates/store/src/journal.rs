@@ -23,25 +23,14 @@ impl Store {
         let mut transaction = begin(&mut connection).await?;
         fence(&mut transaction, lease).await?;
         if run.target != lease.target {
-            let message = format!(
-                "the run {:?} is not one of the leased target {:?}",
-                run.id, lease.target
-            );
+            let message = format!("the run {:?} is not one of the leased target {:?}", run.id, lease.target);
             return Err(Error::new(ErrorKind::Denied, message));
         }
         if RunRow::load(&mut transaction, &run.id).await?.is_some() {
-            return Err(Error::new(
-                ErrorKind::Io,
-                format!("there is a run {:?} already", run.id),
-            ));
+            return Err(Error::new(ErrorKind::Io, format!("there is a run {:?} already", run.id)));
         }
         let seq = RunRow::next_seq(&mut transaction).await?;
-        let row = RunRow {
-            seq,
-            start: run.clone(),
-            finish: None,
-            layers: Vec::new(),
-        };
+        let row = RunRow { seq, start: run.clone(), finish: None, layers: Vec::new() };
         row.insert(&mut transaction).await?;
         Ok(transaction.commit().await?)
     }
@@ -60,21 +49,15 @@ impl Store {
             Some(write_deltas(self.objects(), entries)?)
         } else {
             let entries = entries.to_vec();
-            Some(
-                self.blocking(move |store| write_deltas(store.objects(), &entries))
-                    .await?,
-            )
+            Some(self.blocking(move |store| write_deltas(store.objects(), &entries)).await?)
         };
         let mut connection = self.database().writer().await;
         let mut transaction = begin(&mut connection).await?;
         fence(&mut transaction, lease).await?;
         let row = unfinished(&mut transaction, lease, run).await?;
         if let Some(Layer { digest, records, .. }) = layer {
-            let position: i64 = sqlx::query(NEXT)
-                .bind(row.seq)
-                .fetch_one(&mut *transaction)
-                .await?
-                .try_get(0)?;
+            let position: i64 =
+                sqlx::query(NEXT).bind(row.seq).fetch_one(&mut *transaction).await?.try_get(0)?;
             let records = records.cast_signed();
             sqlx::query(INSERT)
                 .bind(row.seq)
@@ -110,9 +93,7 @@ impl Store {
             (row, target, pieces)
         };
         let folded = self.fold_pieces(&target, pieces.clone()).await?;
-        let obsolete = self
-            .end_run(lease, row, &target, &pieces, folded, finish.clone(), marks)
-            .await?;
+        let obsolete = self.end_run(lease, row, &target, &pieces, folded, finish.clone(), marks).await?;
         self.remove_obsolete(obsolete).await;
         Ok(())
     }
@@ -120,21 +101,13 @@ impl Store {
     async fn fold_pieces(&self, target: &TargetRow, pieces: Vec<Layer>) -> Result<Folded> {
         let (id, pointer) = (target.state.id.clone(), target.state.pointer.clone());
         if pieces.is_empty() {
-            return Ok(Folded {
-                pieces,
-                pointer,
-                obsolete: Vec::new(),
-            });
+            return Ok(Folded { pieces, pointer, obsolete: Vec::new() });
         }
-        self.blocking(move |store| fold(store.cache(), store.objects(), &id, &pointer, pieces))
-            .await
+        self.blocking(move |store| fold(store.cache(), store.objects(), &id, &pointer, pieces)).await
     }
 
     /// Moves the pointer and ends the run in one transaction; returns what may be removed afterwards.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "everything that one transaction compares and writes"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "everything that one transaction compares and writes")]
     async fn end_run(
         &self,
         lease: &Lease,
@@ -166,10 +139,7 @@ impl Store {
         row.layers = folded.pieces;
         row.finish = Some(finish);
         row.save_finish(&mut transaction).await?;
-        sqlx::query(CLEAR)
-            .bind(row.seq)
-            .execute(&mut *transaction)
-            .await?;
+        sqlx::query(CLEAR).bind(row.seq).execute(&mut *transaction).await?;
         let obsolete = unreferenced(&mut transaction, folded.obsolete).await?;
         transaction.commit().await?;
         Ok(obsolete)
@@ -204,11 +174,7 @@ impl Store {
         for run in runs {
             let records: u64 = {
                 let mut connection = self.database().reader().await?;
-                journal_of(&mut connection, run.seq)
-                    .await?
-                    .iter()
-                    .map(|layer| layer.records)
-                    .sum()
+                journal_of(&mut connection, run.seq).await?.iter().map(|layer| layer.records).sum()
             };
             let finish = RunFinish {
                 finished: now,
@@ -230,19 +196,13 @@ impl Store {
 async fn unfinished(connection: &mut SqliteConnection, lease: &Lease, run: &str) -> Result<RunRow> {
     let row = RunRow::load(connection, run).await?.ok_or_else(|| unknown(run))?;
     if row.start.target != lease.target {
-        let message = format!(
-            "the run {run:?} is not one of the leased target {:?}",
-            lease.target
-        );
+        let message = format!("the run {run:?} is not one of the leased target {:?}", lease.target);
         return Err(Error::new(ErrorKind::Denied, message));
     }
     match &row.finish {
         None => Ok(row),
         // Only another holder can have ended it, by recovering it.
-        Some(finish) => Err(Error::locked(format!(
-            "the run {run:?} has ended already: {}",
-            finish.state
-        ))),
+        Some(finish) => Err(Error::locked(format!("the run {run:?} has ended already: {}", finish.state))),
     }
 }
 
@@ -260,12 +220,7 @@ async fn unreferenced(connection: &mut SqliteConnection, digests: Vec<Digest>) -
             let pointer = &row.state.pointer;
             pointer.base == Some(digest) || pointer.layers.iter().any(|layer| layer.digest == digest)
         });
-        if pointed
-            || sqlx::query_scalar(REMEMBERED)
-                .bind(&digest.0[..])
-                .fetch_one(&mut *connection)
-                .await?
-        {
+        if pointed || sqlx::query_scalar(REMEMBERED).bind(&digest.0[..]).fetch_one(&mut *connection).await? {
             continue;
         }
         free.push(digest);

@@ -37,12 +37,7 @@ impl LayerWriter {
         let mut out = objects.writer()?;
         out.write(&MAGIC)?;
         out.write(&VERSION.to_le_bytes())?;
-        Ok(Self {
-            out,
-            frame: Vec::new(),
-            order: Order::default(),
-            count: 0,
-        })
+        Ok(Self { out, frame: Vec::new(), order: Order::default(), count: 0 })
     }
 
     /// Appends a record that `write` encodes.
@@ -85,20 +80,14 @@ impl LayerWriter {
         self.flush()?;
         self.out.write(&0_u32.to_le_bytes())?;
         self.out.write(&self.count.to_le_bytes())?;
-        Ok(Layer {
-            digest: self.out.finish()?,
-            records: self.count,
-            lean,
-        })
+        Ok(Layer { digest: self.out.finish()?, records: self.count, lean })
     }
 }
 
 /// Writes the changes of a run as one durable delta object.
 pub(crate) fn write_deltas(objects: &Objects, deltas: &[Delta]) -> Result<Layer> {
-    let mut sorted: Vec<(&str, &str, &Delta)> = deltas
-        .iter()
-        .map(|delta| (delta.path.parent(), delta.path.name(), delta))
-        .collect();
+    let mut sorted: Vec<(&str, &str, &Delta)> =
+        deltas.iter().map(|delta| (delta.path.parent(), delta.path.name(), delta)).collect();
     sorted.sort_by(|a, b| compare_places((a.0, a.1), (b.0, b.1)));
     let mut writer = LayerWriter::new(objects)?;
     for same in sorted.chunk_by(|a, b| a.2.path == b.2.path) {
@@ -133,17 +122,12 @@ impl LayerFrames {
     pub(crate) fn open(objects: &Objects, digest: &Digest) -> Result<Box<dyn Frames>> {
         let source =
             BufReader::with_capacity(FRAME_BYTES, objects.open(digest).map_err(damaged_when_absent)?);
-        Ok(Box::new(Self {
-            source,
-            started: false,
-        }))
+        Ok(Box::new(Self { source, started: false }))
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         let mut bytes = [0; N];
-        self.source
-            .read_exact(&mut bytes)
-            .map_err(|error| unread(&error))?;
+        self.source.read_exact(&mut bytes).map_err(|error| unread(&error))?;
         Ok(bytes)
     }
 
@@ -197,18 +181,11 @@ pub(crate) fn newer_format(version: u32) -> Error {
 
 /// The store's own objects must be there: their absence is damage.
 pub(crate) fn damaged_when_absent(error: Error) -> Error {
-    if error.kind() == ErrorKind::NotFound {
-        Error::damaged(error.to_string())
-    } else {
-        error
-    }
+    if error.kind() == ErrorKind::NotFound { Error::damaged(error.to_string()) } else { error }
 }
 
 fn unread(error: &std::io::Error) -> Error {
-    Error::new(
-        kind_of(error),
-        format!("cannot read changes of the state: {error}"),
-    )
+    Error::new(kind_of(error), format!("cannot read changes of the state: {error}"))
 }
 
 /// Opens several delta objects, the oldest first.
@@ -216,10 +193,7 @@ pub(crate) fn open_layers<'a>(
     objects: &Objects,
     digests: impl IntoIterator<Item = &'a Digest>,
 ) -> Result<Vec<Box<dyn Frames>>> {
-    digests
-        .into_iter()
-        .map(|digest| LayerFrames::open(objects, digest))
-        .collect()
+    digests.into_iter().map(|digest| LayerFrames::open(objects, digest)).collect()
 }
 
 /// Reads the changes in the delta objects of a run, the oldest first, as one change for each path, sorted by
@@ -240,12 +214,7 @@ fn delta_of(group: &Group<'_>) -> Result<Option<Delta>> {
         let record = cursor.record()?;
         let path = ItemPath::child(cursor.directory(), record.name).map_err(|_| malformed())?;
         let [before, after] = [record.before, record.after].map(|entry| entry.map(|entry| entry.to_entry()));
-        Ok(Delta {
-            path,
-            before,
-            after,
-            lost: record.lost()?,
-        })
+        Ok(Delta { path, before, after, lost: record.lost()? })
     });
     Ok(combine(changes.collect::<Result<Vec<_>>>()?.into_iter()))
 }
@@ -262,9 +231,7 @@ pub(crate) fn merge_layers(objects: &Objects, digests: &[Digest], lean: bool) ->
             return writer.push(directory, record.name, |out| record.write_lean(out));
         }
         if group.is_single() {
-            return writer.push(directory, record.name, |out| {
-                out.extend_from_slice(newest.bytes())
-            });
+            return writer.push(directory, record.name, |out| out.extend_from_slice(newest.bytes()));
         }
         match delta_of(group)? {
             Some(delta) => writer.push(directory, record.name, |out| write_delta(&delta, out)),

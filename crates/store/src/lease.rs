@@ -16,9 +16,7 @@ use crate::targets::{TargetRow, unknown};
 /// # Errors
 /// [`crate::ErrorKind::Locked`] when somebody else acquired the target since, or the lease was released.
 pub(crate) async fn fence(connection: &mut SqliteConnection, lease: &Lease) -> Result<TargetRow> {
-    let row = TargetRow::load(connection, &lease.target)
-        .await?
-        .ok_or_else(|| unknown(&lease.target))?;
+    let row = TargetRow::load(connection, &lease.target).await?.ok_or_else(|| unknown(&lease.target))?;
     if row.state.epoch == lease.epoch && row.holder.as_ref() == Some(&lease.holder) {
         return Ok(row);
     }
@@ -49,25 +47,15 @@ impl Store {
         let mut transaction = begin(&mut connection).await?;
         let mut row = TargetRow::load_or_make(&mut transaction, target, id).await?;
         let expired = row.expires.is_none_or(|expires| expires <= now);
-        if let Some(other) = row
-            .holder
-            .as_deref()
-            .filter(|other| *other != holder && !expired && !force)
-        {
-            return Err(Error::locked(format!(
-                "the target {target:?} is being changed by {other}"
-            )));
+        if let Some(other) = row.holder.as_deref().filter(|other| *other != holder && !expired && !force) {
+            return Err(Error::locked(format!("the target {target:?} is being changed by {other}")));
         }
         row.state.epoch += 1;
         row.holder = Some(holder.to_owned());
         row.expires = Some(now.saturating_add(ttl_ns));
         row.save(&mut transaction).await?;
         transaction.commit().await?;
-        Ok(Lease {
-            target: target.to_owned(),
-            holder: holder.to_owned(),
-            epoch: row.state.epoch,
-        })
+        Ok(Lease { target: target.to_owned(), holder: holder.to_owned(), epoch: row.state.epoch })
     }
 
     /// Gives a lease back. One that is stale already needs nothing.
@@ -92,8 +80,7 @@ impl Store {
     /// # Errors
     /// [`crate::ErrorKind::Locked`] when it is stale.
     pub async fn renew(&self, lease: &Lease, now: Nanos, ttl_ns: i64) -> Result<()> {
-        self.change_target(lease, |row| row.expires = Some(now.saturating_add(ttl_ns)))
-            .await
+        self.change_target(lease, |row| row.expires = Some(now.saturating_add(ttl_ns))).await
     }
 
     /// Approves one plan of a target, once.
@@ -123,11 +110,8 @@ impl Store {
         const TAKE: &str = "DELETE FROM approvals WHERE target = ?1 AND plan_hash = ?2 RETURNING given, seal";
         let mut connection = self.database().writer().await;
         let mut transaction = begin(&mut connection).await?;
-        let taken: Option<(i64, Vec<u8>)> = sqlx::query_as(TAKE)
-            .bind(target)
-            .bind(plan_hash)
-            .fetch_optional(&mut *transaction)
-            .await?;
+        let taken: Option<(i64, Vec<u8>)> =
+            sqlx::query_as(TAKE).bind(target).bind(plan_hash).fetch_optional(&mut *transaction).await?;
         if let Some((given, seal)) = &taken {
             approval_seal(target, plan_hash, *given).check(seal, "an approval")?;
         }

@@ -22,11 +22,7 @@ pub(crate) trait Frames: Send {
 /// Compares two places in the order of the streams.
 pub(crate) fn compare_places(a: (&str, &str), b: (&str, &str)) -> Ordering {
     // Neighbours are mostly in the same directory, and equality is quicker to see than order.
-    let directories = if a.0 == b.0 {
-        Ordering::Equal
-    } else {
-        compare(a.0, b.0)
-    };
+    let directories = if a.0 == b.0 { Ordering::Equal } else { compare(a.0, b.0) };
     directories.then_with(|| a.1.cmp(b.1))
 }
 
@@ -42,13 +38,8 @@ pub(crate) struct Cursor {
 impl Cursor {
     /// Positions a stream on its first record; `None` when it is empty.
     pub(crate) fn start(frames: Box<dyn Frames>) -> Result<Option<Self>> {
-        let mut cursor = Self {
-            frames,
-            directory: String::new(),
-            records: Vec::new(),
-            current: 0..0,
-            name: 0..0,
-        };
+        let mut cursor =
+            Self { frames, directory: String::new(), records: Vec::new(), current: 0..0, name: 0..0 };
         Ok(cursor.advance()?.then_some(cursor))
     }
 
@@ -132,10 +123,7 @@ pub(crate) fn merge(
         members.clear();
         members.push(top);
         if heap.is_alone(&cursors) {
-            each(&Group {
-                cursors: &cursors,
-                members: &members,
-            })?;
+            each(&Group { cursors: &cursors, members: &members })?;
             if cursors[top].advance()? {
                 heap.sink(0, &cursors)
             } else {
@@ -144,18 +132,12 @@ pub(crate) fn merge(
             continue;
         }
         heap.pop(&cursors);
-        while let Some(&next) = heap
-            .0
-            .first()
-            .filter(|&&next| cursors[next].place() == cursors[top].place())
+        while let Some(&next) = heap.0.first().filter(|&&next| cursors[next].place() == cursors[top].place())
         {
             members.push(next);
             heap.pop(&cursors);
         }
-        each(&Group {
-            cursors: &cursors,
-            members: &members,
-        })?;
+        each(&Group { cursors: &cursors, members: &members })?;
         for &member in &members {
             if cursors[member].advance()? {
                 heap.push(member, &cursors);
@@ -176,33 +158,19 @@ impl Heap {
     }
 
     fn less(a: usize, b: usize, cursors: &[Cursor]) -> bool {
-        compare_places(cursors[a].place(), cursors[b].place())
-            .then(a.cmp(&b))
-            .is_lt()
+        compare_places(cursors[a].place(), cursors[b].place()).then(a.cmp(&b)).is_lt()
     }
 
     /// Whether no other cursor is at the place of the first one.
     fn is_alone(&self, cursors: &[Cursor]) -> bool {
         let place = cursors[self.0[0]].place();
-        self.0
-            .iter()
-            .skip(1)
-            .take(2)
-            .all(|&other| cursors[other].place() != place)
+        self.0.iter().skip(1).take(2).all(|&other| cursors[other].place() != place)
     }
 
     fn sink(&mut self, mut at: usize, cursors: &[Cursor]) {
         loop {
-            let children = [2 * at + 1, 2 * at + 2]
-                .into_iter()
-                .filter(|&child| child < self.0.len());
-            let least = children.reduce(|a, b| {
-                if Self::less(self.0[b], self.0[a], cursors) {
-                    b
-                } else {
-                    a
-                }
-            });
+            let children = [2 * at + 1, 2 * at + 2].into_iter().filter(|&child| child < self.0.len());
+            let least = children.reduce(|a, b| if Self::less(self.0[b], self.0[a], cursors) { b } else { a });
             match least {
                 Some(child) if Self::less(self.0[child], self.0[at], cursors) => {
                     self.0.swap(at, child);
@@ -245,9 +213,7 @@ impl Order {
             return Ok(true);
         };
         if compare_places((last_directory, last_name), (directory, name)).is_ge() {
-            return Err(Error::damaged(format!(
-                "the records of {directory:?} are out of order at {name:?}"
-            )));
+            return Err(Error::damaged(format!("the records of {directory:?} are out of order at {name:?}")));
         }
         last_name.clear();
         last_name.push_str(name);

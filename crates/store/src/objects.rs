@@ -233,7 +233,5 @@ fn absent(digest: &Digest) -> Error {
 
 /// The error for an object that is not what its digest says.
 fn unsound(digest: &Digest) -> Error {
-    Error::damaged(format!(
-        "the object {digest} is damaged: its content has another digest"
-    ))
+    Error::damaged(format!("the object {digest} is damaged: its content has another digest"))
 }

@@ -41,19 +41,12 @@ impl Layered {
         };
         let prefix = known.filter(|known| pointer.layers.starts_with(&known.pointer.layers));
         let (mut streams, rest) = match prefix {
-            Some(known) => (
-                vec![OverlayFrames::new(Arc::clone(known))],
-                known.pointer.layers.len(),
-            ),
+            Some(known) => (vec![OverlayFrames::boxed(Arc::clone(known))], known.pointer.layers.len()),
             None => (Vec::new(), 0),
         };
         streams.extend(open_layers(objects, digests(&pointer.layers[rest..]))?);
-        let mut layered = Self {
-            pointer: pointer.clone(),
-            base,
-            directories: Vec::new(),
-            records: Vec::new(),
-        };
+        let mut layered =
+            Self { pointer: pointer.clone(), base, directories: Vec::new(), records: Vec::new() };
         merge(streams, |group| {
             let newest = group.newest();
             layered.push(newest.directory(), &newest.record()?);
@@ -87,10 +80,7 @@ impl Layered {
                 Some(_) => put = true,
                 None => removed += 1,
             })?;
-            let base = self
-                .base
-                .as_ref()
-                .map_or(0, |base| base.entries_in(&directory.path));
+            let base = self.base.as_ref().map_or(0, |base| base.entries_in(&directory.path));
             // Where more is in the base than the layers remove, something must be left.
             let holds_items = put || base > removed || {
                 let mut left = false;
@@ -111,9 +101,7 @@ impl Layered {
     }
 
     fn find(&self, directory: &str) -> Option<usize> {
-        self.directories
-            .binary_search_by(|there| compare(&there.path, directory))
-            .ok()
+        self.directories.binary_search_by(|there| compare(&there.path, directory)).ok()
     }
 
     /// What it is made of.
@@ -128,7 +116,7 @@ impl Layered {
 
     /// All of the base object, in order.
     pub(crate) fn base_frames(&self) -> Option<Box<dyn Frames>> {
-        self.base.as_ref().map(|base| BaseFrames::new(Arc::clone(base)))
+        self.base.as_ref().map(|base| BaseFrames::boxed(Arc::clone(base)))
     }
 
     /// Calls `each` for every item directly inside `directory`, in byte order of the names.
@@ -185,20 +173,13 @@ struct Upcoming<'a> {
 
 impl<'a> Upcoming<'a> {
     fn new(records: &'a [u8]) -> Result<Self> {
-        let mut upcoming = Self {
-            reader: Reader(records),
-            next: None,
-        };
+        let mut upcoming = Self { reader: Reader(records), next: None };
         upcoming.advance()?;
         Ok(upcoming)
     }
 
     fn advance(&mut self) -> Result<()> {
-        self.next = if self.reader.is_empty() {
-            None
-        } else {
-            Some(self.reader.record()?)
-        };
+        self.next = if self.reader.is_empty() { None } else { Some(self.reader.record()?) };
         Ok(())
     }
 
@@ -244,9 +225,7 @@ impl Baseline for Layered {
                 each(path);
             }
         }
-        overlay
-            .filter(|directory| directory.holds_items)
-            .for_each(|directory| each(&directory.path));
+        overlay.filter(|directory| directory.holds_items).for_each(|directory| each(&directory.path));
     }
 
     fn get(&self, path: &ItemPath) -> std::result::Result<Option<Entry>, Damaged> {
@@ -261,7 +240,7 @@ struct OverlayFrames {
 }
 
 impl OverlayFrames {
-    fn new(layered: Arc<Layered>) -> Box<dyn Frames> {
+    fn boxed(layered: Arc<Layered>) -> Box<dyn Frames> {
         Box::new(Self { layered, next: 0 })
     }
 }
@@ -275,12 +254,7 @@ impl Frames for OverlayFrames {
         directory.clear();
         directory.push_str(&next.path);
         records.clear();
-        records.extend_from_slice(
-            self.layered
-                .records
-                .get(next.start..next.end)
-                .ok_or_else(malformed)?,
-        );
+        records.extend_from_slice(self.layered.records.get(next.start..next.end).ok_or_else(malformed)?);
         Ok(true)
     }
 }

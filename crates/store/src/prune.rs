@@ -46,61 +46,37 @@ struct Roots {
 impl Roots {
     async fn load(connection: &mut SqliteConnection) -> Result<Self> {
         let targets = TargetRow::load_all(connection).await?;
-        let pointers = targets
-            .into_iter()
-            .map(|row| (row.state.name, row.state.pointer))
-            .collect();
+        let pointers = targets.into_iter().map(|row| (row.state.name, row.state.pointer)).collect();
         let mut deltas = Vec::new();
         for run in RunRow::load_all(connection).await? {
             let journal = journal_of(connection, run.seq).await?;
             deltas.extend(
-                digests(&run.layers)
-                    .chain(digests(&journal))
-                    .map(|digest| (run.start.id.clone(), *digest)),
+                digests(&run.layers).chain(digests(&journal)).map(|digest| (run.start.id.clone(), *digest)),
             );
         }
         let conflicts = conflicts::load_all(connection).await?;
-        let items = conflicts.iter().flat_map(|record| {
-            record
-                .base
-                .iter()
-                .chain([&record.versions.local, &record.versions.remote])
-        });
-        Ok(Self {
-            pointers,
-            deltas,
-            contents: items.filter_map(|item| item.digest).collect(),
-        })
+        let items = conflicts
+            .iter()
+            .flat_map(|record| record.base.iter().chain([&record.versions.local, &record.versions.remote]));
+        Ok(Self { pointers, deltas, contents: items.filter_map(|item| item.digest).collect() })
     }
 
     /// Takes everything that the roots refer to out of `candidates`. Blocks.
     fn spare(&self, objects: &Objects, candidates: &mut HashSet<Digest>) -> Result<()> {
         candidates.retain(|digest| !self.contents.contains(digest));
-        let layers = self
-            .pointers
-            .iter()
-            .flat_map(|(_, pointer)| digests(&pointer.layers));
-        let deltas: HashSet<Digest> = self
-            .deltas
-            .iter()
-            .map(|(_, digest)| digest)
-            .chain(layers)
-            .copied()
-            .collect();
+        let layers = self.pointers.iter().flat_map(|(_, pointer)| digests(&pointer.layers));
+        let deltas: HashSet<Digest> =
+            self.deltas.iter().map(|(_, digest)| digest).chain(layers).copied().collect();
         for delta in &deltas {
             candidates.remove(delta);
             visit_contents(objects, delta, &mut |digest| {
                 candidates.remove(&digest);
             })?;
         }
-        for base in self
-            .pointers
-            .iter()
-            .filter_map(|(_, pointer)| pointer.base.as_ref())
-        {
+        for base in self.pointers.iter().filter_map(|(_, pointer)| pointer.base.as_ref()) {
             candidates.remove(base);
             let base = std::sync::Arc::new(BaseFile::open(objects, base)?);
-            merge(vec![BaseFrames::new(base)], |group| {
+            merge(vec![BaseFrames::boxed(base)], |group| {
                 if let Some(entry) = group.newest().record()?.after {
                     candidates.remove(&entry.digest);
                 }
@@ -126,14 +102,8 @@ impl Store {
         let (roots, age_min, runs) = {
             let mut connection = self.database().writer().await;
             let mut transaction = begin(&mut connection).await?;
-            let forgotten = sqlx::query(FORGET)
-                .bind(keep_since)
-                .execute(&mut *transaction)
-                .await?;
-            sqlx::query(EXPIRE)
-                .bind(keep_since)
-                .execute(&mut *transaction)
-                .await?;
+            let forgotten = sqlx::query(FORGET).bind(keep_since).execute(&mut *transaction).await?;
+            sqlx::query(EXPIRE).bind(keep_since).execute(&mut *transaction).await?;
             let roots = Roots::load(&mut transaction).await?;
             let age_min = age_min(Self::oldest_unfinished(&mut transaction).await?);
             transaction.commit().await?;
@@ -146,10 +116,7 @@ impl Store {
                 candidates.insert(digest);
             })?;
             roots.spare(objects, &mut candidates)?;
-            let mut pruned = Pruned {
-                runs,
-                ..Pruned::default()
-            };
+            let mut pruned = Pruned { runs, ..Pruned::default() };
             for digest in candidates {
                 if let Some(bytes) = objects.remove_older(&digest, age_min)? {
                     pruned.objects += 1;
@@ -207,10 +174,7 @@ fn check_baseline(objects: &Objects, pointer: &Pointer) -> Result<()> {
     if count == pointer.count {
         return Ok(());
     }
-    Err(crate::error::Error::damaged(format!(
-        "it holds {count} items instead of {}",
-        pointer.count
-    )))
+    Err(crate::error::Error::damaged(format!("it holds {count} items instead of {}", pointer.count)))
 }
 
 /// How old an object must be so that no run can be about to refer to it.

@@ -45,6 +45,28 @@ pub struct TargetState {
     pub(crate) pointer: Pointer,
 }
 
+impl TargetState {
+    /// A target that was never seen.
+    pub(crate) fn unseen(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            id: String::new(),
+            identity: None,
+            epoch: 0,
+            marks: Sides::default(),
+            pending_mark: None,
+            has_baseline: false,
+            pointer: Pointer::default(),
+        }
+    }
+
+    /// How many items are agreed on.
+    #[must_use]
+    pub const fn count(&self) -> u64 {
+        self.pointer.count
+    }
+}
+
 /// The right to change a target's state, until somebody else acquires it: every change states the epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
@@ -118,13 +140,8 @@ pub enum RunState {
 
 impl RunState {
     /// Every state.
-    pub const ALL: [Self; 5] = [
-        Self::Succeeded,
-        Self::Partial,
-        Self::Failed,
-        Self::Halted,
-        Self::Interrupted,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Succeeded, Self::Partial, Self::Failed, Self::Halted, Self::Interrupted];
 
     /// The name used in reports and in the database.
     #[must_use]

@@ -48,10 +48,7 @@ impl RunRow {
 
     /// The row of a run by its whole identifier.
     pub(crate) async fn load(connection: &mut SqliteConnection, id: &str) -> Result<Option<Self>> {
-        let row = sqlx::query(select!("WHERE id = ?1"))
-            .bind(id)
-            .fetch_optional(connection)
-            .await?;
+        let row = sqlx::query(select!("WHERE id = ?1")).bind(id).fetch_optional(connection).await?;
         row.as_ref().map(Self::read).transpose()
     }
 
@@ -66,29 +63,21 @@ impl RunRow {
 
     /// All runs, the oldest first.
     pub(crate) async fn load_all(connection: &mut SqliteConnection) -> Result<Vec<Self>> {
-        sqlx::query(select!("ORDER BY seq"))
-            .fetch_all(connection)
-            .await?
-            .iter()
-            .map(Self::read)
-            .collect()
+        sqlx::query(select!("ORDER BY seq")).fetch_all(connection).await?.iter().map(Self::read).collect()
     }
 
     async fn load_last(connection: &mut SqliteConnection) -> Result<Option<Self>> {
-        let row = sqlx::query(select!("ORDER BY seq DESC LIMIT 1"))
-            .fetch_optional(connection)
-            .await?;
+        let row = sqlx::query(select!("ORDER BY seq DESC LIMIT 1")).fetch_optional(connection).await?;
         row.as_ref().map(Self::read).transpose()
     }
 
     /// The runs whose identifiers begin with `prefix`, at most two.
     async fn load_prefix(connection: &mut SqliteConnection, prefix: &str) -> Result<Vec<Self>> {
-        let rows = sqlx::query(select!(
-            "WHERE id >= ?1 AND substr(id, 1, length(?1)) = ?1 ORDER BY id LIMIT 2"
-        ))
-        .bind(prefix)
-        .fetch_all(connection)
-        .await?;
+        let rows =
+            sqlx::query(select!("WHERE id >= ?1 AND substr(id, 1, length(?1)) = ?1 ORDER BY id LIMIT 2"))
+                .bind(prefix)
+                .fetch_all(connection)
+                .await?;
         rows.iter().map(Self::read).collect()
     }
 
@@ -104,14 +93,8 @@ impl RunRow {
                 all.bind(before).bind(limit).fetch_all(connection).await?
             }
             Some(target) => {
-                let some = sqlx::query(select!(
-                    "WHERE seq < ?1 AND target = ?3 ORDER BY seq DESC LIMIT ?2"
-                ));
-                some.bind(before)
-                    .bind(limit)
-                    .bind(target)
-                    .fetch_all(connection)
-                    .await?
+                let some = sqlx::query(select!("WHERE seq < ?1 AND target = ?3 ORDER BY seq DESC LIMIT ?2"));
+                some.bind(before).bind(limit).bind(target).fetch_all(connection).await?
             }
         };
         rows.iter().map(Self::read).collect()
@@ -144,15 +127,9 @@ impl RunRow {
         };
         let mut reader = Reader(&deltas);
         let layers = read_layers(&mut reader)?;
-        let run = Self {
-            seq: row.try_get(0)?,
-            start,
-            finish,
-            layers,
-        };
+        let run = Self { seq: row.try_get(0)?, start, finish, layers };
         let seal: Vec<u8> = row.try_get(15)?;
-        run.seal(&deltas)
-            .check(&seal, &format!("the row of the run {:?}", run.start.id))?;
+        run.seal(&deltas).check(&seal, &format!("the row of the run {:?}", run.start.id))?;
         Ok(run)
     }
 
@@ -239,11 +216,7 @@ impl RunRow {
             None => journal_of(connection, self.seq).await?,
         };
         let deltas = layers.into_iter().map(|layer| layer.digest).collect();
-        Ok(RunRecord {
-            start: self.start,
-            finish: self.finish,
-            deltas,
-        })
+        Ok(RunRecord { start: self.start, finish: self.finish, deltas })
     }
 }
 
@@ -270,27 +243,17 @@ pub(crate) async fn journal_of(connection: &mut SqliteConnection, run: i64) -> R
             journal_seal(run, position, &digest, records).check(&seal, "a row of the journal")?;
             let digest: [u8; 32] = digest.try_into().map_err(|_| malformed())?;
             if usize::try_from(position) != Ok(expected) {
-                return Err(Error::damaged(format!(
-                    "the journal lacks row {expected} of run {run}"
-                )));
+                return Err(Error::damaged(format!("the journal lacks row {expected} of run {run}")));
             }
             let digest = syncline_core::Digest(digest);
-            Ok(Layer {
-                digest,
-                records: records.cast_unsigned(),
-                lean: false,
-            })
+            Ok(Layer { digest, records: records.cast_unsigned(), lean: false })
         })
         .collect()
 }
 
 /// The seal of a row of the journal.
 pub(crate) fn journal_seal(run: i64, position: i64, digest: &[u8], records: i64) -> Seal {
-    Seal::of("journal")
-        .number(run)
-        .number(position)
-        .bytes(digest)
-        .number(records)
+    Seal::of("journal").number(run).number(position).bytes(digest).number(records)
 }
 
 impl Store {
@@ -337,8 +300,7 @@ impl Store {
     /// record is missing or damaged.
     pub async fn deltas(&self, run: &str) -> Result<Vec<Delta>> {
         let record = self.run(run).await?.ok_or_else(|| unknown(run))?;
-        self.blocking(move |store| read_deltas(store.objects(), &record.deltas))
-            .await
+        self.blocking(move |store| read_deltas(store.objects(), &record.deltas)).await
     }
 
     /// When the oldest run began that has not ended.

@@ -22,11 +22,7 @@ pub(crate) struct Step {
 
 /// All steps, the first one first. Every step sets `user_version`, which stands in the file's header, so that a
 /// newer file is noticed before SQLite touches it.
-pub(crate) const STEPS: &[Step] = &[Step {
-    version: 1,
-    description: "targets, runs, conflicts",
-    sql: FIRST,
-}];
+pub(crate) const STEPS: &[Step] = &[Step { version: 1, description: "targets, runs, conflicts", sql: FIRST }];
 
 const FIRST: &str = "
 CREATE TABLE targets (
@@ -115,13 +111,7 @@ impl MigrationSource<'static> for Source {
     fn resolve(self) -> Pin<Box<dyn Future<Output = Resolved> + Send>> {
         let migrations = self.0.iter().map(|step| {
             let sql = step.sql.into_sql_str();
-            Migration::new(
-                step.version,
-                step.description.into(),
-                MigrationType::Simple,
-                sql,
-                false,
-            )
+            Migration::new(step.version, step.description.into(), MigrationType::Simple, sql, false)
         });
         let migrations = migrations.collect();
         Box::pin(async move { Ok(migrations) })
@@ -152,10 +142,7 @@ fn failed(error: MigrateError) -> Error {
         MigrateError::VersionMismatch(_) | MigrateError::Dirty(_) => {
             Error::damaged(format!("the state database cannot be migrated: {error}"))
         }
-        error => Error::new(
-            ErrorKind::Io,
-            format!("the state database cannot be migrated: {error}"),
-        ),
+        error => Error::new(ErrorKind::Io, format!("the state database cannot be migrated: {error}")),
     }
 }
 
@@ -167,4 +154,49 @@ pub(crate) fn newer(version: i64) -> Error {
             "the state database has version {version}, which is newer than this syncline (version {VERSION}); it was left untouched"
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{Connection, Row};
+
+    use super::*;
+
+    const NEXT: &[Step] = &[
+        STEPS[0],
+        Step {
+            version: 2,
+            description: "a later one",
+            sql: "ALTER TABLE targets ADD COLUMN note TEXT; PRAGMA user_version = 2;",
+        },
+    ];
+
+    async fn version(connection: &mut SqliteConnection) -> i64 {
+        sqlx::query("PRAGMA user_version").fetch_one(connection).await.unwrap().get(0)
+    }
+
+    #[tokio::test]
+    async fn a_first_version_migrates_and_keeps_its_rows() {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        migrate(&mut connection, STEPS).await.unwrap();
+        assert_eq!(version(&mut connection).await, 1);
+        let insert = "INSERT INTO targets (name, id, epoch, pointer, seal) VALUES ('t', 'i', 4, x'00', x'')";
+        connection.execute(insert).await.unwrap();
+        migrate(&mut connection, NEXT).await.unwrap();
+        migrate(&mut connection, NEXT).await.unwrap();
+        assert_eq!(version(&mut connection).await, 2);
+        let row = connection.fetch_one("SELECT epoch, note FROM targets").await.unwrap();
+        assert_eq!((row.get::<i64, _>(0), row.get::<Option<String>, _>(1)), (4, None));
+        // And this one would refuse what the later one made.
+        let refused = migrate(&mut connection, STEPS).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::NewerVersion);
+    }
+
+    #[tokio::test]
+    async fn the_last_step_sets_the_version() {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        create(&mut connection).await.unwrap();
+        assert_eq!(version(&mut connection).await, VERSION);
+        assert_eq!(STEPS.last().map(|step| step.version), Some(VERSION));
+    }
 }

@@ -52,22 +52,12 @@ impl Store {
     /// # Errors
     /// When SQLite fails.
     pub async fn in_memory() -> Result<Self> {
-        Ok(Self::new(
-            None,
-            Database::in_memory().await?,
-            Objects::in_memory(),
-        ))
+        Ok(Self::new(None, Database::in_memory().await?, Objects::in_memory()))
     }
 
     fn new(folder: Option<PathBuf>, database: Database, objects: Objects) -> Self {
         let (cache, locked) = (Cache::default(), Arc::default());
-        Self(Arc::new(Inner {
-            folder,
-            database,
-            objects,
-            cache,
-            locked,
-        }))
+        Self(Arc::new(Inner { folder, database, objects, cache, locked }))
     }
 
     /// Closes the database, when this is the last clone of the store. Dropping it does the same a little later.
@@ -110,31 +100,21 @@ impl Store {
             if self.0.locked.swap(true, Ordering::AcqRel) {
                 return Err(Error::locked("the workspace is in use by this process"));
             }
-            return Ok(WorkspaceLock {
-                _held: Held::Memory(Flag(Arc::clone(&self.0.locked))),
-            });
+            return Ok(WorkspaceLock { _held: Held::Memory(Flag(Arc::clone(&self.0.locked))) });
         };
         let path = folder.join("lock");
         let failed = |error: &io::Error| Error::io("lock", &path, error);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
-        let mut file = platform::private_file(&mut options)
-            .open(&path)
-            .map_err(|error| failed(&error))?;
+        let mut file = platform::private_file(&mut options).open(&path).map_err(|error| failed(&error))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(std::fs::TryLockError::WouldBlock) => {
                 let mut holder = String::new();
                 // The text is only for people: a holder that has not written it yet is not named.
                 let _ = (&file).take(32).read_to_string(&mut holder);
-                let holder = if holder.trim().is_empty() {
-                    "another process"
-                } else {
-                    holder.trim()
-                };
-                return Err(Error::locked(format!(
-                    "the workspace is in use by process {holder}"
-                )));
+                let holder = if holder.trim().is_empty() { "another process" } else { holder.trim() };
+                return Err(Error::locked(format!("the workspace is in use by process {holder}")));
             }
             Err(std::fs::TryLockError::Error(error)) => return Err(failed(&error)),
         }
@@ -142,9 +122,7 @@ impl Store {
             .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "{}", std::process::id()))
             .map_err(|error| failed(&error))?;
-        Ok(WorkspaceLock {
-            _held: Held::File(file),
-        })
+        Ok(WorkspaceLock { _held: Held::File(file) })
     }
 
     /// Does work that blocks on the disk beside the runtime; in memory, here and now, so that a simulation
@@ -157,17 +135,12 @@ impl Store {
             return work(self);
         }
         let store = self.clone();
-        tokio::task::spawn_blocking(move || work(&store))
-            .await
-            .map_err(|error| cut_short(&error))?
+        tokio::task::spawn_blocking(move || work(&store)).await.map_err(|error| cut_short(&error))?
     }
 }
 
 fn cut_short(error: &tokio::task::JoinError) -> Error {
-    Error::new(
-        ErrorKind::Io,
-        format!("work on the state folder was cut short: {error}"),
-    )
+    Error::new(ErrorKind::Io, format!("work on the state folder was cut short: {error}"))
 }
 
 /// The workspace belongs to this process as long as this lives.
@@ -194,10 +167,8 @@ impl Drop for Flag {
 /// Makes the state folder, or checks that it is one that only its owner can change and look into.
 fn prepare_folder(folder: &Path) -> Result<()> {
     match std::fs::symlink_metadata(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return platform::create_private_folder(folder)
-                .map_err(|error| Error::io("create the state folder", folder, &error));
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => platform::create_private_folder(folder)
+            .map_err(|error| Error::io("create the state folder", folder, &error)),
         Err(error) => Err(Error::io("look at the state folder", folder, &error)),
         Ok(metadata) if metadata.is_symlink() => Err(refused(folder, "it is a symbolic link")
             .with_hint("name the folder itself, with --state or SYNCLINE_STATE")),
@@ -212,8 +183,5 @@ fn prepare_folder(folder: &Path) -> Result<()> {
 }
 
 fn refused(folder: &Path, reason: &str) -> Error {
-    Error::new(
-        ErrorKind::Denied,
-        format!("the state folder {} is refused: {reason}", folder.display()),
-    )
+    Error::new(ErrorKind::Denied, format!("the state folder {} is refused: {reason}", folder.display()))
 }

@@ -37,12 +37,7 @@ impl TargetRow {
 
     /// The rows of all targets, by name.
     pub(crate) async fn load_all(connection: &mut SqliteConnection) -> Result<Vec<Self>> {
-        sqlx::query(SELECT_ALL)
-            .fetch_all(connection)
-            .await?
-            .iter()
-            .map(Self::read)
-            .collect()
+        sqlx::query(SELECT_ALL).fetch_all(connection).await?.iter().map(Self::read).collect()
     }
 
     /// The row of a target, made when it was never seen.
@@ -54,11 +49,7 @@ impl TargetRow {
         if let Some(row) = Self::load(connection, name).await? {
             return Ok(row);
         }
-        sqlx::query(INSERT)
-            .bind(name)
-            .bind(&id)
-            .execute(&mut *connection)
-            .await?;
+        sqlx::query(INSERT).bind(name).bind(&id).execute(&mut *connection).await?;
         let state = TargetState {
             name: name.to_owned(),
             id,
@@ -69,11 +60,7 @@ impl TargetRow {
             has_baseline: false,
             pointer: Pointer::default(),
         };
-        let row = Self {
-            state,
-            holder: None,
-            expires: None,
-        };
+        let row = Self { state, holder: None, expires: None };
         row.save(connection).await?;
         Ok(row)
     }
@@ -87,10 +74,7 @@ impl TargetRow {
                 id: row.try_get(1)?,
                 identity: row.try_get(2)?,
                 epoch: row.try_get(3)?,
-                marks: Sides {
-                    local: mark(6)?,
-                    remote: mark(7)?,
-                },
+                marks: Sides { local: mark(6)?, remote: mark(7)? },
                 pending_mark: mark(8)?,
                 has_baseline: false,
                 pointer: Pointer::default(),
@@ -99,19 +83,10 @@ impl TargetRow {
             expires: row.try_get(5)?,
         };
         let seal: Vec<u8> = row.try_get(10)?;
-        found
-            .seal(&pointer)
-            .check(&seal, &format!("the row of the target {:?}", found.state.name))?;
+        found.seal(&pointer).check(&seal, &format!("the row of the target {:?}", found.state.name))?;
         let pointer = read_pointer(&pointer)?;
         let has_baseline = pointer.base.is_some() || !pointer.layers.is_empty();
-        Ok(Self {
-            state: TargetState {
-                has_baseline,
-                pointer,
-                ..found.state
-            },
-            ..found
-        })
+        Ok(Self { state: TargetState { has_baseline, pointer, ..found.state }, ..found })
     }
 
     fn seal(&self, pointer: &[u8]) -> Seal {
@@ -175,11 +150,7 @@ fn read_pointer(bytes: &[u8]) -> Result<Pointer> {
     };
     let count = reader.varint()?;
     let layers = read_layers(&mut reader)?;
-    if reader.is_empty() {
-        Ok(Pointer { base, layers, count })
-    } else {
-        Err(malformed())
-    }
+    if reader.is_empty() { Ok(Pointer { base, layers, count }) } else { Err(malformed()) }
 }
 
 /// Encodes delta objects; see [`write_pointer`].
@@ -223,6 +194,15 @@ impl Store {
         Ok(row.state)
     }
 
+    /// What is known of the target `name`, without making it: a dry run changes nothing.
+    ///
+    /// # Errors
+    /// When the database fails or the row is damaged.
+    pub async fn peek_target(&self, name: &str) -> Result<TargetState> {
+        let row = TargetRow::load(&mut *self.database().reader().await?, name).await?;
+        Ok(row.map_or_else(|| TargetState::unseen(name), |row| row.state))
+    }
+
     /// The baseline of a target; an empty one while there is none.
     ///
     /// - Its objects are checked against their digests; what this process has checked is not read again.
@@ -237,9 +217,7 @@ impl Store {
                 return Ok(Arc::new(MemoryBaseline::default()));
             }
             let (id, wanted) = (state.id.clone(), pointer.clone());
-            let opened = self
-                .blocking(move |store| store.cache().open(store.objects(), &id, &wanted))
-                .await;
+            let opened = self.blocking(move |store| store.cache().open(store.objects(), &id, &wanted)).await;
             let error = match opened {
                 Ok(baseline) => return Ok(baseline),
                 Err(error) => error,
@@ -267,10 +245,7 @@ impl Store {
         row.state.marks = Sides::default();
         row.state.pending_mark = None;
         row.save(&mut transaction).await?;
-        sqlx::query(FORGET)
-            .bind(&lease.target)
-            .execute(&mut *transaction)
-            .await?;
+        sqlx::query(FORGET).bind(&lease.target).execute(&mut *transaction).await?;
         transaction.commit().await?;
         self.cache().forget(&row.state.id);
         Ok(())
@@ -281,17 +256,25 @@ impl Store {
     /// # Errors
     /// [`ErrorKind::Locked`] when the lease is stale; otherwise when the database fails.
     pub async fn set_identity(&self, lease: &Lease, identity: &str) -> Result<()> {
-        self.change_target(lease, |row| row.state.identity = Some(identity.to_owned()))
-            .await
+        self.change_target(lease, |row| row.state.identity = Some(identity.to_owned())).await
     }
 
-    /// Remembers a mark before it is left on the sides; [`Store::finish_run`] with marks settles it.
+    /// Remembers the marks that the sides are known to carry, and the one that is about to be left on them;
+    /// [`Store::finish_run`] with marks settles it.
     ///
     /// # Errors
     /// [`ErrorKind::Locked`] when the lease is stale; otherwise when the database fails.
-    pub async fn set_pending_mark(&self, lease: &Lease, mark: &Mark) -> Result<()> {
-        self.change_target(lease, |row| row.state.pending_mark = Some(mark.clone()))
-            .await
+    pub async fn announce_mark(
+        &self,
+        lease: &Lease,
+        known: &Sides<Option<Mark>>,
+        pending: &Mark,
+    ) -> Result<()> {
+        let change = |row: &mut TargetRow| {
+            row.state.marks = known.clone();
+            row.state.pending_mark = Some(pending.clone());
+        };
+        self.change_target(lease, change).await
     }
 
     pub(crate) async fn change_target(

@@ -59,11 +59,7 @@ impl Folder {
         };
         prepare().map_err(|error| Error::io("prepare the content store", root, &error))?;
         let handle = File::open(root).map_err(|error| Error::io("open", root, &error))?;
-        Ok(Self {
-            root: root.to_owned(),
-            handle,
-            pending: Mutex::default(),
-        })
+        Ok(Self { root: root.to_owned(), handle, pending: Mutex::default() })
     }
 
     fn path(&self, digest: &Digest, compressed: bool) -> PathBuf {
@@ -77,11 +73,7 @@ impl Folder {
         [false, true].into_iter().find_map(|compressed| {
             let path = self.path(digest, compressed);
             let metadata = fs::symlink_metadata(&path).ok().filter(fs::Metadata::is_file)?;
-            Some(Place {
-                path,
-                compressed,
-                length: metadata.len(),
-            })
+            Some(Place { path, compressed, length: metadata.len() })
         })
     }
 
@@ -97,9 +89,7 @@ impl Folder {
     fn keep(&self, temporary: Temporary, digest: &Digest, compressed: bool) -> Result<PathBuf> {
         let path = self.path(digest, compressed);
         self.ensure_folder(&path)?;
-        temporary
-            .keep(&path)
-            .map_err(|error| Error::io("create", &path, &error))?;
+        temporary.keep(&path).map_err(|error| Error::io("create", &path, &error))?;
         Ok(path)
     }
 
@@ -116,10 +106,7 @@ impl Folder {
 
     /// Makes a finished temporary file durable under the name of its object.
     pub(super) fn keep_durably(&self, temporary: Temporary, digest: &Digest) -> Result<()> {
-        temporary
-            .file
-            .sync_data()
-            .map_err(|error| Error::io("make durable", &temporary.path, &error))?;
+        temporary.file.sync_data().map_err(|error| Error::io("make durable", &temporary.path, &error))?;
         let path = self.keep(temporary, digest, false)?;
         let folder = path.parent().unwrap_or(&self.root);
         platform::sync_directory(folder).map_err(|error| {
@@ -140,11 +127,7 @@ impl Folder {
         }
         let refresh = || -> io::Result<()> {
             let file = File::open(&place.path)?;
-            if platform::age(&file.metadata()?) > REFRESH_AGE {
-                platform::touch(&file)
-            } else {
-                Ok(())
-            }
+            if platform::age(&file.metadata()?) > REFRESH_AGE { platform::touch(&file) } else { Ok(()) }
         };
         match refresh() {
             Ok(()) => {}
@@ -181,10 +164,7 @@ impl Folder {
         expected: Option<Digest>,
     ) -> Result<(Digest, u64)> {
         let mut head = Vec::with_capacity(SAMPLE_BYTES);
-        reader
-            .take(SAMPLE_BYTES as u64)
-            .read_to_end(&mut head)
-            .map_err(|error| unread(&error))?;
+        reader.take(SAMPLE_BYTES as u64).read_to_end(&mut head).map_err(|error| unread(&error))?;
         if head.len() < SAMPLE_BYTES {
             let digest = Digest::of(&head);
             if let Some(expected) = expected.filter(|expected| *expected != digest) {
@@ -197,11 +177,7 @@ impl Folder {
             Some(expected) => self.reuse(&expected)?,
             None => false,
         };
-        if known {
-            hash_rest(reader, head, expected)
-        } else {
-            self.put_long(reader, head, expected)
-        }
+        if known { hash_rest(reader, head, expected) } else { self.put_long(reader, head, expected) }
     }
 
     /// Puts a content of which `head` was read already.
@@ -271,14 +247,9 @@ impl Folder {
             return Ok(ObjectReader::of_file(*digest, file, place.length));
         }
         let mut end = [0; TRAILER_BYTES as usize];
-        let start = place
-            .length
-            .checked_sub(TRAILER_BYTES)
-            .ok_or_else(|| unsound(digest))?;
+        let start = place.length.checked_sub(TRAILER_BYTES).ok_or_else(|| unsound(digest))?;
         file.read_exact_at(&mut end, start).map_err(failed)?;
-        let size = end
-            .strip_prefix(&TRAILER_HEAD)
-            .and_then(|size| size.try_into().ok());
+        let size = end.strip_prefix(&TRAILER_HEAD).and_then(|size| size.try_into().ok());
         let size = u64::from_le_bytes(size.ok_or_else(|| unsound(digest))?);
         ObjectReader::of_compressed(*digest, file, size).map_err(failed)
     }
@@ -290,20 +261,14 @@ impl Folder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(absent(digest)),
             Err(error) => return Err(Error::io("open", &path, &error)),
         };
-        let length = file
-            .metadata()
-            .map_err(|error| Error::io("look at", &path, &error))?
-            .len();
+        let length = file.metadata().map_err(|error| Error::io("look at", &path, &error))?.len();
         Ok(Blob::File(file, length))
     }
 
     pub(super) fn verify(&self, digest: &Digest) -> Result<bool> {
         let read = self.open_object(digest).and_then(|mut reader| {
             io::copy(&mut reader, &mut io::sink()).map_err(|error| {
-                Error::new(
-                    kind_of(&error),
-                    format!("cannot read the object {digest}: {error}"),
-                )
+                Error::new(kind_of(&error), format!("cannot read the object {digest}: {error}"))
             })
         });
         match read {

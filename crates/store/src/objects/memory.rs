@@ -11,12 +11,15 @@ use super::reader::ObjectReader;
 use super::writer::mismatch;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Objects in memory, each with whether it was put since objects last aged.
+/// Objects in memory.
 #[derive(Default)]
-pub(super) struct Memory(Mutex<BTreeMap<Digest, (Arc<[u8]>, bool)>>);
+pub(super) struct Memory(Mutex<Contents>);
+
+/// Contents, each with whether it was put since objects last aged.
+type Contents = BTreeMap<Digest, (Arc<[u8]>, bool)>;
 
 impl Memory {
-    fn objects(&self) -> MutexGuard<'_, BTreeMap<Digest, (Arc<[u8]>, bool)>> {
+    fn objects(&self) -> MutexGuard<'_, Contents> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -52,11 +55,8 @@ impl Memory {
     }
 
     pub(super) fn list(&self, each: &mut dyn FnMut(Digest, u64)) {
-        let listed: Vec<_> = self
-            .objects()
-            .iter()
-            .map(|(digest, (bytes, _))| (*digest, bytes.len()))
-            .collect();
+        let listed: Vec<_> =
+            self.objects().iter().map(|(digest, (bytes, _))| (*digest, bytes.len())).collect();
         for (digest, length) in listed {
             each(digest, length as u64);
         }

@@ -26,13 +26,7 @@ enum Source {
 
 impl ObjectReader {
     fn new(source: Source, digest: Digest, size: u64) -> Self {
-        Self {
-            source,
-            hasher: blake3::Hasher::new(),
-            digest,
-            size,
-            read: 0,
-        }
+        Self { source, hasher: blake3::Hasher::new(), digest, size, read: 0 }
     }
 
     pub(super) fn of_file(digest: Digest, file: File, size: u64) -> Self {
@@ -56,10 +50,7 @@ impl ObjectReader {
     }
 
     fn unsound(&self) -> io::Error {
-        io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("the object {} is damaged", self.digest),
-        )
+        io::Error::new(io::ErrorKind::InvalidData, format!("the object {} is damaged", self.digest))
     }
 }
 

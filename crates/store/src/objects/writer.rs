@@ -16,11 +16,7 @@ use crate::platform;
 pub(super) fn mismatch(expected: &Digest, found: &Digest) -> Error {
     Error::new(
         ErrorKind::Mismatch,
-        format!(
-            "the content to keep has the digest {} instead of {}",
-            found.short(),
-            expected.short()
-        ),
+        format!("the content to keep has the digest {} instead of {}", found.short(), expected.short()),
     )
 }
 
@@ -44,11 +40,7 @@ impl Temporary {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 Err(error) => return Err(Error::io("create", &path, &error)),
             };
-            let temporary = Self {
-                path,
-                file,
-                kept: false,
-            };
+            let temporary = Self { path, file, kept: false };
             // Another process that cleans up may have been faster than the lock: then try another one.
             let named = temporary.file.lock().and_then(|()| temporary.file.metadata());
             match named {
@@ -101,31 +93,17 @@ const BUFFER_BYTES: usize = 256 * 1024;
 
 impl ObjectWriter {
     pub(super) fn to_file(objects: Objects, temporary: Temporary) -> Self {
-        Self {
-            objects,
-            temporary: Some(temporary),
-            buffer: Vec::new(),
-            hasher: blake3::Hasher::new(),
-        }
+        Self { objects, temporary: Some(temporary), buffer: Vec::new(), hasher: blake3::Hasher::new() }
     }
 
     pub(super) fn to_memory(objects: Objects) -> Self {
-        Self {
-            objects,
-            temporary: None,
-            buffer: Vec::new(),
-            hasher: blake3::Hasher::new(),
-        }
+        Self { objects, temporary: None, buffer: Vec::new(), hasher: blake3::Hasher::new() }
     }
 
     /// Appends `bytes`.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() >= BUFFER_BYTES {
-            self.flush()
-        } else {
-            Ok(())
-        }
+        if self.buffer.len() >= BUFFER_BYTES { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<()> {

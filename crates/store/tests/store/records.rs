@@ -1,0 +1,195 @@
+//! Leases, runs, conflicts, approvals.
+
+use syncline_core::{Mark, Sides};
+use syncline_store::{ConflictQuery, ErrorKind, Lease, RunQuery, RunState, Store};
+
+use crate::helpers::{HOUR_NS, acquire, conflict, contents, created, finish, run, start};
+
+#[tokio::test]
+async fn a_stale_lease_is_refused_everywhere() {
+    let store = Store::in_memory().await.unwrap();
+    let stale = acquire(&store, "t").await;
+    store.begin_run(&stale, &start("a", "t")).await.unwrap();
+    let fresh = store.acquire("t", "other", 0, HOUR_NS, true).await.unwrap();
+    assert_eq!(fresh.epoch, stale.epoch + 1);
+    refused_everywhere(&store, &stale).await;
+
+    // The holder is part of the lease: a guessed epoch does not help.
+    refused_everywhere(&store, &Lease { holder: "me".into(), ..fresh.clone() }).await;
+    store.append(&fresh, "a", &[created("x", 1)]).await.unwrap();
+    store.release(stale).await.unwrap();
+    store.renew(&fresh, 5, HOUR_NS).await.unwrap();
+    let released = fresh.clone();
+    store.release(fresh).await.unwrap();
+    refused_everywhere(&store, &released).await;
+}
+
+async fn refused_everywhere(store: &Store, lease: &Lease) {
+    let deltas = [created("x", 1)];
+    let results = [
+        store.begin_run(lease, &start("b", "t")).await,
+        store.append(lease, "a", &deltas).await,
+        store.append(lease, "a", &[]).await,
+        store.finish_run(lease, "a", &finish(), None).await,
+        store.recover(lease, 1).await.map(drop),
+        store.put_conflicts(lease, &[conflict("c", "t")]).await,
+        store.reset_baseline(lease).await,
+        store.set_identity(lease, "i").await,
+        store.announce_mark(lease, &Sides::default(), &Mark("m".into())).await,
+        store.renew(lease, 1, 1).await,
+    ];
+    for (index, result) in results.into_iter().enumerate() {
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::Locked, "call {index}");
+    }
+}
+
+#[tokio::test]
+async fn a_lease_excludes_others_until_it_expires() {
+    let store = Store::in_memory().await.unwrap();
+    let first = store.acquire("t", "one", 100, 50, false).await.unwrap();
+    let error = store.acquire("t", "two", 149, 50, false).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Locked);
+    assert!(error.to_string().contains("one"), "{error}");
+    store.renew(&first, 140, 50).await.unwrap();
+    assert!(store.acquire("t", "two", 160, 50, false).await.is_err());
+    store.acquire("t", "one", 160, 50, false).await.unwrap();
+    store.acquire("t", "two", 210, 50, false).await.unwrap();
+    store.acquire("other target", "one", 0, 50, false).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_target_remembers_identity_and_marks() {
+    let store = Store::in_memory().await.unwrap();
+    let made = store.target("t").await.unwrap();
+    let lease = acquire(&store, "t").await;
+    store.set_identity(&lease, "bucket 7").await.unwrap();
+    let known = Sides { local: None, remote: Some(Mark("r".into())) };
+    store.announce_mark(&lease, &known, &Mark("p".into())).await.unwrap();
+    let state = store.target("t").await.unwrap();
+    assert_eq!((state.id, state.identity), (made.id, Some("bucket 7".into())));
+    assert_eq!((state.pending_mark, state.marks), (Some(Mark("p".into())), known));
+    assert!(!state.has_baseline);
+
+    store.begin_run(&lease, &start("a", "t")).await.unwrap();
+    store.append(&lease, "a", &[created("x", 1)]).await.unwrap();
+    let marks = Sides { local: Some(Mark("p".into())), remote: None };
+    store.finish_run(&lease, "a", &finish(), Some(marks.clone())).await.unwrap();
+    let state = store.target("t").await.unwrap();
+    assert_eq!((state.marks, state.pending_mark, state.has_baseline), (marks, None, true));
+
+    store.reset_baseline(&lease).await.unwrap();
+    let state = store.target("t").await.unwrap();
+    assert_eq!((&state.marks, state.has_baseline), (&Sides::default(), false));
+    assert!(contents(&*store.baseline(&state).await.unwrap()).is_empty());
+    assert_eq!(store.deltas("a").await.unwrap(), [created("x", 1)]);
+}
+
+#[tokio::test]
+async fn runs_are_listed_newest_first() {
+    let store = Store::in_memory().await.unwrap();
+    let lease = acquire(&store, "t").await;
+    let other = acquire(&store, "u").await;
+    for n in 1..=3 {
+        run(&store, &lease, &format!("t-{n}"), &[created("x", n)]).await;
+        run(&store, &other, &format!("u-{n}"), &[]).await;
+    }
+    store.begin_run(&lease, &start("open", "t")).await.unwrap();
+    store.append(&lease, "open", &[created("y", 1)]).await.unwrap();
+    let list = async |query: RunQuery| -> Vec<String> {
+        store.runs(&query).await.unwrap().into_iter().map(|run| run.start.id).collect()
+    };
+    assert_eq!(list(RunQuery::default()).await, ["open", "u-3", "t-3", "u-2", "t-2", "u-1", "t-1"]);
+    let query = RunQuery { target: Some("t".into()), limit: Some(2), before: Some("t-3".into()) };
+    assert_eq!(list(query).await, ["t-2", "t-1"]);
+
+    let record = store.run("t-2").await.unwrap().unwrap();
+    assert_eq!((record.start, record.finish), (start("t-2", "t"), Some(finish())));
+    assert_eq!(store.run("ope").await.unwrap().unwrap().start.id, "open");
+    assert_eq!(store.run("last").await.unwrap().unwrap().start.id, "open");
+    assert_eq!(store.run("t-").await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(store.run("zzz").await.unwrap(), None);
+    assert_eq!(store.run("").await.unwrap(), None);
+    assert_eq!(store.deltas("open").await.unwrap(), [created("y", 1)]);
+    assert_eq!(store.deltas("u-1").await.unwrap(), []);
+    assert_eq!(store.deltas("zzz").await.unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn a_run_ends_once_and_belongs_to_its_target() {
+    let store = Store::in_memory().await.unwrap();
+    let lease = acquire(&store, "t").await;
+    run(&store, &lease, "a", &[created("x", 1)]).await;
+    assert!(store.begin_run(&lease, &start("a", "t")).await.is_err());
+    assert!(store.begin_run(&lease, &start("b", "u")).await.is_err());
+    assert!(store.append(&lease, "a", &[created("y", 1)]).await.is_err());
+    assert!(store.finish_run(&lease, "a", &finish(), None).await.is_err());
+    assert_eq!(store.append(&lease, "zzz", &[]).await.unwrap_err().kind(), ErrorKind::NotFound);
+    let other = acquire(&store, "u").await;
+    store.begin_run(&lease, &start("c", "t")).await.unwrap();
+    assert!(store.append(&other, "c", &[created("y", 1)]).await.is_err());
+
+    let mut halted = finish();
+    halted.state = RunState::Halted;
+    store.finish_run(&lease, "c", &halted, None).await.unwrap();
+    let record = store.run("c").await.unwrap().unwrap();
+    assert_eq!((record.finish, record.deltas), (Some(halted), Vec::new()));
+}
+
+#[tokio::test]
+async fn conflicts_live_until_they_are_settled_and_old() {
+    let store = Store::in_memory().await.unwrap();
+    let lease = acquire(&store, "t").await;
+    let (first, second) = (conflict("c1", "t"), conflict("c2", "t"));
+    store.put_conflicts(&lease, &[first.clone(), second.clone()]).await.unwrap();
+    let all = ConflictQuery::default();
+    let open = ConflictQuery { target: Some("t".into()), open_only: true };
+    assert_eq!(store.conflicts(&all).await.unwrap(), [first.clone(), second.clone()]);
+    assert_eq!(store.conflict("c1").await.unwrap(), Some(first.clone()));
+    assert_eq!(store.conflict("c").await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(store.conflict("x").await.unwrap(), None);
+
+    store.resolve_conflict("c1", "took local", 99).await.unwrap();
+    store.resolve_conflict("c1", "again", 100).await.unwrap();
+    assert_eq!(store.resolve_conflict("x", "", 1).await.unwrap_err().kind(), ErrorKind::NotFound);
+    let mut refreshed = first.clone();
+    (refreshed.run, refreshed.opened) = ("r2".into(), 77);
+    store.put_conflicts(&lease, std::slice::from_ref(&refreshed)).await.unwrap();
+    let known = store.conflict("c1").await.unwrap().unwrap();
+    assert_eq!((known.run.as_str(), known.opened, known.resolved), ("r2", 10, Some(99)));
+    assert_eq!(known.resolution.as_deref(), Some("took local"));
+    assert_eq!(store.conflicts(&open).await.unwrap(), [second]);
+
+    assert_eq!(store.prune_conflicts(99).await.unwrap(), 0);
+    assert_eq!(store.prune_conflicts(i64::MAX).await.unwrap(), 1);
+    assert_eq!(store.conflicts(&all).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_approval_serves_one_plan_once() {
+    let store = Store::in_memory().await.unwrap();
+    store.approve("t", "hash", 1).await.unwrap();
+    store.approve("t", "hash", 2).await.unwrap();
+    assert!(!store.take_approval("t", "other").await.unwrap());
+    assert!(!store.take_approval("u", "hash").await.unwrap());
+    assert!(store.take_approval("t", "hash").await.unwrap());
+    assert!(!store.take_approval("t", "hash").await.unwrap());
+}
+
+#[tokio::test]
+async fn a_damaged_journal_does_not_lock_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("state")).await.unwrap();
+    let lease = acquire(&store, "t").await;
+    run(&store, &lease, "a", &[created("x", 1)]).await;
+    store.begin_run(&lease, &start("b", "t")).await.unwrap();
+    store.append(&lease, "b", &[created("y", 1)]).await.unwrap();
+    let journal = store.run("b").await.unwrap().unwrap().deltas[0];
+    store.objects().remove(&journal).unwrap();
+    assert_eq!(store.recover(&lease, 1).await.unwrap_err().kind(), ErrorKind::Damaged);
+    store.reset_baseline(&lease).await.unwrap();
+    assert_eq!(store.recover(&lease, 1).await.unwrap(), ["b"]);
+    assert_eq!(store.recover(&lease, 1).await.unwrap(), Vec::<String>::new());
+    let record = store.run("b").await.unwrap().unwrap();
+    assert_eq!(record.finish.unwrap().state, RunState::Interrupted);
+    assert_eq!(store.deltas("a").await.unwrap().len(), 1);
+}
