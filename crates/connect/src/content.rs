@@ -32,18 +32,12 @@ pub struct ChangedWhileRead;
 impl Content {
     /// Content in memory.
     pub fn bytes(bytes: impl Into<Bytes>) -> Self {
-        Self {
-            body: Body::Bytes(bytes.into()),
-            mode: None,
-        }
+        Self { body: Body::Bytes(bytes.into()), mode: None }
     }
 
     /// Content behind a blocking reader.
     pub fn reader(reader: impl Read + Send + 'static) -> Self {
-        Self {
-            body: Body::Reader(Box::new(reader)),
-            mode: None,
-        }
+        Self { body: Body::Reader(Box::new(reader)), mode: None }
     }
 
     /// A blocking reader over the content, whatever it is behind.
@@ -58,8 +52,6 @@ impl Content {
 
 impl std::fmt::Debug for Content {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Content")
-            .field("mode", &self.mode)
-            .finish_non_exhaustive()
+        f.debug_struct("Content").field("mode", &self.mode).finish_non_exhaustive()
     }
 }

@@ -62,14 +62,7 @@ impl Error {
             ErrorKind::Unreachable | ErrorKind::TimedOut | ErrorKind::Locked => Retry::Soon(None),
             _ => Retry::Never,
         };
-        Self {
-            kind,
-            retry,
-            code: kind.code(),
-            message: message.into(),
-            hint: None,
-            source: None,
-        }
+        Self { kind, retry, code: kind.code(), message: message.into(), hint: None, source: None }
     }
 
     /// Makes an error of a failed operation of the operating system: `what` says what was being done, and where.
@@ -175,9 +168,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source
-            .as_ref()
-            .map(|source| source.as_ref() as &(dyn std::error::Error + 'static))
+        self.source.as_ref().map(|source| source.as_ref() as &(dyn std::error::Error + 'static))
     }
 }
 

@@ -3,6 +3,8 @@
 //! Read [`endpoint`] first: five verbs and capability data. Everything that implements it lives in the
 //! connectors crate, one file each.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod content;
 pub mod endpoint;
 pub mod error;

@@ -43,10 +43,7 @@ pub fn snapshot_from_listing(request: &ScanRequest, listing: Listing) -> Result<
         snapshot.sentinel = request.sentinel.as_ref().map(|_| false);
         return Ok(snapshot);
     }
-    snapshot.sentinel = request
-        .sentinel
-        .as_ref()
-        .map(|path| is_present(listing.seen.get(path)));
+    snapshot.sentinel = request.sentinel.as_ref().map(|path| is_present(listing.seen.get(path)));
     let mut baseline = BTreeMap::new();
     syncline_core::baseline::visit_all(&*request.baseline, &mut |path, entry| {
         if in_scope(request, &path) {
@@ -70,10 +67,7 @@ pub fn snapshot_from_listing(request: &ScanRequest, listing: Listing) -> Result<
             changes.insert(path, (Some(was), Seen::Absent));
         }
     }
-    snapshot.changes = changes
-        .into_iter()
-        .map(|(path, (was, now))| Change { path, was, now })
-        .collect();
+    snapshot.changes = changes.into_iter().map(|(path, (was, now))| Change { path, was, now }).collect();
     request.progress.add(snapshot.count, 0);
     Ok(snapshot)
 }
@@ -107,10 +101,7 @@ pub fn detect_moves(snapshot: &mut Snapshot, side: Side) {
 
 /// Whether a scan is to look at `path`.
 fn in_scope(request: &ScanRequest, path: &ItemPath) -> bool {
-    request
-        .only
-        .as_ref()
-        .is_none_or(|only| only.iter().any(|top| path == top || path.is_below(top.as_str())))
+    request.only.as_ref().is_none_or(|only| only.iter().any(|top| path == top || path.is_below(top.as_str())))
 }
 
 const fn is_present(seen: Option<&Seen>) -> bool {

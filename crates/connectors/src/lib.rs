@@ -35,11 +35,7 @@ mod tests {
     #[test]
     fn every_kind_tells_what_it_is_in_one_line() {
         for kind in ENDPOINTS {
-            assert!(
-                !kind.summary.is_empty() && !kind.summary.contains('\n'),
-                "{}",
-                kind.name
-            );
+            assert!(!kind.summary.is_empty() && !kind.summary.contains('\n'), "{}", kind.name);
         }
     }
 
@@ -50,11 +46,7 @@ mod tests {
             assert_eq!(schema["type"], "object", "{}", kind.name);
             assert_eq!(schema["additionalProperties"], false, "{}", kind.name);
             for (name, setting) in schema["properties"].as_object().into_iter().flatten() {
-                assert!(
-                    setting["description"].is_string(),
-                    "{}: {name} has no description",
-                    kind.name
-                );
+                assert!(setting["description"].is_string(), "{}: {name} has no description", kind.name);
             }
         }
     }

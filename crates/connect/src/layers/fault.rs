@@ -42,10 +42,7 @@ impl Call<'_> {
     /// Whether the call changes something, on the endpoint or in history.
     #[must_use]
     pub const fn is_mutation(&self) -> bool {
-        matches!(
-            self,
-            Self::Keep(_) | Self::SyncHistory | Self::Mutate(..) | Self::Mark
-        )
+        matches!(self, Self::Keep(_) | Self::SyncHistory | Self::Mutate(..) | Self::Mark)
     }
 }
 
@@ -110,9 +107,7 @@ impl Endpoint for FaultLayer {
             snapshot.complete = false;
             let half = snapshot.changes.len().div_ceil(2);
             snapshot.changes.truncate(half);
-            snapshot
-                .changes
-                .retain(|change: &Change| change.now != Seen::Absent);
+            snapshot.changes.retain(|change: &Change| change.now != Seen::Absent);
         }
         Ok(snapshot)
     }
@@ -124,14 +119,8 @@ impl Endpoint for FaultLayer {
 
     async fn apply(&self, mut batch: Batch) -> Result<Vec<Outcome>> {
         pass(&self.hook, Call::Apply(batch.steps.len())).await?;
-        batch.contents = Arc::new(FaultContents {
-            inner: batch.contents,
-            hook: Arc::clone(&self.hook),
-        });
-        batch.history = Arc::new(FaultHistory {
-            inner: batch.history,
-            hook: Arc::clone(&self.hook),
-        });
+        batch.contents = Arc::new(FaultContents { inner: batch.contents, hook: Arc::clone(&self.hook) });
+        batch.history = Arc::new(FaultHistory { inner: batch.history, hook: Arc::clone(&self.hook) });
         let outcomes = self.inner.apply(batch).await?;
         pass(&self.hook, Call::Applied).await?;
         Ok(outcomes)

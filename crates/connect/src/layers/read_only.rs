@@ -18,10 +18,7 @@ pub struct ReadOnlyLayer {
 impl ReadOnlyLayer {
     /// Wraps an endpoint.
     pub fn new(inner: Arc<dyn Endpoint>) -> Self {
-        let capabilities = Capabilities {
-            writable: false,
-            ..inner.capabilities().clone()
-        };
+        let capabilities = Capabilities { writable: false, ..inner.capabilities().clone() };
         Self { inner, capabilities }
     }
 }
@@ -46,11 +43,8 @@ impl Endpoint for ReadOnlyLayer {
 
     async fn apply(&self, _batch: Batch) -> Result<Vec<Outcome>> {
         let location = &self.capabilities.location;
-        Err(Error::new(
-            ErrorKind::Unsupported,
-            format!("{location} is opened for reading only"),
-        )
-        .with_hint("change the direction of the target to have it written"))
+        Err(Error::new(ErrorKind::Unsupported, format!("{location} is opened for reading only"))
+            .with_hint("change the direction of the target to have it written"))
     }
 
     fn watch(&self) -> Option<&dyn Watch> {

@@ -49,14 +49,8 @@ impl BackoffBuilder for Retries {
     type Backoff = Delays;
 
     fn build(self) -> Delays {
-        let random = self
-            .seed
-            .map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
-        Delays {
-            retries: self,
-            done: 0,
-            random,
-        }
+        let random = self.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        Delays { retries: self, done: 0, random }
     }
 }
 

@@ -27,12 +27,7 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         let minutes = |count: u64| Duration::from_secs(60 * count);
-        Self {
-            check: minutes(1),
-            scan: minutes(60),
-            read: minutes(5),
-            apply: minutes(120),
-        }
+        Self { check: minutes(1), scan: minutes(60), read: minutes(5), apply: minutes(120) }
     }
 }
 
@@ -60,10 +55,7 @@ impl TimeoutLayer {
         tokio::time::timeout(limit, call).await.unwrap_or_else(|_| {
             let location = &self.inner.capabilities().location;
             let seconds = limit.as_secs_f64();
-            Err(Error::new(
-                ErrorKind::TimedOut,
-                format!("{what} {location} took longer than {seconds} s"),
-            ))
+            Err(Error::new(ErrorKind::TimedOut, format!("{what} {location} took longer than {seconds} s")))
         })
     }
 }
@@ -75,23 +67,19 @@ impl Endpoint for TimeoutLayer {
     }
 
     async fn check(&self) -> Result<Health> {
-        self.limit(self.timeouts.check, "checking", self.inner.check())
-            .await
+        self.limit(self.timeouts.check, "checking", self.inner.check()).await
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<Snapshot> {
-        self.limit(self.timeouts.scan, "listing", self.inner.scan(request))
-            .await
+        self.limit(self.timeouts.scan, "listing", self.inner.scan(request)).await
     }
 
     async fn read(&self, path: &ItemPath, version: &Version) -> Result<Content> {
-        self.limit(self.timeouts.read, "reading from", self.inner.read(path, version))
-            .await
+        self.limit(self.timeouts.read, "reading from", self.inner.read(path, version)).await
     }
 
     async fn apply(&self, batch: Batch) -> Result<Vec<Outcome>> {
-        self.limit(self.timeouts.apply, "writing to", self.inner.apply(batch))
-            .await
+        self.limit(self.timeouts.apply, "writing to", self.inner.apply(batch)).await
     }
 
     fn watch(&self) -> Option<&dyn Watch> {

@@ -58,10 +58,7 @@ impl Endpoint for MemoryEndpoint {
 
     async fn check(&self) -> Result<Health> {
         let count = self.lock().nodes.len();
-        Ok(Health {
-            message: format!("{count} items in memory"),
-            warnings: Vec::new(),
-        })
+        Ok(Health { message: format!("{count} items in memory"), warnings: Vec::new() })
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<Snapshot> {
@@ -85,10 +82,7 @@ impl Endpoint for MemoryEndpoint {
 
     async fn read(&self, path: &ItemPath, version: &Version) -> Result<Content> {
         let tree = self.lock();
-        let hidden = tree
-            .unreadable
-            .iter()
-            .any(|top| path == top || path.is_below(top.as_str()));
+        let hidden = tree.unreadable.iter().any(|top| path == top || path.is_below(top.as_str()));
         if hidden {
             return Err(Error::new(ErrorKind::Denied, format!("{path} may not be read")));
         }
@@ -99,10 +93,7 @@ impl Endpoint for MemoryEndpoint {
         if tree.version(node) != *version {
             return Err(Error::new(ErrorKind::Changed, format!("{path} has changed")));
         }
-        Ok(Content {
-            mode: node.mode,
-            ..Content::bytes(node.bytes.clone())
-        })
+        Ok(Content { mode: node.mode, ..Content::bytes(node.bytes.clone()) })
     }
 
     async fn apply(&self, batch: Batch) -> Result<Vec<Outcome>> {
@@ -210,10 +201,7 @@ impl MemoryEndpoint {
         let mode = content.mode;
         let mut bytes = Vec::new();
         std::io::copy(&mut content.into_reader(), &mut bytes).map_err(|error| {
-            if error
-                .get_ref()
-                .is_some_and(|inner| inner.is::<ChangedWhileRead>())
-            {
+            if error.get_ref().is_some_and(|inner| inner.is::<ChangedWhileRead>()) {
                 Error::new(
                     ErrorKind::Changed,
                     format!("the source of {} changed while it was read", step.path),
@@ -242,19 +230,12 @@ impl MemoryEndpoint {
 impl MemoryEndpoint {
     /// Writes a file, and the directories above it.
     pub fn put(&self, path: &str, bytes: impl Into<Bytes>, modified: Nanos) {
-        self.lock()
-            .put(&parse(path), Kind::FILE, bytes.into(), modified, None);
+        self.lock().put(&parse(path), Kind::FILE, bytes.into(), modified, None);
     }
 
     /// Writes an executable file, and the directories above it.
     pub fn put_executable(&self, path: &str, bytes: impl Into<Bytes>, modified: Nanos) {
-        self.lock().put(
-            &parse(path),
-            Kind::File { executable: true },
-            bytes.into(),
-            modified,
-            None,
-        );
+        self.lock().put(&parse(path), Kind::File { executable: true }, bytes.into(), modified, None);
     }
 
     /// Makes a directory, and the directories above it; one that is there stays.
@@ -268,8 +249,7 @@ impl MemoryEndpoint {
     /// Makes a symbolic link, and the directories above it.
     pub fn put_symlink(&self, path: &str, target: &str, modified: Nanos) {
         let target = Bytes::copy_from_slice(target.as_bytes());
-        self.lock()
-            .put(&parse(path), Kind::Symlink, target, modified, None);
+        self.lock().put(&parse(path), Kind::Symlink, target, modified, None);
     }
 
     /// Removes an item and everything below it; tells whether it was there.
@@ -328,10 +308,7 @@ impl MemoryEndpoint {
     /// The content of a file or link.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<Bytes> {
-        self.lock()
-            .get(&parse(path))
-            .filter(|node| !node.kind.is_directory())
-            .map(|node| node.bytes.clone())
+        self.lock().get(&parse(path)).filter(|node| !node.kind.is_directory()).map(|node| node.bytes.clone())
     }
 
     /// The version of an item.
@@ -348,11 +325,7 @@ impl MemoryEndpoint {
         tree.nodes
             .values()
             .map(|node| {
-                let item = MemoryItem {
-                    kind: node.kind,
-                    bytes: node.bytes.clone(),
-                    modified: node.modified,
-                };
+                let item = MemoryItem { kind: node.kind, bytes: node.bytes.clone(), modified: node.modified };
                 (node.path.as_str().to_owned(), item)
             })
             .collect()
@@ -374,11 +347,7 @@ fn listed(tree: &Tree) -> BTreeMap<ItemPath, Seen> {
         .nodes
         .values()
         .map(|node| {
-            let found = Found {
-                item: node.item(),
-                version: tree.version(node),
-                moved_from: None,
-            };
+            let found = Found { item: node.item(), version: tree.version(node), moved_from: None };
             (node.path.clone(), Seen::Present(found))
         })
         .collect();

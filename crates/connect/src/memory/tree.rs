@@ -119,11 +119,7 @@ impl Tree {
     pub(super) fn below(&self, directory: &ItemPath) -> impl Iterator<Item = &ItemPath> {
         let key = self.key(directory);
         let top = key.clone();
-        self.nodes
-            .range(key..)
-            .skip(1)
-            .map(|(key, _)| key)
-            .take_while(move |key| key.is_below(top.as_str()))
+        self.nodes.range(key..).skip(1).map(|(key, _)| key).take_while(move |key| key.is_below(top.as_str()))
     }
 
     /// Puts an item, and the directories above it; whatever was there is gone.
@@ -155,25 +151,14 @@ impl Tree {
             Kind::File { .. } if !self.abilities.executable => Kind::FILE,
             kind => kind,
         };
-        Node {
-            path,
-            kind,
-            bytes,
-            modified,
-            mode,
-            serial: self.counter,
-        }
+        Node { path, kind, bytes, modified, mode, serial: self.counter }
     }
 
     /// Removes an item and everything below it; tells whether anything was there.
     pub(super) fn remove(&mut self, path: &ItemPath) -> bool {
         let mut doomed: Vec<ItemPath> = self.below(path).cloned().collect();
         doomed.push(self.key(path));
-        doomed
-            .iter()
-            .filter(|key| self.nodes.remove(key).is_some())
-            .count()
-            > 0
+        doomed.iter().filter(|key| self.nodes.remove(key).is_some()).count() > 0
     }
 
     /// Moves an item with everything below it; versions stay as they are.
@@ -192,18 +177,14 @@ impl Tree {
     /// Checks everything that a step asks for; what cannot be done has its outcome already.
     pub(super) fn check(&self, step: &Step) -> Result<Ready, Outcome> {
         if let Root::WrongType(what) = self.root {
-            return Err(Outcome::Refused {
-                found: format!("the root is a {what}"),
-            });
+            return Err(Outcome::Refused { found: format!("the root is a {what}") });
         }
         self.check_able(step)?;
         for above in step.path.ancestors() {
             match self.nodes.get(&self.key(&above)) {
                 Some(node) if node.path != above => return Err(same_name(node)),
                 Some(node) if !node.kind.is_directory() && self.abilities.directories => {
-                    return Err(Outcome::Refused {
-                        found: format!("{above} is a {}", node.kind.name()),
-                    });
+                    return Err(Outcome::Refused { found: format!("{above} is a {}", node.kind.name()) });
                 }
                 _ => {}
             }
@@ -214,24 +195,18 @@ impl Tree {
             match self.get(from) {
                 Some(node) if self.version(node) == *version && node.kind.is_same_type(item.kind) => {}
                 other => {
-                    return Err(Outcome::Refused {
-                        found: format!("at {from}: {}", self.describe(other)),
-                    });
+                    return Err(Outcome::Refused { found: format!("at {from}: {}", self.describe(other)) });
                 }
             }
         }
         let replaces_directory = there.is_some_and(|node| node.kind.is_directory())
             && !matches!(&step.action, Action::Write { item, .. } if item.kind.is_directory());
         if replaces_directory && self.below(&step.path).next().is_some() {
-            return Err(Outcome::Refused {
-                found: "a directory that is not empty".into(),
-            });
+            return Err(Outcome::Refused { found: "a directory that is not empty".into() });
         }
         let keep = there.filter(|node| !node.kind.is_directory()).map(|node| {
             let digest = match &step.expected {
-                Expected::Present {
-                    keep: Some(digest), ..
-                } => *digest,
+                Expected::Present { keep: Some(digest), .. } => *digest,
                 _ => Digest::of(&node.bytes),
             };
             (digest, node.bytes.clone())
@@ -244,9 +219,7 @@ impl Tree {
             (_, Some(node)) if node.path != step.path => Err(same_name(node)),
             (Expected::Absent, None) => Ok(()),
             (Expected::Present { version, .. }, Some(node)) if self.version(node) == *version => Ok(()),
-            (_, there) => Err(Outcome::Refused {
-                found: self.describe(there),
-            }),
+            (_, there) => Err(Outcome::Refused { found: self.describe(there) }),
         }
     }
 
@@ -261,16 +234,10 @@ impl Tree {
         if let Some(reason) = paths.iter().find_map(|path| path.protected()) {
             return failed("protected", reason);
         }
-        let hidden = |path: &ItemPath| {
-            self.unreadable
-                .iter()
-                .any(|top| path == top || path.is_below(top.as_str()))
-        };
+        let hidden =
+            |path: &ItemPath| self.unreadable.iter().any(|top| path == top || path.is_below(top.as_str()));
         if paths.iter().any(|path| hidden(path)) {
-            return failed(
-                "denied",
-                "permission was refused; check the owner and the permissions",
-            );
+            return failed("denied", "permission was refused; check the owner and the permissions");
         }
         match &step.action {
             Action::Write { item, .. } => match item.kind {
@@ -294,11 +261,7 @@ impl Tree {
     /// Does a step that [`Tree::check`] let through; `bytes` is the content of a write.
     pub(super) fn perform(&mut self, step: &Step, bytes: Bytes, mode: Option<u32>) -> Outcome {
         self.mutations += 1;
-        let nothing = |version| Outcome::Applied {
-            version,
-            digest: None,
-            size: 0,
-        };
+        let nothing = |version| Outcome::Applied { version, digest: None, size: 0 };
         match &step.action {
             Action::Remove { .. } => {
                 self.remove(&step.path);
@@ -313,10 +276,7 @@ impl Tree {
                 }
                 self.rename(from, &step.path);
                 self.set_executable(&step.path, item.kind);
-                nothing(
-                    self.get(&step.path)
-                        .map_or_else(Version::none, |node| self.version(node)),
-                )
+                nothing(self.get(&step.path).map_or_else(Version::none, |node| self.version(node)))
             }
             Action::Write { item, .. } => {
                 let was_directory = self.get(&step.path).is_some_and(|node| node.kind.is_directory());
@@ -324,15 +284,9 @@ impl Tree {
                     let mode = mode.or_else(|| self.get(&step.path).and_then(|node| node.mode));
                     self.put(&step.path, item.kind, bytes.clone(), item.modified, mode);
                 }
-                let version = self
-                    .get(&step.path)
-                    .map_or_else(Version::none, |node| self.version(node));
+                let version = self.get(&step.path).map_or_else(Version::none, |node| self.version(node));
                 let digest = (!item.kind.is_directory()).then(|| Digest::of(&bytes));
-                Outcome::Applied {
-                    version,
-                    digest,
-                    size: bytes.len() as u64,
-                }
+                Outcome::Applied { version, digest, size: bytes.len() as u64 }
             }
         }
     }
@@ -361,7 +315,5 @@ impl Tree {
 }
 
 fn same_name(node: &Node) -> Outcome {
-    Outcome::Refused {
-        found: format!("{}, which this side takes for the same name", node.path),
-    }
+    Outcome::Refused { found: format!("{}, which this side takes for the same name", node.path) }
 }

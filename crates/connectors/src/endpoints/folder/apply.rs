@@ -10,6 +10,7 @@ use syncline_connect::{Batch, Error, ErrorKind, Result};
 use syncline_core::{Action, Mark, Outcome, Step};
 use tokio::runtime::Handle;
 
+use super::flush::Flusher;
 use super::parents::Parents;
 use super::platform::Directory;
 use super::stage::{Prepared, Stager};
@@ -42,13 +43,7 @@ pub(super) fn apply(
     keep_staging: bool,
 ) -> Result<Vec<Outcome>> {
     let staging = Staging::open(root, batch, handle)?;
-    let work = Work {
-        root,
-        batch,
-        staging: &staging,
-        handle,
-        cancelled,
-    };
+    let work = Work { root, batch, staging: &staging, handle, cancelled };
     let done = work.run();
     let closed = staging.close(keep_staging);
     let outcomes = done?;
@@ -69,10 +64,8 @@ impl Work<'_> {
         let mut at = 0;
         while at < steps.len() {
             self.go_on()?;
-            let writes = steps[at..]
-                .iter()
-                .take_while(|step| matches!(step.action, Action::Write { .. }))
-                .count();
+            let writes =
+                steps[at..].iter().take_while(|step| matches!(step.action, Action::Write { .. })).count();
             let run = at..at + writes.max(1);
             self.swap(run.clone(), &mut prepared, &mut outcomes)?;
             at = run.end;
@@ -86,22 +79,23 @@ impl Work<'_> {
 
     /// Keeps old and stages new content, on all threads: nothing of this touches the tree.
     fn prepare(&self) -> Result<Vec<Prepared>> {
-        let moves = self
-            .batch
-            .steps
-            .iter()
-            .any(|step| matches!(step.action, Action::Move { .. }));
+        let moves = self.batch.steps.iter().any(|step| matches!(step.action, Action::Move { .. }));
         let jobs: Vec<usize> = (0..self.batch.steps.len()).collect();
-        let found = self.on_threads(&jobs, |thread, next| {
-            let mut stager = Stager::new(self, thread, moves);
-            let mut found = Vec::new();
-            while let Some(chunk) = next() {
-                for &at in chunk {
-                    self.go_on()?;
-                    found.push((at, stager.prepare(at, &self.batch.steps[at])));
+        let flusher = Flusher::default();
+        let found = flusher.beside(self.root, || {
+            self.on_threads(&jobs, |thread, next| {
+                let mut stager = Stager::new(self, thread, moves);
+                let mut found = Vec::new();
+                while let Some(chunk) = next() {
+                    for &at in chunk {
+                        self.go_on()?;
+                        let prepared = stager.prepare(at, &self.batch.steps[at]);
+                        flusher.written(prepared.staged.as_ref().map_or(0, |staged| staged.stamp.size));
+                        found.push((at, prepared));
+                    }
                 }
-            }
-            Ok(found)
+                Ok(found)
+            })
         })?;
         let mut prepared: Vec<Prepared> = jobs.iter().map(|_| Prepared::default()).collect();
         for (at, one) in found {
@@ -162,15 +156,11 @@ impl Work<'_> {
         }
         let parts: Vec<Result<Vec<T>>> = std::thread::scope(|scope| {
             let run = &run;
-            let helpers: Vec<_> = (1..THREADS_MAX)
-                .map(|thread| scope.spawn(move || run(thread)))
-                .collect();
+            let helpers: Vec<_> = (1..THREADS_MAX).map(|thread| scope.spawn(move || run(thread))).collect();
             let own = run(0);
-            let joined = helpers.into_iter().map(|helper| {
-                helper
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            });
+            let joined = helpers
+                .into_iter()
+                .map(|helper| helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             std::iter::once(own).chain(joined).collect()
         });
         let mut all = Vec::with_capacity(jobs.len());
@@ -182,9 +172,7 @@ impl Work<'_> {
 
     /// One call that makes everything durable that the batch has written so far.
     pub(super) fn sync(&self, what: &str) -> Result<()> {
-        self.root
-            .sync_file_system()
-            .map_err(|error| Error::io(error, format_args!("making {what} durable")))
+        self.root.sync_file_system().map_err(|error| Error::io(error, format_args!("making {what} durable")))
     }
 
     /// Stops a batch that nobody waits for.
@@ -198,10 +186,7 @@ impl Work<'_> {
     /// Leaves the mark: whole, or not at all.
     fn leave(&self, name: &str, mark: &Mark) -> Result<()> {
         if !is_word(name) {
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                format!("{name:?} cannot be the name of a mark"),
-            ));
+            return Err(Error::new(ErrorKind::Invalid, format!("{name:?} cannot be the name of a mark")));
         }
         let write = || {
             let marks = make_and_open(&self.staging.state, "marks")?;

@@ -4,6 +4,7 @@
 //! of the root, not even while somebody swaps links in.
 
 mod apply;
+mod flush;
 mod names;
 mod parents;
 mod platform;
@@ -73,10 +74,7 @@ fn open(request: &OpenRequest<'_>) -> Result<FolderEndpoint> {
     if settings.path.as_os_str().is_empty() {
         return Err(Error::new(ErrorKind::Invalid, "folder: the path is empty"));
     }
-    Ok(FolderEndpoint::open(
-        &request.workspace.join(settings.path),
-        false,
-    ))
+    Ok(FolderEndpoint::open(&request.workspace.join(settings.path), false))
 }
 
 impl FolderEndpoint {
@@ -90,22 +88,13 @@ impl FolderEndpoint {
             kind: "folder",
             location: root.display().to_string(),
             writable: true,
-            abilities: Abilities {
-                folds_case: folds,
-                folds_unicode: folds,
-                ..platform::abilities()
-            },
+            abilities: Abilities { folds_case: folds, folds_unicode: folds, ..platform::abilities() },
             marks: true,
             consistent_listing: true,
             watch: true,
             batch_max: BATCH_MAX,
         };
-        Self {
-            root: root.to_owned(),
-            capabilities,
-            keep_staging: workspace,
-            opened: Mutex::default(),
-        }
+        Self { root: root.to_owned(), capabilities, keep_staging: workspace, opened: Mutex::default() }
     }
 
     /// Opens the root, or tells why there is none.
@@ -155,11 +144,10 @@ impl FolderEndpoint {
     fn no_root(&self, root: &Root) -> Error {
         let location = &self.capabilities.location;
         match root {
-            Root::WrongType(what) => Error::new(
-                ErrorKind::Invalid,
-                format!("{location} is a {what}, not a folder"),
-            )
-            .with_hint("name the folder itself"),
+            Root::WrongType(what) => {
+                Error::new(ErrorKind::Invalid, format!("{location} is a {what}, not a folder"))
+                    .with_hint("name the folder itself")
+            }
             _ => Error::new(ErrorKind::NotFound, format!("{location} is not there"))
                 .with_hint("make it, or mount what belongs there"),
         }
@@ -175,36 +163,22 @@ impl Endpoint for FolderEndpoint {
     async fn check(&self) -> Result<Health> {
         let root = self.root()?.map_err(|root| self.no_root(&root))?;
         let location = &self.capabilities.location;
-        names::Names::default()
-            .read(&root)
-            .map_err(|error| walk::root_error(error, location))?;
+        names::Names::default().read(&root).map_err(|error| walk::root_error(error, location))?;
         let mut warnings = Vec::new();
         if !root.is_writable() {
-            warnings.push(format!(
-                "{location} may not be written; check the owner and the permissions"
-            ));
+            warnings.push(format!("{location} may not be written; check the owner and the permissions"));
         }
         let (bytes, inodes) = root.free().map_err(|error| walk::root_error(error, location))?;
         if bytes < FREE_BYTES_LOW {
-            warnings.push(format!(
-                "only {} MiB are free on the file system of {location}",
-                bytes >> 20
-            ));
+            warnings.push(format!("only {} MiB are free on the file system of {location}", bytes >> 20));
         }
         if inodes.is_some_and(|count| count < 1000) {
-            warnings.push(format!(
-                "the file system of {location} has almost no room for more files"
-            ));
+            warnings.push(format!("the file system of {location} has almost no room for more files"));
         }
         if self.capabilities.abilities.folds_case {
-            warnings.push(format!(
-                "{location} takes names that differ only in case for the same"
-            ));
+            warnings.push(format!("{location} takes names that differ only in case for the same"));
         }
-        Ok(Health {
-            message: format!("{location} can be read"),
-            warnings,
-        })
+        Ok(Health { message: format!("{location} can be read"), warnings })
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<Snapshot> {
@@ -212,12 +186,7 @@ impl Endpoint for FolderEndpoint {
             Ok(root) => root,
             Err(root) => {
                 let sentinel = request.sentinel.as_ref().map(|_| false);
-                return Ok(Snapshot {
-                    root,
-                    sentinel,
-                    complete: true,
-                    ..Snapshot::default()
-                });
+                return Ok(Snapshot { root, sentinel, complete: true, ..Snapshot::default() });
             }
         };
         blocking(move || scan::scan(&root, &request)).await
@@ -271,10 +240,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
 }
 
 fn is_gone(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Whether a text can be the name of a mark or a run: a word that is safe as a file name.
@@ -282,7 +248,5 @@ fn is_word(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 100
         && !text.starts_with('.')
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
 }

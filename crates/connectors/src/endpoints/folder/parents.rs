@@ -16,10 +16,7 @@ pub(super) struct Parents<'a> {
 
 impl<'a> Parents<'a> {
     pub(super) const fn new(root: &'a Directory) -> Self {
-        Self {
-            root,
-            recent: Vec::new(),
-        }
+        Self { root, recent: Vec::new() }
     }
 
     /// The directory at a path; the root is "".

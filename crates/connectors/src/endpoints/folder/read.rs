@@ -18,10 +18,7 @@ pub(super) fn read(root: &Directory, path: &ItemPath, version: &Version) -> Resu
         return Err(Error::new(ErrorKind::Denied, format!("{path}: {reason}")));
     }
     let Some((stamp, _)) = Stamp::decode(version.as_bytes()) else {
-        return Err(Error::new(
-            ErrorKind::NotFound,
-            format!("{path} never had this version here"),
-        ));
+        return Err(Error::new(ErrorKind::NotFound, format!("{path} never had this version here")));
     };
     let failed = |error: io::Error| {
         if error.kind() == io::ErrorKind::NotADirectory || is_link_in_the_way(&error) {
@@ -36,16 +33,8 @@ pub(super) fn read(root: &Directory, path: &ItemPath, version: &Version) -> Resu
             if stat.kind != Type::File || Stamp::of(&stat) != stamp {
                 return Err(Error::new(ErrorKind::Changed, format!("{path} has changed")));
             }
-            let reader = VersionReader {
-                file,
-                stamp,
-                left: stamp.size,
-                checked: false,
-            };
-            Ok(Content {
-                mode: Some(stat.mode & 0o777),
-                ..Content::reader(reader)
-            })
+            let reader = VersionReader { file, stamp, left: stamp.size, checked: false };
+            Ok(Content { mode: Some(stat.mode & 0o777), ..Content::reader(reader) })
         }
         // The kernel refuses to follow what turns out to be a symbolic link.
         Err(error) if is_link_in_the_way(&error) => read_link(root, path, stamp).map_err(failed)?,

@@ -108,21 +108,16 @@ fn look_at_top(
         Ok(parent) => parent.stat(path.name()),
         Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
     };
-    let ignored_above = path
-        .ancestors()
-        .any(|above| matches!(request.filter.decide(&above, true), Verdict::Ignored(_)));
+    let ignored_above =
+        path.ancestors().any(|above| matches!(request.filter.decide(&above, true), Verdict::Ignored(_)));
     let gone = |error: &io::Error| {
-        matches!(
-            error.kind(),
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-        ) || parent.as_ref().err().is_some_and(is_link_in_the_way)
+        matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+            || parent.as_ref().err().is_some_and(is_link_in_the_way)
     };
     match (status, parent) {
-        (Ok(_), _) if ignored_above => found.changes.push(Change {
-            path: path.clone(),
-            was,
-            now: Seen::Ignored,
-        }),
+        (Ok(_), _) if ignored_above => {
+            found.changes.push(Change { path: path.clone(), was, now: Seen::Ignored })
+        }
         (Ok(stat), Ok(directory)) => {
             let Ok(text) = CString::new(path.name()) else {
                 return;
@@ -137,33 +132,19 @@ fn look_at_top(
                 text: String::new(),
             };
             let entry = was.as_ref().map(|was| entry_ref(path, was));
-            join.look(
-                &Name {
-                    text: &text,
-                    kind: stat.kind,
-                },
-                entry.as_ref(),
-            );
+            join.look(&Name { text: &text, kind: stat.kind }, entry.as_ref());
         }
         (Err(error), _) if gone(&error) => {
             let traversed = was
                 .as_ref()
                 .is_some_and(|was| request.filter.decide(path, was.kind.is_directory()) == Verdict::Traverse);
             if was.is_some() && !traversed {
-                found.changes.push(Change {
-                    path: path.clone(),
-                    was,
-                    now: Seen::Absent,
-                });
+                found.changes.push(Change { path: path.clone(), was, now: Seen::Absent });
             }
         }
         (Err(error), _) => {
             let problem = syncline_core::Problem::new(path.as_str(), "unreadable", error.to_string());
-            found.changes.push(Change {
-                path: path.clone(),
-                was,
-                now: Seen::Unreadable(problem),
-            });
+            found.changes.push(Change { path: path.clone(), was, now: Seen::Unreadable(problem) });
         }
         (Ok(_), Err(_)) => found.incomplete = true,
     }
@@ -196,9 +177,8 @@ fn vanished_directories(request: &ScanRequest, scope: &Scope, walked: &mut Walke
         if visited.contains(directory) || !scope.holds(directory) {
             return;
         }
-        let mut above = std::iter::successors(Some(directory), |at| {
-            at.rsplit_once('/').map(|(parent, _)| parent)
-        });
+        let mut above =
+            std::iter::successors(Some(directory), |at| at.rsplit_once('/').map(|(parent, _)| parent));
         if !above.any(|at| covers.contains(at)) {
             vanished.push(directory.to_owned());
         }
@@ -210,11 +190,7 @@ fn vanished_directories(request: &ScanRequest, scope: &Scope, walked: &mut Walke
             if let Ok(path) = ItemPath::child(&directory, entry.name)
                 && request.filter.decide(&path, entry.kind.is_directory()) != Verdict::Traverse
             {
-                changes.push(Change {
-                    path,
-                    was: Some(entry.to_entry()),
-                    now: Seen::Absent,
-                });
+                changes.push(Change { path, was: Some(entry.to_entry()), now: Seen::Absent });
             }
         })?;
     }
@@ -227,9 +203,7 @@ impl Scope {
             Self::All => true,
             Self::Part(tops) => tops.iter().any(|top| {
                 let top = top.as_str();
-                directory
-                    .strip_prefix(top)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                directory.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             }),
         }
     }
@@ -256,9 +230,7 @@ fn detect_moves(changes: &mut [Change], side: Side) {
             && let Some((stamp, false)) = Stamp::decode(was.versions[side].as_bytes())
         {
             let key = (stamp.inode, stamp.size, stamp.modified);
-            vanished
-                .entry(key)
-                .or_insert_with(|| (change.path.clone(), was.clone()));
+            vanished.entry(key).or_insert_with(|| (change.path.clone(), was.clone()));
         }
     }
     if vanished.is_empty() {
@@ -272,9 +244,7 @@ fn detect_moves(changes: &mut [Change], side: Side) {
             continue;
         };
         let key = (stamp.inode, stamp.size, stamp.modified);
-        let same = vanished
-            .get(&key)
-            .is_some_and(|(_, entry)| entry.kind.is_same_type(found.item.kind));
+        let same = vanished.get(&key).is_some_and(|(_, entry)| entry.kind.is_same_type(found.item.kind));
         if change.was.is_none()
             && same
             && let Some((from, entry)) = vanished.remove(&key)
@@ -286,9 +256,7 @@ fn detect_moves(changes: &mut [Change], side: Side) {
 }
 
 fn is_there(root: &Directory, path: &ItemPath) -> bool {
-    root.beneath(path.parent())
-        .and_then(|parent| parent.stat(path.name()))
-        .is_ok()
+    root.beneath(path.parent()).and_then(|parent| parent.stat(path.name())).is_ok()
 }
 
 /// The mark of this name; one that cannot be read is none, and the engine distrusts a side without its mark.

@@ -52,10 +52,7 @@ impl Prepared {
     }
 
     fn decided(outcome: Outcome) -> Self {
-        Self {
-            outcome: Some(outcome),
-            ..Self::default()
-        }
+        Self { outcome: Some(outcome), ..Self::default() }
     }
 }
 
@@ -71,13 +68,7 @@ pub(super) struct Stager<'a> {
 
 impl<'a> Stager<'a> {
     pub(super) fn new(work: &'a Work<'a>, thread: usize, moves: bool) -> Self {
-        Self {
-            work,
-            thread,
-            moves,
-            parents: work.parents(),
-            buffer: vec![0; BUFFER_BYTES],
-        }
+        Self { work, thread, moves, parents: work.parents(), buffer: vec![0; BUFFER_BYTES] }
     }
 
     /// Keeps and stages what one step needs. What cannot be done has its outcome.
@@ -128,9 +119,7 @@ impl<'a> Stager<'a> {
             }
             // It may be there when its turn comes; then it is kept then.
             _ if self.moves => Ok(None),
-            Ok(stat) => Err(Outcome::Refused {
-                found: describe(&stat),
-            }),
+            Ok(stat) => Err(Outcome::Refused { found: describe(&stat) }),
             Err(error) => Err(refused_or_failed(step, error)),
         }
     }
@@ -150,10 +139,7 @@ impl<'a> Stager<'a> {
         let directory = &self.work.staging.new[self.thread];
         let name = at.to_string();
         let failed = |error: io::Error| {
-            if error
-                .get_ref()
-                .is_some_and(|inner| inner.is::<ChangedWhileRead>())
-            {
+            if error.get_ref().is_some_and(|inner| inner.is::<ChangedWhileRead>()) {
                 let message = format!("the source of {} changed while it was read", step.path);
                 return Error::new(ErrorKind::Changed, message).with_hint("the next run takes its new state");
             }
@@ -162,8 +148,7 @@ impl<'a> Stager<'a> {
         let (digest, stamp) = match item.kind {
             Kind::File { executable } => {
                 let mode = file_mode(content.mode.or(old_mode), executable);
-                self.stage_file(directory, &name, content, item, mode)
-                    .map_err(failed)?
+                self.stage_file(directory, &name, content, item, mode).map_err(failed)?
             }
             _ => stage_link(directory, &name, content, item).map_err(failed)?,
         };
@@ -177,11 +162,7 @@ impl<'a> Stager<'a> {
                 Error::new(ErrorKind::Damaged, message).with_hint("run again to plan with what is there now")
             );
         }
-        Ok(Staged {
-            thread: self.thread,
-            stamp,
-            digest,
-        })
+        Ok(Staged { thread: self.thread, stamp, digest })
     }
 
     fn stage_file(
@@ -220,10 +201,7 @@ fn stage_link(
     item: &Item,
 ) -> io::Result<(Digest, Stamp)> {
     let mut target = Vec::new();
-    content
-        .into_reader()
-        .take(LINK_BYTES_MAX as u64)
-        .read_to_end(&mut target)?;
+    content.into_reader().take(LINK_BYTES_MAX as u64).read_to_end(&mut target)?;
     directory.make_link(name, &target)?;
     directory.set_modified(name, item.modified)?;
     Ok((Digest::of(&target), Stamp::of(&directory.stat(name)?)))
@@ -246,9 +224,7 @@ pub(super) fn keep_old(
             let file = parent.file(name).map_err(io_failed)?;
             let opened = stat_file(&file).map_err(io_failed)?;
             if Stamp::of(&opened) != before {
-                return Err(Outcome::Refused {
-                    found: describe(&opened),
-                });
+                return Err(Outcome::Refused { found: describe(&opened) });
             }
             let digest = keep.map_or_else(|| digest_of(&file), Ok).map_err(io_failed)?;
             let linked = stat.links == 1;
@@ -259,25 +235,15 @@ pub(super) fn keep_old(
                 if linked {
                     wait(work, history.forget_link(&digest)).map_err(failed)?;
                 }
-                return Err(Outcome::Refused {
-                    found: describe(&kept),
-                });
+                return Err(Outcome::Refused { found: describe(&kept) });
             }
-            Ok(Some(Kept {
-                digest,
-                stamp,
-                linked,
-            }))
+            Ok(Some(Kept { digest, stamp, linked }))
         }
         Type::Symlink => {
             let target = parent.read_link(name).map_err(io_failed)?;
             let digest = keep.unwrap_or_else(|| Digest::of(&target));
             wait(work, history.keep(&digest, Content::bytes(target))).map_err(failed)?;
-            Ok(Some(Kept {
-                digest,
-                stamp: before,
-                linked: false,
-            }))
+            Ok(Some(Kept { digest, stamp: before, linked: false }))
         }
         _ => Ok(None),
     }
@@ -309,9 +275,7 @@ pub(super) fn describe(stat: &Stat) -> String {
 
 /// The outcome of an operation that failed: something else being there is a refusal, the rest is trouble.
 pub(super) fn refused_or_failed(step: &Step, error: io::Error) -> Outcome {
-    let refused = |found: &str| Outcome::Refused {
-        found: found.to_owned(),
-    };
+    let refused = |found: &str| Outcome::Refused { found: found.to_owned() };
     match error.kind() {
         io::ErrorKind::NotFound => refused("nothing"),
         io::ErrorKind::AlreadyExists => refused("something that was not there before"),

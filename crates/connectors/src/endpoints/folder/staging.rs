@@ -58,10 +58,7 @@ impl Staging {
         sweep(&state, &all, batch, handle).map_err(failed)?;
         let own = make_and_open(&all, &batch.run).map_err(failed)?;
         if !own.try_lock().map_err(failed)? {
-            return Err(Error::new(
-                ErrorKind::Locked,
-                format!("run {} is still at work here", batch.run),
-            ));
+            return Err(Error::new(ErrorKind::Locked, format!("run {} is still at work here", batch.run)));
         }
         drop(guard);
         let new = (0..THREADS_MAX)
@@ -69,14 +66,7 @@ impl Staging {
             .collect::<io::Result<Vec<_>>>()
             .map_err(failed)?;
         let swap = make_and_open(&own, "swap").map_err(failed)?;
-        Ok(Self {
-            state,
-            new,
-            swap,
-            all,
-            run: batch.run.clone(),
-            own,
-        })
+        Ok(Self { state, new, swap, all, run: batch.run.clone(), own })
     }
 
     /// Takes something in `swap` that is neither expected nor new out of the way, where a person finds it.
@@ -162,9 +152,7 @@ fn keep_all(
             Type::Symlink => Digest::of(&swap.read_link(&name)?),
             _ => hash(&mut swap.file(&name)?)?,
         };
-        handle
-            .block_on(batch.history.keep(&digest, content))
-            .map_err(io::Error::other)?;
+        handle.block_on(batch.history.keep(&digest, content)).map_err(io::Error::other)?;
         kept.push(name);
     }
     if !kept.is_empty() {
@@ -185,26 +173,17 @@ fn rescue(state: &Directory, swap: &Directory, name: &str, run: &str) -> io::Res
     let place = format!("{run}-{name}");
     swap.move_new(name, &rescued, &place)?;
     let message = "somebody changed this path while it was being written; what was there is kept here";
-    Ok(Problem::new(
-        format!("{STATE}/rescued/{place}"),
-        "rescued",
-        message,
-    ))
+    Ok(Problem::new(format!("{STATE}/rescued/{place}"), "rescued", message))
 }
 
 fn clear(directory: &Directory) -> io::Result<()> {
-    names_in(directory)?.iter().try_for_each(|name| {
-        directory
-            .remove_file(name)
-            .or_else(|_| directory.remove_directory(name))
-    })
+    names_in(directory)?
+        .iter()
+        .try_for_each(|name| directory.remove_file(name).or_else(|_| directory.remove_directory(name)))
 }
 
 fn names_in(directory: &Directory) -> io::Result<Vec<String>> {
     let mut names = Names::default();
     names.read(directory)?;
-    Ok(names
-        .sorted()
-        .map(|name| String::from_utf8_lossy(name.bytes()).into_owned())
-        .collect())
+    Ok(names.sorted().map(|name| String::from_utf8_lossy(name.bytes()).into_owned()).collect())
 }

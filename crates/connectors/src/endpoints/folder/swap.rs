@@ -24,10 +24,7 @@ type Swapped<T> = std::result::Result<T, Outcome>;
 
 impl<'a> Swapper<'a> {
     pub(super) const fn new(work: &'a Work<'a>) -> Self {
-        Self {
-            work,
-            parents: work.parents(),
-        }
+        Self { work, parents: work.parents() }
     }
 
     /// Performs one step.
@@ -79,9 +76,7 @@ impl<'a> Swapper<'a> {
         };
         let kept = prepared.kept.as_ref().or(late.as_ref());
         if stat.kind == Type::Directory && !is_empty(&parent, name) {
-            return Ok(Err(Outcome::Refused {
-                found: "a directory that is not empty".into(),
-            }));
+            return Ok(Err(Outcome::Refused { found: "a directory that is not empty".into() }));
         }
         Ok(self.replace(at, step, prepared, &parent, &stat, kept))
     }
@@ -103,9 +98,7 @@ impl<'a> Swapper<'a> {
         match done {
             Ok(()) => Ok(written(parent, step, item, prepared)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let found = parent
-                    .stat(name)
-                    .map_or_else(|_| "something".into(), |stat| describe(&stat));
+                let found = parent.stat(name).map_or_else(|_| "something".into(), |stat| describe(&stat));
                 Err(Outcome::Refused { found })
             }
             Err(error) => Err(refused_or_failed(step, error)),
@@ -145,17 +138,13 @@ impl<'a> Swapper<'a> {
                 };
             }
             Err(error) => {
-                let _ = swap
-                    .remove_file(&place)
-                    .or_else(|_| swap.remove_directory(&place));
+                let _ = swap.remove_file(&place).or_else(|_| swap.remove_directory(&place));
                 return Err(failed(error));
             }
         }
         let out = swap.stat(&place).map_err(failed)?;
         let removed = if !is_same(&out, old) {
-            Err(Outcome::Refused {
-                found: describe(&out),
-            })
+            Err(Outcome::Refused { found: describe(&out) })
         } else if is_directory(&out) {
             swap.remove_directory(&place).map_err(failed)
         } else {
@@ -188,8 +177,7 @@ impl<'a> Swapper<'a> {
         }
         match swap.stat(place) {
             Ok(out) if is_same(&out, new) => {
-                swap.remove_file(place)
-                    .or_else(|_| swap.remove_directory(place))?;
+                swap.remove_file(place).or_else(|_| swap.remove_directory(place))?;
             }
             Ok(_) => {
                 self.work.staging.rescue(place)?;
@@ -227,9 +215,7 @@ impl<'a> Swapper<'a> {
         };
         let name = step.path.name();
         let Expected::Present { version, keep } = &step.expected else {
-            return Ok(Err(Outcome::Refused {
-                found: describe(&stat),
-            }));
+            return Ok(Err(Outcome::Refused { found: describe(&stat) }));
         };
         if item.kind.is_directory() && is_directory(&stat) {
             self.parents.clear();
@@ -256,13 +242,10 @@ impl<'a> Swapper<'a> {
                 Err(error) => failed(error),
             };
         }
-        let back = swap
-            .move_new(&place, &parent, name)
-            .or_else(|_| self.work.staging.rescue(&place).map(|_| ()));
+        let back =
+            swap.move_new(&place, &parent, name).or_else(|_| self.work.staging.rescue(&place).map(|_| ()));
         match back.and_then(|()| self.forget(prepared.kept.as_ref().or(late.as_ref()))) {
-            Ok(()) => Ok(Err(Outcome::Refused {
-                found: describe(&out),
-            })),
+            Ok(()) => Ok(Err(Outcome::Refused { found: describe(&out) })),
             Err(error) => failed(error),
         }
     }
@@ -277,11 +260,7 @@ impl<'a> Swapper<'a> {
         keep: Option<Digest>,
         prepared: &Prepared,
     ) -> Result<Swapped<Option<Kept>>> {
-        let refused = || {
-            Ok(Err(Outcome::Refused {
-                found: describe(stat),
-            }))
-        };
+        let refused = || Ok(Err(Outcome::Refused { found: describe(stat) }));
         match &prepared.kept {
             Some(kept) if Stamp::of(stat) == kept.stamp => Ok(Ok(None)),
             Some(_) => refused(),
@@ -307,17 +286,14 @@ impl<'a> Swapper<'a> {
         let source = self.parents.get(from.parent()).map_err(failed)?;
         let stat = source.stat(from.name()).map_err(failed)?;
         if !is_expected(&stat, version.as_bytes()) {
-            return Err(Outcome::Refused {
-                found: format!("at {from}: {}", describe(&stat)),
-            });
+            return Err(Outcome::Refused { found: format!("at {from}: {}", describe(&stat)) });
         }
         let target = self.parents.get_or_make(step.path.parent()).map_err(failed)?;
         let (from_name, name) = (from.name(), step.path.name());
         // On a file system that folds case, the new spelling of a name is the old item itself.
-        let respelled = target
-            .stat(name)
-            .is_ok_and(|found| is_same(&found, &stat) && found.links == stat.links)
-            && from.as_str().to_lowercase() == step.path.as_str().to_lowercase();
+        let respelled =
+            target.stat(name).is_ok_and(|found| is_same(&found, &stat) && found.links == stat.links)
+                && from.as_str().to_lowercase() == step.path.as_str().to_lowercase();
         if respelled {
             source.move_over(from_name, &target, name).map_err(failed)?;
         } else {
@@ -329,9 +305,7 @@ impl<'a> Swapper<'a> {
         if !is_same(&out, &stat) {
             // Somebody replaced it between the look and the move: it goes back to where it was.
             target.move_new(name, &source, from_name).map_err(failed)?;
-            return Err(Outcome::Refused {
-                found: format!("at {from}: {}", describe(&out)),
-            });
+            return Err(Outcome::Refused { found: format!("at {from}: {}", describe(&out)) });
         }
         if is_directory(&out) {
             return Ok(applied(Version::none(), None, 0));
@@ -354,20 +328,13 @@ fn written(parent: &Directory, step: &Step, item: &Item, prepared: &Prepared) ->
         Ok(stat) if kind_of(&stat) == Some(item.kind) && Stamp::of(&stat).is_same_file(staged.stamp) => {
             Stamp::of(&stat)
         }
-        _ => Stamp {
-            changed: i64::MIN,
-            ..staged.stamp
-        },
+        _ => Stamp { changed: i64::MIN, ..staged.stamp },
     };
     applied(stamp.encode(moment), Some(staged.digest), staged.stamp.size)
 }
 
 const fn applied(version: Version, digest: Option<Digest>, size: u64) -> Outcome {
-    Outcome::Applied {
-        version,
-        digest,
-        size,
-    }
+    Outcome::Applied { version, digest, size }
 }
 
 /// Whether both are the same item in the same state, wherever it lies. What a directory holds is not its state.
@@ -397,11 +364,7 @@ fn set_executable(parent: &Directory, name: &str, stat: &Stat, kind: Kind) -> io
         return Ok(Stamp::of(stat));
     }
     let file = parent.file(name)?;
-    let mode = if executable {
-        stat.mode | ((stat.mode & 0o444) >> 2)
-    } else {
-        stat.mode & !0o111
-    };
+    let mode = if executable { stat.mode | ((stat.mode & 0o444) >> 2) } else { stat.mode & !0o111 };
     set_file_mode(&file, mode & 0o777)?;
     Ok(Stamp::of(&stat_file(&file)?))
 }

@@ -29,12 +29,7 @@ pub(super) struct Stamp {
 
 impl Stamp {
     pub(super) const fn of(stat: &Stat) -> Self {
-        Self {
-            inode: stat.inode,
-            size: stat.size,
-            modified: stat.modified,
-            changed: stat.changed,
-        }
+        Self { inode: stat.inode, size: stat.size, modified: stat.modified, changed: stat.changed }
     }
 
     /// Reads an encoded version; `None` when it is of another form. Tells whether it is racy.
@@ -99,12 +94,7 @@ mod tests {
     const NOW: i64 = 1_700_000_000_123_456_789;
 
     fn stamp(modified: i64, changed: i64) -> Stamp {
-        Stamp {
-            inode: 7,
-            size: 42,
-            modified,
-            changed,
-        }
+        Stamp { inode: 7, size: 42, modified, changed }
     }
 
     #[test]
@@ -122,10 +112,7 @@ mod tests {
             (1_699_999_990 * SECOND, NOW, false),
         ] {
             let version = stamp(modified, changed).encode(NOW);
-            assert_eq!(
-                Stamp::decode(version.as_bytes()),
-                Some((stamp(modified, changed), racy))
-            );
+            assert_eq!(Stamp::decode(version.as_bytes()), Some((stamp(modified, changed), racy)));
             assert!(stamp(modified, changed).is(version.as_bytes()));
             assert_eq!(stamp(modified, changed).is_known_as(version.as_bytes()), !racy);
         }

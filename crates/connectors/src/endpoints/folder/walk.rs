@@ -36,25 +36,15 @@ pub(super) struct Walked {
 /// # Errors
 /// When the baseline is damaged.
 pub(super) fn walk(root: &Directory, request: &ScanRequest, from: Vec<String>) -> Result<Walked> {
-    let queue = Queue {
-        state: Mutex::new(State {
-            waiting: from,
-            busy: 0,
-            failed: false,
-        }),
-        wake: Condvar::new(),
-    };
+    let queue =
+        Queue { state: Mutex::new(State { waiting: from, busy: 0, failed: false }), wake: Condvar::new() };
     let threads = std::thread::available_parallelism().map_or(1, |count| count.get().min(THREADS_MAX));
     let parts = std::thread::scope(|scope| {
         let work = || Walker::new(root, request).run(&queue);
         let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
         let mut parts = vec![work()];
         for helper in helpers {
-            parts.push(
-                helper
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            );
+            parts.push(helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         }
         parts
     });
@@ -123,12 +113,7 @@ struct Walker<'a> {
 
 impl<'a> Walker<'a> {
     fn new(root: &'a Directory, request: &'a ScanRequest) -> Self {
-        Self {
-            root,
-            request,
-            found: Walked::default(),
-            names: Names::default(),
-        }
+        Self { root, request, found: Walked::default(), names: Names::default() }
     }
 
     fn run(mut self, queue: &Queue) -> Result<Walked> {
@@ -186,11 +171,7 @@ impl<'a> Walker<'a> {
         match ItemPath::parse(path) {
             Ok(path) => {
                 let was = self.request.baseline.get(&path)?;
-                self.found.changes.push(Change {
-                    path,
-                    was,
-                    now: Seen::Unreadable(problem),
-                });
+                self.found.changes.push(Change { path, was, now: Seen::Unreadable(problem) });
             }
             Err(_) => {
                 self.found.incomplete = true;
@@ -265,11 +246,8 @@ impl Join<'_> {
                 self.push(path, was, Seen::Unreadable(problem));
             }
             Type::Unknown => {
-                let problem = Problem::new(
-                    path.as_str(),
-                    "special_file",
-                    "it is of a kind that cannot be synced",
-                );
+                let problem =
+                    Problem::new(path.as_str(), "special_file", "it is of a kind that cannot be synced");
                 self.push(path, was, Seen::Unreadable(problem));
             }
         }
@@ -292,24 +270,13 @@ impl Join<'_> {
             return;
         }
         let digest = match kind {
-            Kind::Symlink => self
-                .directory
-                .read_link(path.name())
-                .ok()
-                .map(|text| syncline_core::Digest::of(&text)),
+            Kind::Symlink => {
+                self.directory.read_link(path.name()).ok().map(|text| syncline_core::Digest::of(&text))
+            }
             _ => (stat.size == 0).then(|| syncline_core::Digest::of(b"")),
         };
-        let item = Item {
-            kind,
-            digest,
-            size: stat.size,
-            modified: stat.modified,
-        };
-        let found = Found {
-            item,
-            version: stamp.encode(self.moment),
-            moved_from: None,
-        };
+        let item = Item { kind, digest, size: stat.size, modified: stat.modified };
+        let found = Found { item, version: stamp.encode(self.moment), moved_from: None };
         self.push(path, was, Seen::Present(found));
     }
 
@@ -330,9 +297,7 @@ impl Join<'_> {
             Err(error) => {
                 // No other side can hold such a path either: leaving it out proves nothing wrong.
                 let shown = self.text.chars().take(200).collect::<String>();
-                self.found
-                    .problems
-                    .push(Problem::new(shown, "path_too_long", error.to_string()));
+                self.found.problems.push(Problem::new(shown, "path_too_long", error.to_string()));
                 None
             }
         }
@@ -341,17 +306,11 @@ impl Join<'_> {
     /// A name that is no text stands for itself under an escaped name, so that nothing above it is removed.
     fn not_utf8(&mut self, name: &[u8]) {
         let shown = name.escape_ascii().to_string();
-        let problem = Problem::new(
-            &shown,
-            "name_not_utf8",
-            "the name is not UTF-8; rename it to have it synced",
-        );
+        let problem =
+            Problem::new(&shown, "name_not_utf8", "the name is not UTF-8; rename it to have it synced");
         match ItemPath::child(self.path, &shown) {
             Ok(path) => {
-                let problem = Problem {
-                    path: path.as_str().to_owned(),
-                    ..problem
-                };
+                let problem = Problem { path: path.as_str().to_owned(), ..problem };
                 self.push(path, None, Seen::Unreadable(problem));
             }
             Err(_) => self.found.problems.push(problem),
@@ -364,20 +323,14 @@ impl Join<'_> {
     }
 
     pub(super) fn push(&mut self, path: ItemPath, was: Option<&EntryRef<'_>>, now: Seen) {
-        self.found.changes.push(Change {
-            path,
-            was: was.map(EntryRef::to_entry),
-            now,
-        });
+        self.found.changes.push(Change { path, was: was.map(EntryRef::to_entry), now });
     }
 }
 
 /// What an item is, by its status; `None` for what cannot be synced.
 pub(super) const fn kind_of(stat: &Stat) -> Option<Kind> {
     match stat.kind {
-        Type::File => Some(Kind::File {
-            executable: stat.mode & 0o100 != 0,
-        }),
+        Type::File => Some(Kind::File { executable: stat.mode & 0o100 != 0 }),
         Type::Symlink => Some(Kind::Symlink),
         Type::Directory => Some(Kind::Directory),
         Type::Special(_) | Type::Unknown => None,

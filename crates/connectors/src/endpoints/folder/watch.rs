@@ -41,28 +41,13 @@ pub(super) fn start(path: &Path, root: Arc<Directory>, filter: Arc<Filter>) -> R
     })
     .map_err(failed)?;
     let (send, events) = mpsc::channel(EVENTS_MAX);
-    let mut watched = Watched {
-        path: path.to_owned(),
-        root,
-        filter,
-        watcher,
-        send,
-        limited: false,
-        overflow: false,
-    };
-    watched
-        .watcher
-        .watch(path, RecursiveMode::NonRecursive)
-        .map_err(failed)?;
+    let mut watched =
+        Watched { path: path.to_owned(), root, filter, watcher, send, limited: false, overflow: false };
+    watched.watcher.watch(path, RecursiveMode::NonRecursive).map_err(failed)?;
     watched.add_below(String::new());
-    let thread = std::thread::Builder::new()
-        .name("watch".into())
-        .spawn(move || watched.run(&told));
+    let thread = std::thread::Builder::new().name("watch".into()).spawn(move || watched.run(&told));
     thread.map_err(|error| Error::io(error, "starting a thread that watches"))?;
-    Ok(Watcher {
-        events,
-        guard: Box::new(Guard(tell)),
-    })
+    Ok(Watcher { events, guard: Box::new(Guard(tell)) })
 }
 
 /// Ends the watch when it is dropped.
@@ -128,20 +113,14 @@ impl Watched {
     }
 
     fn changed(&mut self, path: &ItemPath, kind: EventKind) {
-        let status = self
-            .root
-            .beneath(path.parent())
-            .and_then(|parent| parent.stat(path.name()));
+        let status = self.root.beneath(path.parent()).and_then(|parent| parent.stat(path.name()));
         let is_directory = status.is_ok_and(|status| status.kind == Type::Directory);
         if matches!(self.filter.decide_deep(path, is_directory), Verdict::Ignored(_)) {
             return;
         }
         // A directory that appears is watched before anybody is told of it: whoever looks then misses nothing.
         if is_directory
-            && matches!(
-                kind,
-                EventKind::Create(_) | EventKind::Modify(notify::event::ModifyKind::Name(_))
-            )
+            && matches!(kind, EventKind::Create(_) | EventKind::Modify(notify::event::ModifyKind::Name(_)))
         {
             self.add(path.as_str());
             self.add_below(path.as_str().to_owned());
@@ -153,25 +132,18 @@ impl Watched {
     fn add_below(&mut self, directory: String) {
         let (mut waiting, mut names) = (vec![directory], Names::default());
         while let Some(directory) = waiting.pop() {
-            let listed = self
-                .root
-                .beneath(&directory)
-                .and_then(|opened| names.read(&opened).map(|()| opened));
+            let listed =
+                self.root.beneath(&directory).and_then(|opened| names.read(&opened).map(|()| opened));
             let Ok(opened) = listed else { continue };
             let mut found = Vec::new();
             for name in names.sorted() {
-                let Some(path) = name
-                    .text
-                    .to_str()
-                    .ok()
-                    .and_then(|text| ItemPath::child(&directory, text).ok())
+                let Some(path) =
+                    name.text.to_str().ok().and_then(|text| ItemPath::child(&directory, text).ok())
                 else {
                     continue;
                 };
                 let kind = match name.kind {
-                    Type::Unknown => opened
-                        .stat_raw(name.text)
-                        .map_or(Type::Unknown, |status| status.kind),
+                    Type::Unknown => opened.stat_raw(name.text).map_or(Type::Unknown, |status| status.kind),
                     kind => kind,
                 };
                 if kind == Type::Directory && !matches!(self.filter.decide(&path, true), Verdict::Ignored(_))
@@ -187,15 +159,9 @@ impl Watched {
     }
 
     fn add(&mut self, directory: &str) {
-        if let Err(error) = self
-            .watcher
-            .watch(&self.path.join(directory), RecursiveMode::NonRecursive)
-        {
+        if let Err(error) = self.watcher.watch(&self.path.join(directory), RecursiveMode::NonRecursive) {
             // One that is gone again needs no watch.
-            if !matches!(
-                error.kind,
-                notify::ErrorKind::PathNotFound | notify::ErrorKind::WatchNotFound
-            ) {
+            if !matches!(error.kind, notify::ErrorKind::PathNotFound | notify::ErrorKind::WatchNotFound) {
                 self.trouble(&error);
             }
         }

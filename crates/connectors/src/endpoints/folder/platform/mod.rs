@@ -61,9 +61,7 @@ impl Type {
 
 /// The moment, in nanoseconds since 1970.
 pub(super) fn now() -> i64 {
-    let since = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
@@ -74,9 +72,5 @@ pub(super) const fn folds_names() -> bool {
 
 /// What a folder on this system can hold.
 pub(super) fn abilities() -> syncline_core::Abilities {
-    syncline_core::Abilities {
-        executable: cfg!(unix),
-        symlinks: cfg!(unix),
-        ..Default::default()
-    }
+    syncline_core::Abilities { executable: cfg!(unix), symlinks: cfg!(unix), ..Default::default() }
 }

@@ -23,10 +23,7 @@ impl Directory {
         if !std::fs::symlink_metadata(path)?.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
         }
-        Ok(Self {
-            path: path.to_owned(),
-            lock: std::sync::OnceLock::new(),
-        })
+        Ok(Self { path: path.to_owned(), lock: std::sync::OnceLock::new() })
     }
 
     /// Opens the directory at a path of several components beneath this one; "" is this one again.
@@ -38,10 +35,7 @@ impl Directory {
                 return Err(io::ErrorKind::NotADirectory.into());
             }
         }
-        Ok(Self {
-            path: at,
-            lock: std::sync::OnceLock::new(),
-        })
+        Ok(Self { path: at, lock: std::sync::OnceLock::new() })
     }
 
     /// Opens a regular file at a path beneath this directory for reading.
@@ -61,10 +55,7 @@ impl Directory {
 
     /// Creates a file of this name for writing, where nothing may be.
     pub(in super::super) fn create(&self, name: &str, _mode: u32) -> io::Result<File> {
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(self.path.join(name))
+        OpenOptions::new().write(true).create_new(true).open(self.path.join(name))
     }
 
     /// Makes a directory of this name, where nothing may be.
@@ -99,10 +90,7 @@ impl Directory {
 
     /// Sets the modification time of a file.
     pub(in super::super) fn set_modified(&self, name: &str, modified: i64) -> io::Result<()> {
-        set_file_modified(
-            &OpenOptions::new().write(true).open(self.path.join(name))?,
-            modified,
-        )
+        set_file_modified(&OpenOptions::new().write(true).open(self.path.join(name))?, modified)
     }
 
     /// Moves a name to where nothing may be: a look and a rename.
@@ -133,10 +121,7 @@ impl Directory {
     pub(in super::super) fn remove_directory(&self, name: &str) -> io::Result<()> {
         let path = self.path.join(name);
         let lock = path.join(LOCK);
-        if std::fs::read_dir(&path)?
-            .filter_map(Result::ok)
-            .all(|entry| entry.file_name() == LOCK)
-        {
+        if std::fs::read_dir(&path)?.filter_map(Result::ok).all(|entry| entry.file_name() == LOCK) {
             let _ = std::fs::remove_file(lock);
         }
         std::fs::remove_dir(path)
@@ -158,16 +143,11 @@ impl Directory {
 
     fn lock_file(&self) -> io::Result<&File> {
         if self.lock.get().is_none() {
-            let file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(self.path.join(LOCK))?;
+            let file =
+                OpenOptions::new().write(true).create(true).truncate(false).open(self.path.join(LOCK))?;
             let _ = self.lock.set(file);
         }
-        self.lock
-            .get()
-            .ok_or_else(|| io::Error::other("the lock could not be opened"))
+        self.lock.get().ok_or_else(|| io::Error::other("the lock could not be opened"))
     }
 
     /// Whether things may be made in this directory.
@@ -215,11 +195,7 @@ pub(in super::super) fn stat_file(file: &File) -> io::Result<Stat> {
 /// Sets the modification time of an open file, and makes its content durable.
 pub(in super::super) fn set_file_modified(file: &File, modified: i64) -> io::Result<()> {
     let since = Duration::from_nanos(modified.unsigned_abs());
-    let moment = if modified < 0 {
-        UNIX_EPOCH.checked_sub(since)
-    } else {
-        UNIX_EPOCH.checked_add(since)
-    };
+    let moment = if modified < 0 { UNIX_EPOCH.checked_sub(since) } else { UNIX_EPOCH.checked_add(since) };
     if let Some(moment) = moment {
         file.set_times(FileTimes::new().set_modified(moment))?;
     }
@@ -258,10 +234,7 @@ fn type_of(found: &Metadata) -> Type {
 /// The creation time stands in for the inode: a file that was replaced has another one.
 fn from_metadata(found: &Metadata) -> Stat {
     let moment = |moment: io::Result<SystemTime>| {
-        let since = moment
-            .ok()
-            .and_then(|moment| moment.duration_since(UNIX_EPOCH).ok())
-            .unwrap_or_default();
+        let since = moment.ok().and_then(|moment| moment.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
         i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
     };
     Stat {

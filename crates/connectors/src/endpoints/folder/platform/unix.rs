@@ -20,53 +20,30 @@ const OPEN: OFlags = OFlags::CLOEXEC.union(OFlags::NOFOLLOW);
 impl Directory {
     /// Opens a root; its last component must not be a symbolic link.
     pub(in super::super) fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self(rustix::fs::openat(
-            CWD,
-            path,
-            OPEN | OFlags::RDONLY | OFlags::DIRECTORY,
-            Mode::empty(),
-        )?))
+        Ok(Self(rustix::fs::openat(CWD, path, OPEN | OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?))
     }
 
     /// Opens the directory at a path of several components beneath this one; "" is this one again.
     pub(in super::super) fn beneath(&self, path: &str) -> io::Result<Self> {
         let path = if path.is_empty() { "." } else { path };
-        Ok(Self(open_beneath(
-            &self.0,
-            path,
-            OFlags::RDONLY | OFlags::DIRECTORY,
-        )?))
+        Ok(Self(open_beneath(&self.0, path, OFlags::RDONLY | OFlags::DIRECTORY)?))
     }
 
     /// Opens a regular file at a path beneath this directory for reading. Never waits for a writer of a pipe.
     pub(in super::super) fn file_beneath(&self, path: &str) -> io::Result<File> {
-        Ok(File::from(open_beneath(
-            &self.0,
-            path,
-            OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY,
-        )?))
+        Ok(File::from(open_beneath(&self.0, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?))
     }
 
     /// Opens the regular file of this name for reading.
     pub(in super::super) fn file(&self, name: &str) -> io::Result<File> {
         let flags = OPEN | OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        Ok(File::from(rustix::fs::openat(
-            &self.0,
-            name,
-            flags,
-            Mode::empty(),
-        )?))
+        Ok(File::from(rustix::fs::openat(&self.0, name, flags, Mode::empty())?))
     }
 
     /// Creates a file of this name for writing, where nothing may be.
     pub(in super::super) fn create(&self, name: &str, mode: u32) -> io::Result<File> {
         let flags = OPEN | OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
-        Ok(File::from(rustix::fs::openat(
-            &self.0,
-            name,
-            flags,
-            Mode::from_raw_mode(mode),
-        )?))
+        Ok(File::from(rustix::fs::openat(&self.0, name, flags, Mode::from_raw_mode(mode))?))
     }
 
     /// Makes a directory of this name, where nothing may be.
@@ -96,12 +73,7 @@ impl Directory {
 
     /// Sets the modification time of a name; of a symbolic link, its own.
     pub(in super::super) fn set_modified(&self, name: &str, modified: i64) -> io::Result<()> {
-        Ok(rustix::fs::utimensat(
-            &self.0,
-            name,
-            &timestamps(modified),
-            AtFlags::SYMLINK_NOFOLLOW,
-        )?)
+        Ok(rustix::fs::utimensat(&self.0, name, &timestamps(modified), AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
     /// Moves a name to where nothing may be, atomically.
@@ -160,10 +132,7 @@ impl Directory {
 
     /// Waits for the lock on this directory. It ends with the handle.
     pub(in super::super) fn lock(&self) -> io::Result<()> {
-        Ok(rustix::fs::flock(
-            &self.0,
-            rustix::fs::FlockOperation::LockExclusive,
-        )?)
+        Ok(rustix::fs::flock(&self.0, rustix::fs::FlockOperation::LockExclusive)?)
     }
 
     /// Whether things may be made in this directory and looked up.
@@ -175,10 +144,7 @@ impl Directory {
     /// Bytes and inodes that are free for us; inodes are unlimited on some file systems.
     pub(in super::super) fn free(&self) -> io::Result<(u64, Option<u64>)> {
         let found = rustix::fs::fstatvfs(&self.0)?;
-        Ok((
-            found.f_bavail.saturating_mul(found.f_frsize),
-            (found.f_files > 0).then_some(found.f_favail),
-        ))
+        Ok((found.f_bavail.saturating_mul(found.f_frsize), (found.f_files > 0).then_some(found.f_favail)))
     }
 
     /// Writes everything that this directory's file system has in memory to the medium.
@@ -257,9 +223,7 @@ pub(in super::super) fn default_mode() -> u32 {
         // Asking the system means setting it for a moment, for all threads; Linux tells it here as well.
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let umask = status.lines().find_map(|line| line.strip_prefix("Umask:"));
-        let umask = umask
-            .and_then(|text| u32::from_str_radix(text.trim(), 8).ok())
-            .unwrap_or(0o022);
+        let umask = umask.and_then(|text| u32::from_str_radix(text.trim(), 8).ok()).unwrap_or(0o022);
         0o666 & !umask
     })
 }
@@ -290,12 +254,8 @@ fn open_stepwise(root: impl AsFd, path: &str, flags: OFlags) -> rustix::io::Resu
     let mut directory: Option<OwnedFd> = None;
     for component in above.split('/').filter(|component| !component.is_empty()) {
         let from = directory.as_ref().map_or(root.as_fd(), AsFd::as_fd);
-        let opened = rustix::fs::openat(
-            from,
-            component,
-            OPEN | OFlags::RDONLY | OFlags::DIRECTORY,
-            Mode::empty(),
-        )?;
+        let opened =
+            rustix::fs::openat(from, component, OPEN | OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?;
         directory = Some(opened);
     }
     let from = directory.as_ref().map_or(root.as_fd(), AsFd::as_fd);
@@ -356,17 +316,11 @@ fn nanoseconds(seconds: i64, part: i64) -> i64 {
 }
 
 fn timestamps(modified: i64) -> Timestamps {
-    let omitted = Timespec {
-        tv_sec: 0,
-        tv_nsec: rustix::fs::UTIME_OMIT,
-    };
+    let omitted = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT };
     let part = modified.rem_euclid(1_000_000_000);
     Timestamps {
         last_access: omitted,
-        last_modification: Timespec {
-            tv_sec: modified.div_euclid(1_000_000_000),
-            tv_nsec: part as _,
-        },
+        last_modification: Timespec { tv_sec: modified.div_euclid(1_000_000_000), tv_nsec: part as _ },
     }
 }
 

@@ -1,0 +1,59 @@
+//! The shared conformance suite against every endpoint.
+
+use std::sync::Arc;
+
+use syncline_connect::conformance::{Place, run};
+use syncline_connect::memory::{MemoryEndpoint, Tokens};
+use syncline_connectors::endpoints::folder::FolderEndpoint;
+use syncline_core::Abilities;
+
+fn memory(abilities: Abilities, tokens: Tokens) -> Place {
+    let endpoint = MemoryEndpoint::new("memory", abilities, tokens);
+    let outside = endpoint.clone();
+    Place {
+        endpoint: Arc::new(endpoint),
+        make_unreadable: Some(Box::new(move |path| outside.set_unreadable(path, true))),
+        guard: Box::new(()),
+    }
+}
+
+#[tokio::test]
+async fn a_memory_endpoint_conforms() {
+    let left_out = run(|| memory(Abilities::default(), Tokens::Counter)).await;
+    assert_eq!(left_out, ["names_that_fold_together_do_not_overwrite"]);
+}
+
+#[tokio::test]
+async fn a_memory_endpoint_that_folds_case_conforms() {
+    let abilities = Abilities { folds_case: true, folds_unicode: true, ..Abilities::default() };
+    assert!(run(|| memory(abilities, Tokens::Counter)).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_memory_endpoint_without_directories_and_with_content_tokens_conforms() {
+    let abilities = Abilities {
+        directories: false,
+        symlinks: false,
+        executable: false,
+        moves: false,
+        directory_moves: false,
+        ..Abilities::default()
+    };
+    let left_out = run(|| memory(abilities, Tokens::Content)).await;
+    assert_eq!(left_out.len(), 13, "{left_out:?}");
+}
+
+#[tokio::test]
+async fn a_folder_conforms() {
+    let left_out = run(|| {
+        let directory = tempfile::tempdir().expect("a temporary folder");
+        Place {
+            endpoint: Arc::new(FolderEndpoint::open(directory.path(), false)),
+            make_unreadable: None,
+            guard: Box::new(directory),
+        }
+    })
+    .await;
+    // Whether a folder can be made unreadable depends on the user; `folder` does it in a process of its own.
+    assert_eq!(left_out, ["names_that_fold_together_do_not_overwrite", "unreadable_is_not_absent"]);
+}
