@@ -137,6 +137,8 @@ impl LayerFrames {
         }
         let version = u32::from_le_bytes(self.array()?);
         if version != VERSION {
+            // Only a sound object can be newer, and only its end tells.
+            std::io::copy(&mut self.source, &mut std::io::sink()).map_err(|error| unread(&error))?;
             return Err(newer_format(version));
         }
         self.started = true;

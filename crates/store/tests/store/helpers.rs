@@ -89,7 +89,7 @@ pub(crate) fn assert_same(found: &dyn Baseline, model: &MemoryBaseline) {
         directories
     };
     assert_eq!(directories(found), directories(model));
-    for (path, entry) in &all {
+    for (path, entry) in all.iter().step_by(1 + all.len() / 100) {
         assert_eq!(found.get(path).unwrap().as_ref(), Some(entry));
     }
     assert_eq!(found.get(&path("nowhere/at/all")).unwrap(), None);

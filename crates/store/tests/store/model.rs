@@ -1,10 +1,10 @@
 //! Sequences of runs against a model in memory.
 
 use proptest::prelude::*;
-use syncline_core::{Digest, Entry, ItemPath, Kind, MemoryBaseline, Side};
+use syncline_core::{Baseline, Digest, Entry, ItemPath, Kind, MemoryBaseline, Side};
 use syncline_store::{Delta, Lost, Store};
 
-use crate::helpers::{acquire, assert_same, contents, created, directory, entry, finish, path, run, start};
+use crate::helpers::{acquire, assert_same, created, directory, entry, finish, path, run, start};
 
 /// What happens to the store.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ fn event() -> impl Strategy<Value = Event> {
 
 fn delta(model: &MemoryBaseline, text: &str, seed: Option<u64>) -> Delta {
     let path = path(text);
-    let before = contents(model).get(&path).cloned();
+    let before = model.get(&path).unwrap();
     let after = seed.map(|seed| if seed == 0 { directory() } else { entry(seed) });
     let lost = seed.filter(|seed| seed.is_multiple_of(3)).map(|seed| Lost {
         side: if seed.is_multiple_of(2) { Side::Local } else { Side::Remote },
@@ -129,11 +129,10 @@ impl Scene {
         let lease = acquire(&self.store, "t").await;
         self.runs += 1;
         let id = format!("run-{}", self.runs);
-        let known = contents(&self.model);
         let mut deltas = Vec::new();
         for (text, seed) in batch {
             let mut delta = created(&text, seed.unwrap_or(1));
-            delta.before = known.get(&delta.path).cloned();
+            delta.before = self.model.get(&delta.path).unwrap();
             self.model.set(&delta.path, delta.after.clone());
             deltas.push(delta);
         }
@@ -167,7 +166,7 @@ fn play(on_disk: bool, events: &[Event]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     #[test]
     fn runs_on_disk_agree_with_the_model(events in prop::collection::vec(event(), 1..14)) {
