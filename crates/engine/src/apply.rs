@@ -1,7 +1,7 @@
 //! Applying a plan: conflicts are recorded and their losers kept first, then each side gets its steps in
 //! batches, and what was reached is journaled after each of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use syncline_connect::{Batch, Contents, History};
@@ -51,7 +51,7 @@ pub(crate) async fn apply(
         session,
         plan,
         state: Mutex::new(State {
-            outcomes: fill_store(context, target, plan, view).await,
+            outcomes: fill_store(context, target, plan, view).await?,
             journaled: vec![false; plan.goals.len()],
         }),
     };
@@ -133,70 +133,106 @@ pub(crate) fn action(conflict: &Conflict) -> String {
 
 /// Makes sure that what steps take from the content store is there: losing versions that get a conflict name,
 /// and versions that a person asked for. Where that fails, no step of the path is tried: the outcomes are given.
-async fn fill_store(context: &Context, target: &Target, plan: &Plan, view: &View) -> Vec<Option<Outcome>> {
+async fn fill_store(
+    context: &Context,
+    target: &Target,
+    plan: &Plan,
+    view: &View,
+) -> Result<Vec<Option<Outcome>>> {
+    let objects = context.store.objects();
+    let missing: HashSet<Digest> = plan
+        .steps
+        .iter()
+        .filter_map(|step| match &step.action {
+            Action::Write { source: Source::Object(digest), .. } if !objects.contains(digest) => {
+                Some(*digest)
+            }
+            _ => None,
+        })
+        .collect();
     let mut outcomes = vec![None; plan.steps.len()];
-    let copies: HashMap<&ItemPath, &Conflict> =
-        plan.conflicts.iter().filter_map(|conflict| Some((conflict.copy.as_ref()?, conflict))).collect();
-    let mut failed: HashMap<ItemPath, Problem> = HashMap::new();
-    for step in &plan.steps {
-        let Action::Write { source: Source::Object(digest), .. } = &step.action else { continue };
-        if context.store.objects().contains(digest) {
-            continue;
+    if missing.is_empty() {
+        return Ok(outcomes);
+    }
+    let mut failed: HashMap<Digest, Problem> = HashMap::new();
+    let mut holders = holders(view, &missing)?;
+    for digest in missing {
+        if let Err(problem) =
+            fetch(context, target, holders.remove(&digest).unwrap_or_default(), &digest).await
+        {
+            failed.insert(digest, problem);
         }
-        let conflict = copies.get(&step.path).copied();
-        let holder = conflict.map_or(&step.path, |conflict| &conflict.path);
-        if let Err(problem) = fetch(context, target, view, holder, digest).await {
-            failed.insert(step.path.clone(), problem.clone());
-            failed.insert(holder.clone(), problem);
+    }
+    let mut paths: HashMap<&ItemPath, &Problem> = HashMap::new();
+    for step in &plan.steps {
+        if let Action::Write { source: Source::Object(digest), .. } = &step.action
+            && let Some(problem) = failed.get(digest)
+        {
+            paths.insert(&step.path, problem);
+        }
+    }
+    // Where a losing version cannot be kept aside, the winning one does not replace it either.
+    for conflict in &plan.conflicts {
+        if let Some(&problem) = conflict.copy.as_ref().and_then(|copy| paths.get(copy)) {
+            paths.insert(&conflict.path, problem);
         }
     }
     for (step, outcome) in plan.steps.iter().zip(&mut outcomes) {
-        *outcome = failed.get(&step.path).map(|problem| Outcome::Failed(problem.clone()));
+        let problem = paths.get(&step.path);
+        *outcome = problem.map(|problem| {
+            Outcome::Failed(Problem { path: step.path.as_str().to_owned(), ..(*problem).clone() })
+        });
     }
-    outcomes
+    Ok(outcomes)
 }
 
-/// Puts the content of `digest` into the content store, from whichever side holds it at `path`.
+/// Where a content can be read: the side, the path and the version there.
+type Holder = (Side, ItemPath, Version);
+
+/// Everything on both sides that holds one of these contents.
+fn holders(view: &View, digests: &HashSet<Digest>) -> Result<HashMap<Digest, Vec<Holder>>> {
+    let mut holders: HashMap<Digest, Vec<Holder>> = HashMap::new();
+    let mut changed = Sides::from_fn(|_| HashSet::new());
+    for side in Side::BOTH {
+        for change in &view.snapshots[side].changes {
+            changed[side].insert(change.path.clone());
+            let Some(found) = change.now.found() else { continue };
+            if let Some(digest) = found.item.digest.filter(|digest| digests.contains(digest)) {
+                holders.entry(digest).or_default().push((side, change.path.clone(), found.version.clone()));
+            }
+        }
+    }
+    syncline_core::baseline::visit_all(view.baseline.as_ref(), &mut |path, entry| {
+        if digests.contains(&entry.digest) && !entry.kind.is_directory() {
+            for side in Side::BOTH.into_iter().filter(|&side| !changed[side].contains(&path)) {
+                let holder = (side, path.clone(), entry.versions[side].clone());
+                holders.entry(entry.digest).or_default().push(holder);
+            }
+        }
+    })?;
+    Ok(holders)
+}
+
+/// Puts a content into the content store, from the first holder that can give it.
 async fn fetch(
     context: &Context,
     target: &Target,
-    view: &View,
-    path: &ItemPath,
+    holders: Vec<Holder>,
     digest: &Digest,
 ) -> std::result::Result<(), Problem> {
-    let gone = || {
-        let message =
-            format!("the content asked for ({}) is neither in history nor on a side", digest.short());
-        Problem::new(path.as_str(), "content_gone", message)
-    };
-    let mut problem = None;
-    for side in Side::BOTH {
-        let Some(version) = holds(view, side, path, digest) else { continue };
-        let kept = match target.endpoints[side].read(path, &version).await {
+    let message = format!("the content asked for ({}) is neither in history nor on a side", digest.short());
+    let mut problem = Problem::new("", "content_gone", message);
+    for (side, path, version) in holders {
+        let kept = match target.endpoints[side].read(&path, &version).await {
             Ok(content) => HistoryBridge(context.store.objects().clone()).keep(digest, content).await,
             Err(error) => Err(error),
         };
         match kept {
             Ok(()) => return Ok(()),
-            Err(error) => problem = Some(error.to_problem(path.as_str())),
+            Err(error) => problem = error.to_problem(""),
         }
     }
-    Err(problem.unwrap_or_else(gone))
-}
-
-/// The version under which `side` holds that content at `path`, when it does.
-fn holds(view: &View, side: Side, path: &ItemPath, digest: &Digest) -> Option<Version> {
-    let changes = &view.snapshots[side].changes;
-    match changes.binary_search_by(|change| change.path.cmp(path)) {
-        Ok(at) => {
-            let found = changes[at].now.found()?;
-            (found.item.digest.as_ref() == Some(digest)).then(|| found.version.clone())
-        }
-        Err(_) => {
-            let entry = view.baseline.get(path).ok()??;
-            (entry.digest == *digest).then(|| entry.versions[side].clone())
-        }
-    }
+    Err(problem)
 }
 
 /// A plan being applied.
@@ -224,9 +260,10 @@ impl Work<'_> {
         };
         let endpoint = &self.target.endpoints[side];
         let steps_max = endpoint.capabilities().batch_max.clamp(1, BATCH_STEPS_MAX);
+        let copies: HashSet<&ItemPath> = self.plan.conflicts.iter().filter_map(|c| c.copy.as_ref()).collect();
         let mut rest = &waiting[..];
         while !rest.is_empty() {
-            let (now, later) = rest.split_at(batch_length(self.plan, rest, steps_max));
+            let (now, later) = rest.split_at(batch_length(self.plan, rest, &copies, steps_max));
             rest = later;
             let steps = now.iter().map(|&index| self.plan.steps[index].clone()).collect();
             let outcomes = endpoint.apply(self.batch(steps, false)).await?;
@@ -317,14 +354,20 @@ impl Work<'_> {
     }
 }
 
-/// How many of the waiting steps go into the next batch.
-fn batch_length(plan: &Plan, waiting: &[usize], steps_max: usize) -> usize {
+/// How many of the waiting steps go into the next batch. Conflict copies end one: they must be durable before
+/// what they are copies of is overwritten, and within a batch the order of writes is the endpoint's affair.
+fn batch_length(plan: &Plan, waiting: &[usize], copies: &HashSet<&ItemPath>, steps_max: usize) -> usize {
+    let is_copy =
+        |index: usize| plan.conflicts.iter().any(|c| c.copy.as_ref() == Some(&plan.steps[index].path));
     let mut bytes = 0;
+    let mut copied = false;
     for (count, &index) in waiting.iter().enumerate() {
         bytes += plan.steps[index].bytes();
-        if count == steps_max || count > 0 && bytes > BATCH_BYTES_MAX {
+        let copy = copies.contains(&plan.steps[index].path);
+        if count == steps_max || count > 0 && bytes > BATCH_BYTES_MAX || copied && !copy {
             return count;
         }
+        copied |= copy;
     }
     waiting.len()
 }

@@ -41,12 +41,13 @@ async fn cycle(context: &Context, target: &Target, options: &Options, lease: &Le
     if !recovered.is_empty() {
         tracing::info!(target = target.name, runs = ?recovered, "recovered what an interrupted run had done");
     }
-    let state = context.store.target(&target.name).await?;
     let mut result = begin(context, target);
     let mut journal =
         Journal { context, target, lease, cause: &options.cause, run: None, marked: Sides::default() };
     let mut only = options.only.clone();
     for round in 0..ROUNDS_MAX {
+        // Read anew: an earlier round may have announced and left its mark.
+        let state = context.store.target(&target.name).await?;
         let view = look::look(context, target, &state, only.take()).await?;
         let (plan, view) = look::plan(context, target, &options.choices, view).await?;
         if round == 0 {

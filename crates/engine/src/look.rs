@@ -23,6 +23,8 @@ pub(crate) struct View {
     pub(crate) snapshots: Sides<Snapshot>,
     /// How many items were agreed on, whether that is trusted or not.
     pub(crate) agreed_count: u64,
+    /// Whether only some paths were looked at.
+    pub(crate) partial: bool,
     /// Why the recorded baseline is not trusted, when it is not.
     pub(crate) distrust: Option<String>,
 }
@@ -43,14 +45,15 @@ pub(crate) async fn look(
         Err(error) => return Err(error.into()),
     };
     let agreed_count = baseline.count();
+    let partial = only.is_some();
     let snapshots = scan(context, target, state, &baseline, only).await?;
     distrust = distrust.or_else(|| foreign(target, state, &snapshots));
     if distrust.is_none() {
-        return Ok(View { baseline, snapshots, agreed_count, distrust });
+        return Ok(View { baseline, snapshots, agreed_count, partial, distrust });
     }
     let baseline = nothing();
     let snapshots = scan(context, target, state, &baseline, None).await?;
-    Ok(View { baseline, snapshots, agreed_count, distrust })
+    Ok(View { baseline, snapshots, agreed_count, partial: false, distrust })
 }
 
 fn nothing() -> Arc<dyn Baseline> {
@@ -122,6 +125,7 @@ pub(crate) async fn plan(
             baseline: view.baseline.as_ref(),
             agreed_count: view.agreed_count,
             snapshots: view.snapshots.as_ref(),
+            partial: view.partial,
             policy: &target.policy,
             choices,
             now: context.clock.now(),

@@ -1,7 +1,7 @@
 //! Turns decisions into ordered steps, and into the goals that the next baseline is made of.
 //!
-//! Order: moves together with the directories that they need (parents first), removals that make way for something of another type, writes
-//! (parents first), the other removals (children first).
+//! Order: conflict copies, moves together with the directories that they need (parents first), removals that
+//! make way for something of another type, writes (parents first), the other removals (children first).
 
 use std::collections::{HashMap, HashSet};
 
@@ -20,6 +20,8 @@ use super::observe::{Decision, Node, Now};
 /// The order of steps.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
+    /// Before anything is overwritten: were it cut short in between, no conflict would be found again.
+    Copy,
     Move,
     Clearing,
     Write,
@@ -230,7 +232,7 @@ impl Emitter {
         for side in Side::BOTH.into_iter().filter(|&side| input.policy.direction.may_write(side)) {
             let action = Action::Write { item: item.clone(), source: Source::Object(digest) };
             let step = Step { side, path: path.clone(), expected: Expected::Absent, action };
-            steps[side] = self.step(Phase::Write, step);
+            steps[side] = self.step(Phase::Copy, step);
         }
         if input.policy.direction.source().is_none() {
             let (path, item) = (path.clone(), Some(item.clone()));

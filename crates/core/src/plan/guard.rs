@@ -11,6 +11,7 @@ pub(super) fn check_roots(input: &Input<'_>, plan: &mut Plan) {
     let agreed = input.agreed_count;
     for side in Side::BOTH {
         let snapshot = input.snapshots[side];
+        let emptied = !input.partial && snapshot.complete && snapshot.count == 0;
         let other_empty = input.snapshots[side.other()].count == 0;
         let halt = match &snapshot.root {
             Root::WrongType(what) => Some((

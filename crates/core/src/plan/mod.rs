@@ -34,6 +34,8 @@ pub struct Input<'a> {
     pub agreed_count: u64,
     /// What each side holds.
     pub snapshots: Sides<&'a Snapshot>,
+    /// Whether the snapshots cover only some paths: then their counts say nothing about the whole.
+    pub partial: bool,
     /// What the target wants.
     pub policy: &'a Policy,
     /// What is already decided.
@@ -72,7 +74,7 @@ pub enum Take {
 pub fn plan(input: &Input<'_>) -> Result<Plan, Damaged> {
     let mut plan = Plan::default();
     guard::check_roots(input, &mut plan);
-    if !plan.halts.is_empty() {
+    if plan.halts.iter().any(|halt| !halt.approvable) {
         return Ok(plan);
     }
     let mut nodes = observe::join(input, &mut plan)?;

@@ -25,11 +25,11 @@ impl Random {
     }
 }
 
-/// The seeds of a property: one when `SYNCLINE_SEED` names it, else as many as `SYNCLINE_CASES` says.
-pub fn seeds(default: u64) -> std::ops::Range<u64> {
+/// The seeds of a property: one when `SYNCLINE_SEED` names it, else as many as the variable `cases` says.
+pub fn seeds(cases: &str, default: u64) -> std::ops::Range<u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     match number("SYNCLINE_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("SYNCLINE_CASES").unwrap_or(default),
+        None => 0..number(cases).unwrap_or(default),
     }
 }

@@ -177,10 +177,10 @@ const ROWS: &[Row] = &[
         local: "x=3",
         remote: "x/ x/y=1",
         expected: &[
-            "local update x",
-            "local create x/y",
             "local create x.conflict-*",
             "remote create x.conflict-*",
+            "local update x",
+            "local create x/y",
             "! x type-type remote",
         ],
     },
@@ -225,12 +225,12 @@ const ROWS: &[Row] = &[
         expected: &["remote remove d/e/x", "remote remove d/e", "remote remove d"],
     },
     Row {
-        what: "a directory with an edited file below comes back",
+        what: "an emptied side halts, though an edit would bring the directory back",
         policy: both_ways,
         agreed: "d/ d/x=1 d/y=1",
         local: "",
         remote: "d/ d/x=2 d/y=1",
-        expected: &["halt root_emptied"],
+        expected: &["local create d", "local create d/x", "remote remove d/y", "halt root_emptied"],
     },
     Row {
         what: "a directory with an edited file below comes back, the rest goes",
@@ -263,10 +263,10 @@ const ROWS: &[Row] = &[
         local: "x=1",
         remote: "x/ x/y=3",
         expected: &[
-            "local update x",
-            "local create x/y",
             "local create x.conflict-*",
             "remote create x.conflict-*",
+            "local update x",
+            "local create x/y",
             "! x type-type remote",
         ],
     },
@@ -300,7 +300,7 @@ const ROWS: &[Row] = &[
         agreed: "x=1",
         local: "x=2",
         remote: "x=3",
-        expected: &["local update x", "local create x.conflict-*", "! x edit-edit remote"],
+        expected: &["local create x.conflict-*", "local update x", "! x edit-edit remote"],
     },
     Row {
         what: "push never writes here",
@@ -332,7 +332,7 @@ const ROWS: &[Row] = &[
         agreed: "a=1",
         local: "",
         remote: "a=1",
-        expected: &["halt root_emptied"],
+        expected: &["remote remove a", "halt root_emptied", "halt too_many_removals"],
     },
     Row {
         what: "names that fold together are reported, the agreed one goes on",

@@ -175,6 +175,7 @@ impl World {
                 baseline: &self.baseline,
                 agreed_count: self.baseline.count(),
                 snapshots: snapshots.as_ref(),
+                partial: false,
                 policy: &self.policy,
                 choices,
                 now: 1_000_000,

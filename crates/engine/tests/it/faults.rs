@@ -1,0 +1,210 @@
+//! Single faults and promises, each told as a user would meet it.
+
+use syncline_core::{Choices, Digest, Direction, Guard, Policy, Resolution, Root, Rule, Side};
+use syncline_engine::{Options, preview};
+use syncline_store::{ConflictQuery, ErrorKind, RunQuery, RunState};
+
+use crate::world::{World, block_on, open_guard};
+
+async fn pair(direction: Direction) -> World {
+    let mut policy = Policy::new(direction);
+    policy.guard = open_guard();
+    World::new(policy).await
+}
+
+async fn agreed(files: usize) -> World {
+    let world = pair(Direction::Bidirectional).await;
+    for number in 0..files {
+        world.sides.local.put(&format!("dir/{number}.txt"), format!("content {number}"), 1);
+    }
+    assert!(world.run().await.unwrap().is_success());
+    world
+}
+
+#[test]
+fn a_vanished_root_halts_and_nothing_is_removed() {
+    block_on(async {
+        for root in [Root::Missing, Root::WrongType("a file")] {
+            let world = agreed(4).await;
+            world.sides.remote.set_root(root);
+            let result = world.run().await.unwrap();
+            assert_eq!(result.state, RunState::Halted);
+            assert_eq!(world.shape(Side::Local).len(), 5);
+            world.sides.remote.set_root(Root::Present);
+            assert_eq!(world.run().await.unwrap().message(), "nothing to do");
+        }
+    });
+}
+
+#[test]
+fn an_emptied_side_halts_until_that_one_plan_is_approved() {
+    block_on(async {
+        let world = agreed(4).await;
+        world.sides.remote.remove("dir");
+        let halted = world.run().await.unwrap();
+        assert_eq!(halted.halts[0].code, "root_emptied");
+        let approved = Choices { approved: Digest::from_hex(&halted.plan_hash), ..Choices::default() };
+        world.sides.local.put("dir/new.txt", "added after the approval", 2);
+        let moved = world.run_with(approved).await.unwrap();
+        assert_eq!(moved.state, RunState::Halted, "the approval was for another plan");
+        let approved = Choices { approved: Digest::from_hex(&moved.plan_hash), ..Choices::default() };
+        let done = world.run_with(approved).await.unwrap();
+        assert_eq!(done.state, RunState::Succeeded, "{:?}", done.problems);
+        assert_eq!(world.shape(Side::Local).keys().collect::<Vec<_>>(), ["dir", "dir/new.txt"]);
+    });
+}
+
+#[test]
+fn a_replaced_remote_is_not_believed() {
+    block_on(async {
+        let world = agreed(3).await;
+        let id = world.context.store.target("t").await.unwrap().id;
+        // A backup from another time: one file older, one missing, and not the mark of the last run.
+        world.sides.remote.put("dir/0.txt", "an older content", 1);
+        world.sides.remote.remove("dir/1.txt");
+        world.sides.remote.set_mark(&id, None);
+        let result = world.run().await.unwrap();
+        assert!(result.distrust.is_some());
+        assert_eq!(result.tally.removed, 0, "I16: nothing is removed");
+        let shape = world.shape(Side::Remote);
+        assert!(shape.contains_key("dir/1.txt"), "{shape:?}");
+        let text = format!("{shape:?}");
+        assert!(
+            text.contains("an older content") && text.contains("content 0"),
+            "both versions stay: {text}"
+        );
+        assert!(world.run().await.unwrap().distrust.is_none(), "the next run trusts again");
+    });
+}
+
+#[test]
+fn a_dry_run_changes_nothing_and_tells_the_real_plan() {
+    block_on(async {
+        let world = agreed(3).await;
+        world.sides.local.put("dir/0.txt", "edited", 2);
+        world.sides.remote.remove("dir/1.txt");
+        let mutations = Side::BOTH.map(|side| world.sides[side].mutations());
+        let runs = world.context.store.runs(&RunQuery::default()).await.unwrap();
+        let dry = preview(&world.context, &world.target, &Options::default()).await.unwrap();
+        assert_eq!(Side::BOTH.map(|side| world.sides[side].mutations()), mutations);
+        assert_eq!(world.context.store.runs(&RunQuery::default()).await.unwrap(), runs);
+        let real = world.run().await.unwrap();
+        assert_eq!(dry.plan_hash, real.plan_hash);
+    });
+}
+
+#[test]
+fn a_saved_plan_is_refused_when_the_world_moved() {
+    block_on(async {
+        let world = agreed(3).await;
+        world.sides.local.put("dir/0.txt", "edited", 2);
+        let dry = preview(&world.context, &world.target, &Options::default()).await.unwrap();
+        world.sides.remote.put("dir/2.txt", "edited too", 2);
+        let options = Options { plan: Some(dry.plan_hash.clone()), ..Options::default() };
+        let refused = syncline_engine::run(&world.context, &world.target, &options).await;
+        assert!(matches!(refused, Err(syncline_engine::Error::PlanMoved { .. })), "{refused:?}");
+        world.sides.remote.put("dir/2.txt", "content 2", 2);
+        let again = syncline_engine::run(&world.context, &world.target, &options).await;
+        assert!(again.is_ok(), "the same content again, though another version: {again:?}");
+    });
+}
+
+#[test]
+fn a_stale_lease_cannot_journal() {
+    block_on(async {
+        let world = agreed(1).await;
+        let store = &world.context.store;
+        let now = world.context.clock.now();
+        let stale = store.acquire("t", "first", now, 1_000_000_000_000, false).await.unwrap();
+        let busy = store.acquire("t", "second", now, 1_000_000_000, false).await.unwrap_err();
+        assert_eq!(busy.kind(), ErrorKind::Locked);
+        let fresh = store.acquire("t", "second", now, 1_000_000_000, true).await.unwrap();
+        let refused = store.append(&stale, "run", &[]).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Locked, "I22: the fenced holder's next write fails");
+        store.release(fresh).await.unwrap();
+    });
+}
+
+#[test]
+fn manual_conflicts_wait_for_a_decision_and_then_settle() {
+    block_on(async {
+        for take in [syncline_core::Take::Side(Side::Local), syncline_core::Take::Side(Side::Remote)] {
+            let mut policy = Policy::new(Direction::Bidirectional);
+            policy.rules = vec![Rule::new("**", Resolution::Manual).unwrap()];
+            let world = World::new(policy).await;
+            world.sides.local.put("x.txt", "base", 1);
+            world.run().await.unwrap();
+            world.sides.local.put("x.txt", "from local", 2);
+            world.sides.remote.put("x.txt", "from remote", 3);
+            for _ in 0..2 {
+                let result = world.run().await.unwrap();
+                assert_eq!(result.conflicts.len(), 1);
+                assert_eq!(result.tally.steps(), 0);
+            }
+            let open = ConflictQuery { open_only: true, ..ConflictQuery::default() };
+            let records = world.context.store.conflicts(&open).await.unwrap();
+            assert_eq!(records.len(), 1, "the same conflict is one record");
+            let choices = Choices { takes: [(records[0].id.clone(), take)].into(), ..Choices::default() };
+            let settled = world.run_with(choices).await.unwrap();
+            assert_eq!(settled.tally.updated, 1);
+            let syncline_core::Take::Side(winner) = take else { unreachable!() };
+            let text = format!("from {winner}");
+            for side in Side::BOTH {
+                assert_eq!(world.sides[side].get("x.txt").unwrap(), text.as_bytes());
+            }
+            world.assert_nothing_lost(
+                &[Digest::of(b"from local"), Digest::of(b"from remote")].into(),
+                "by the decision",
+            );
+        }
+    });
+}
+
+#[test]
+fn rollback_and_restore_are_runs_and_can_be_undone() {
+    block_on(async {
+        let world = agreed(4).await;
+        let before = world.shape(Side::Local);
+        world.sides.local.put("dir/0.txt", "edited", 2);
+        world.sides.local.remove("dir/1.txt");
+        world.sides.remote.rename("dir/2.txt", "renamed.txt");
+        world.sides.remote.put("new.txt", "new", 2);
+        let run = world.run().await.unwrap().run.unwrap();
+        let after = world.shape(Side::Local);
+        let record = world.context.store.run(&run).await.unwrap().unwrap();
+        let desired = syncline_engine::before_run(&world.context.store, &record).await.unwrap();
+        let undone = world.run_with(Choices { desired, ..Choices::default() }).await.unwrap();
+        assert!(undone.is_success(), "{:?}", undone.problems);
+        for side in Side::BOTH {
+            assert_eq!(world.shape(side), before, "rolled back on the {side} side");
+        }
+        let record = world.context.store.run(&undone.run.unwrap()).await.unwrap().unwrap();
+        let desired = syncline_engine::before_run(&world.context.store, &record).await.unwrap();
+        world.run_with(Choices { desired, ..Choices::default() }).await.unwrap();
+        for side in Side::BOTH {
+            assert_eq!(world.shape(side), after, "the rollback is undone on the {side} side");
+        }
+        let path = syncline_core::ItemPath::parse("dir/1.txt").unwrap();
+        let desired = syncline_engine::version_at(&world.context.store, "t", &path, None).await.unwrap();
+        world.run_with(Choices { desired, ..Choices::default() }).await.unwrap();
+        assert_eq!(world.sides.remote.get("dir/1.txt").unwrap(), "content 1".as_bytes());
+    });
+}
+
+#[test]
+fn the_guard_halts_before_any_change() {
+    block_on(async {
+        let mut world = agreed(10).await;
+        world.target.policy.guard = Guard::default();
+        for number in 0..6 {
+            world.sides.local.remove(&format!("dir/{number}.txt"));
+        }
+        world.sides.local.put("dir/9.txt", "edited", 2);
+        let mutations = world.sides.remote.mutations();
+        let halted = world.run().await.unwrap();
+        assert_eq!(halted.halts[0].code, "too_many_removals");
+        assert_eq!(world.sides.remote.mutations(), mutations);
+        let runs = world.context.store.runs(&RunQuery::default()).await.unwrap();
+        assert_eq!(runs[0].finish.as_ref().unwrap().state, RunState::Halted);
+    });
+}

@@ -1,0 +1,228 @@
+//! A simulated workspace: two memory endpoints, state in memory, a clock that ticks when it is asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use syncline_connect::Endpoint;
+use syncline_connect::layers::fault::{Call, Fault, FaultLayer, Hook};
+use syncline_connect::memory::{MemoryEndpoint, Tokens};
+use syncline_core::{
+    Abilities, Choices, Digest, Direction, Filter, Guard, Policy, Resolution, Rule, Side, Sides,
+};
+use syncline_engine::{Clock, Context, Options, Result, RunResult, Target, run};
+use syncline_store::Store;
+use tokio::sync::Notify;
+
+use crate::random::Random;
+
+/// A clock that ticks whenever it is asked, so that a run is the same every time.
+#[derive(Default)]
+pub struct Ticks(AtomicI64);
+
+impl Clock for Ticks {
+    fn now(&self) -> i64 {
+        1_000_000_000_000 + self.0.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn identifier(&self) -> String {
+        format!("run-{:08}", self.0.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+pub struct World {
+    pub sides: Sides<MemoryEndpoint>,
+    pub context: Context,
+    pub target: Target,
+    /// Numbers contents, so that each is told from all others.
+    pub written: u64,
+}
+
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+}
+
+impl World {
+    pub async fn new(policy: Policy) -> Self {
+        let sides =
+            Sides::from_fn(|side| MemoryEndpoint::new(side.name(), policy.abilities[side], Tokens::Counter));
+        let context = Context {
+            store: Store::in_memory().await.unwrap(),
+            clock: Arc::new(Ticks::default()),
+            events: Arc::new(()),
+            workers: 0,
+            holder: "simulation".into(),
+        };
+        let target = Target {
+            name: "t".into(),
+            endpoints: Sides::from_fn(|side| Arc::new(sides[side].clone()) as Arc<dyn Endpoint>),
+            filter: Arc::new(Filter::default()),
+            policy: Policy { target: "t".into(), ..policy },
+        };
+        Self { sides, context, target, written: 0 }
+    }
+
+    pub async fn run(&self) -> Result<RunResult> {
+        run(&self.context, &self.target, &Options::default()).await
+    }
+
+    pub async fn run_with(&self, choices: Choices) -> Result<RunResult> {
+        run(&self.context, &self.target, &Options { choices, ..Options::default() }).await
+    }
+
+    /// Runs with `hook` deciding what goes wrong; `None` when the hook made the program die.
+    pub async fn run_hooked(&self, hook: Hook) -> Option<Result<RunResult>> {
+        let died = Arc::new(Notify::new());
+        let signal = Arc::clone(&died);
+        let hook: Hook = Arc::new(move |call: &Call<'_>| {
+            let fault = hook(call);
+            if matches!(fault, Fault::Crash) {
+                signal.notify_one();
+            }
+            fault
+        });
+        let mut target = self.target.clone();
+        for side in Side::BOTH {
+            self.sides[side].set_hook(Arc::clone(&hook));
+            let inner = Arc::new(self.sides[side].clone()) as Arc<dyn Endpoint>;
+            target.endpoints[side] = Arc::new(FaultLayer::new(inner, Arc::clone(&hook)));
+        }
+        let options = Options::default();
+        let ended = tokio::select! {
+            biased;
+            result = run(&self.context, &target, &options) => Some(result),
+            () = died.notified() => None,
+        };
+        for side in Side::BOTH {
+            self.sides[side].set_hook(Arc::new(|_: &Call<'_>| Fault::None));
+        }
+        ended
+    }
+
+    /// The digests of all contents on both sides.
+    pub fn contents(&self) -> BTreeSet<Digest> {
+        Side::BOTH.iter().flat_map(|&side| self.contents_of(side)).collect()
+    }
+
+    pub fn contents_of(&self, side: Side) -> BTreeSet<Digest> {
+        let tree = self.sides[side].tree();
+        tree.values().filter(|item| !item.kind.is_directory()).map(|item| Digest::of(&item.bytes)).collect()
+    }
+
+    /// What a side holds, as text to compare and to show.
+    pub fn shape(&self, side: Side) -> BTreeMap<String, String> {
+        self.sides[side]
+            .tree()
+            .into_iter()
+            .map(|(path, item)| (path, format!("{:?} {}", item.kind, String::from_utf8_lossy(&item.bytes))))
+            .collect()
+    }
+
+    pub fn show(&self) -> String {
+        Side::BOTH.iter().map(|&side| format!("{side}: {:#?}\n", self.shape(side))).collect()
+    }
+
+    /// Every content is on a side or in history.
+    pub fn assert_nothing_lost(&self, before: &BTreeSet<Digest>, what: &str) {
+        let live = self.contents();
+        for digest in before {
+            let kept = live.contains(digest) || self.context.store.objects().contains(digest);
+            assert!(kept, "I2: {digest:?} is lost {what}\n{}", self.show());
+        }
+    }
+
+    /// A text that was never written before.
+    pub fn fresh_text(&mut self, random: &mut Random) -> String {
+        self.written += 1;
+        // Some contents repeat: renames and equal files must be told apart by more than content.
+        if random.chance(15) {
+            format!("common {}", random.below(3))
+        } else {
+            format!("text {}", self.written)
+        }
+    }
+
+    /// Changes one side as a user would.
+    pub fn edit(&mut self, random: &mut Random, side: Side, count: usize) {
+        const NAMES: [&str; 5] = ["a", "b", "c", "D.txt", "d.txt"];
+        for _ in 0..count {
+            let depth = 1 + random.below(3);
+            let target: Vec<&str> = (0..depth).map(|_| NAMES[random.below(5)]).collect();
+            let target = target.join("/");
+            let existing: Vec<String> = self.sides[side].tree().into_keys().collect();
+            let text = self.fresh_text(random);
+            let modified = self.written as i64 * 1_000_000_000;
+            let endpoint = &self.sides[side];
+            make_way(endpoint, &target);
+            let existing: Vec<String> =
+                existing.into_iter().filter(|path| endpoint.tree().contains_key(path)).collect();
+            match (random.below(10), random.pick(&existing)) {
+                (0..=2, _) => endpoint.put(&target, text, modified),
+                (3, _) => match random.below(3) {
+                    0 => endpoint.put_symlink(&target, &text, modified),
+                    1 => endpoint.put_executable(&target, text, modified),
+                    _ => endpoint.put_dir(&target),
+                },
+                (4..=5, Some(path)) if !endpoint.tree()[path].kind.is_directory() => {
+                    endpoint.put(path, text, modified);
+                }
+                (6..=7, Some(path)) => {
+                    endpoint.remove(path);
+                }
+                (_, Some(path)) => {
+                    let to = if random.chance(50) { target } else { format!("moved-{}", random.below(3)) };
+                    let inside = to.starts_with(&format!("{path}/")) || path.starts_with(&format!("{to}/"));
+                    let below_file = to.rsplit_once('/').is_some_and(|(parent, _)| {
+                        endpoint.tree().get(parent).is_none_or(|item| !item.kind.is_directory())
+                    });
+                    if to != *path && !inside && !below_file && !endpoint.tree().contains_key(&to) {
+                        endpoint.rename(path, &to);
+                    }
+                }
+                _ => endpoint.put(&target, text, modified),
+            }
+        }
+    }
+}
+
+/// Removes what keeps a file from being put at a path: files where directories are needed, a directory there.
+pub fn make_way(endpoint: &MemoryEndpoint, path: &str) {
+    for (end, _) in path.match_indices('/') {
+        if endpoint.tree().get(&path[..end]).is_some_and(|item| !item.kind.is_directory()) {
+            endpoint.remove(&path[..end]);
+        }
+    }
+    if endpoint.tree().get(path).is_some_and(|item| item.kind.is_directory()) {
+        endpoint.remove(path);
+    }
+}
+
+pub fn open_guard() -> Guard {
+    Guard { deletes_max_percent: 100, deletes_max: u64::MAX, sentinel: None }
+}
+
+pub fn random_policy(random: &mut Random) -> Policy {
+    let directions = [Direction::Bidirectional, Direction::Bidirectional, Direction::Pull, Direction::Push];
+    let mut policy = Policy::new(directions[random.below(4)]);
+    policy.guard = open_guard();
+    let resolutions = [
+        Resolution::KeepBoth,
+        Resolution::KeepBoth,
+        Resolution::Newest,
+        Resolution::Prefer(Side::Local),
+        Resolution::Manual,
+    ];
+    policy.rules = vec![
+        Rule::new("a/**", resolutions[random.below(5)]).unwrap(),
+        Rule::new("**", resolutions[random.below(5)]).unwrap(),
+    ];
+    for side in Side::BOTH {
+        policy.abilities[side] = Abilities {
+            directory_moves: random.chance(70),
+            moves: random.chance(90),
+            executable: random.chance(85),
+            ..Abilities::default()
+        };
+    }
+    policy
+}
