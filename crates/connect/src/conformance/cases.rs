@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use syncline_core::{Digest, Expected, Item, Kind, Mark, Outcome, Root, Seen, Version};
 
-use super::{Bench, MODIFIED, applied, at, directory, file, lock, present, remove, rename};
+use super::{Bench, applied, at, directory, file, lock, present, remove, rename};
 use crate::endpoint::ScanRequest;
 use crate::error::ErrorKind;
 
@@ -56,6 +56,8 @@ cases! {
     an_empty_directory_gives_way_to_a_file if directories;
     a_directory_that_is_not_empty_does_not_give_way if directories;
     a_file_gives_way_to_a_directory if directories;
+    a_directory_that_the_batch_made_on_the_way_is_no_surprise if |bench| directories(bench) && bench.capabilities().abilities.moves;
+    a_new_directory_meets_one_that_is_there if directories;
     children_go_before_their_directory if directories;
     a_link_is_kept_and_not_followed if |bench| writable(bench) && bench.capabilities().abilities.symlinks;
     nothing_is_written_through_a_link if |bench| writable(bench) && bench.capabilities().abilities.symlinks;
@@ -507,5 +509,35 @@ async fn unreadable_is_not_absent(bench: &Bench) {
     assert!(!snapshot.changes.iter().any(|change| change.now == Seen::Absent), "{snapshot:?}");
     let modified = snapshot.changes.iter().find(|change| change.path.is_below("shut"));
     assert_eq!(modified, None, "nothing below it is reported");
-    assert!(MODIFIED > 0);
+}
+
+async fn a_directory_that_the_batch_made_on_the_way_is_no_surprise(bench: &Bench) {
+    let version = bench.given(&[("a", Some(b"one"))]).await.remove(0);
+    let steps = vec![
+        rename("a", "new/sub/a", &version, file(b"one")),
+        directory("new"),
+        directory("new/sub"),
+        bench.put("new/b", b"two", Expected::Absent),
+    ];
+    bench.apply(steps).await.iter().for_each(|outcome| drop(applied(outcome)));
+    assert_eq!(bench.files().await, ["new/b", "new/sub/a"]);
+}
+
+async fn a_new_directory_meets_one_that_is_there(bench: &Bench) {
+    bench
+        .given(&[("d", None), ("d/sub", None), ("d/sub/mine", Some(b"mine")), ("d/same", Some(b"mine"))])
+        .await;
+    let steps = vec![
+        directory("d"),
+        directory("d/sub"),
+        directory("d/other"),
+        bench.put("d/same", b"theirs", Expected::Absent),
+        bench.put("d/sub/new", b"new", Expected::Absent),
+        bench.put("d/other/new", b"new", Expected::Absent),
+    ];
+    let outcomes = bench.apply(steps).await;
+    let done: Vec<bool> = outcomes.iter().map(|outcome| matches!(outcome, Outcome::Applied { .. })).collect();
+    assert_eq!(done, [false, false, true, false, true, true], "{outcomes:?}");
+    assert_eq!(bench.files().await, ["d/other/new", "d/same", "d/sub/mine", "d/sub/new"]);
+    assert_eq!(bench.content("d/same").await.as_deref(), Some(&b"mine"[..]));
 }

@@ -21,12 +21,15 @@ use crate::content::Content;
 use crate::endpoint::{Batch, Capabilities, Contents, Endpoint, History, Progress, ScanRequest};
 use crate::error::{Error, ErrorKind, Result};
 
+/// Does something to a path as another program would.
+pub type FromOutside = Box<dyn Fn(&str)>;
+
 /// An empty place, ready to be used by one case.
 pub struct Place {
     /// The endpoint; it holds nothing yet.
     pub endpoint: Arc<dyn Endpoint>,
     /// Makes a path unreadable from outside, where the test can.
-    pub make_unreadable: Option<Box<dyn Fn(&str)>>,
+    pub make_unreadable: Option<FromOutside>,
     /// Kept until the case is over, such as a temporary folder.
     pub guard: Box<dyn Any>,
 }
@@ -51,7 +54,7 @@ pub async fn run(fresh: impl Fn() -> Place) -> Vec<&'static str> {
 /// What a case works with.
 pub(crate) struct Bench {
     endpoint: Arc<dyn Endpoint>,
-    make_unreadable: Option<Box<dyn Fn(&str)>>,
+    make_unreadable: Option<FromOutside>,
     history: Arc<MemoryHistory>,
     contents: Arc<MapContents>,
     baseline: Mutex<MemoryBaseline>,

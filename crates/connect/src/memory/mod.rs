@@ -97,6 +97,7 @@ impl Endpoint for MemoryEndpoint {
     }
 
     async fn apply(&self, batch: Batch) -> Result<Vec<Outcome>> {
+        self.lock().made.clear();
         let mut outcomes: Vec<Option<Outcome>> = vec![None; batch.steps.len()];
         let mut kept = vec![None; batch.steps.len()];
         for (at, step) in batch.steps.iter().enumerate() {

@@ -62,6 +62,8 @@ pub(super) struct Tree {
     pub(super) root: Root,
     pub(super) complete: bool,
     pub(super) mutations: u64,
+    /// Directories that the batch at work made on the way to something else.
+    pub(super) made: BTreeSet<ItemPath>,
     counter: u64,
 }
 
@@ -76,6 +78,7 @@ impl Tree {
             root: Root::Present,
             complete: true,
             mutations: 0,
+            made: BTreeSet::new(),
             counter: 0,
         }
     }
@@ -136,8 +139,9 @@ impl Tree {
             for above in path.ancestors() {
                 let key = self.key(&above);
                 if !self.nodes.get(&key).is_some_and(|node| node.kind.is_directory()) {
-                    let node = self.node(above, Kind::Directory, Bytes::new(), 0, None);
+                    let node = self.node(above.clone(), Kind::Directory, Bytes::new(), 0, None);
                     self.nodes.insert(key, node);
+                    self.made.insert(above);
                 }
             }
         }
@@ -218,6 +222,14 @@ impl Tree {
         match (&step.expected, there) {
             (_, Some(node)) if node.path != step.path => Err(same_name(node)),
             (Expected::Absent, None) => Ok(()),
+            (Expected::Absent, Some(node))
+                if node.kind.is_directory()
+                    && step.item().kind.is_directory()
+                    && matches!(step.action, Action::Write { .. })
+                    && self.made.contains(&step.path) =>
+            {
+                Ok(())
+            }
             (Expected::Present { version, .. }, Some(node)) if self.version(node) == *version => Ok(()),
             (_, there) => Err(Outcome::Refused { found: self.describe(there) }),
         }
@@ -273,6 +285,7 @@ impl Tree {
                     && self.get(&parent).is_none()
                 {
                     self.put(&parent, Kind::Directory, Bytes::new(), 0, None);
+                    self.made.insert(parent);
                 }
                 self.rename(from, &step.path);
                 self.set_executable(&step.path, item.kind);

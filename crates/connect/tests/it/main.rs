@@ -1,5 +1,7 @@
 //! One binary for all integration tests of the contracts: layers, listing, and the memory endpoint's outside.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -40,7 +40,7 @@ async fn a_memory_endpoint_without_directories_and_with_content_tokens_conforms(
         ..Abilities::default()
     };
     let left_out = run(|| memory(abilities, Tokens::Content)).await;
-    assert_eq!(left_out.len(), 13, "{left_out:?}");
+    assert_eq!(left_out.len(), 15, "{left_out:?}");
 }
 
 #[tokio::test]

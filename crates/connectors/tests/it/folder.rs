@@ -208,6 +208,51 @@ async fn an_edit_between_plan_and_swap_survives() {
 }
 
 #[tokio::test]
+async fn a_new_folder_lands_whole_without_what_failed() {
+    let folder = Folder::new();
+    folder.put("taken/mine", b"mine");
+    let directory = |path: &str| {
+        let mut step = put(path, Expected::Absent);
+        step.action = syncline_core::Action::Write {
+            item: syncline_core::Item::directory(),
+            source: syncline_core::Source::Nothing,
+        };
+        step
+    };
+    let mut steps = Vec::new();
+    for top in ["new", "taken"] {
+        steps.extend([directory(top), put(&format!("{top}/a"), Expected::Absent)]);
+        let mut wrong = put(&format!("{top}/wrong"), Expected::Absent);
+        if let syncline_core::Action::Write { item, .. } = &mut wrong.action {
+            item.digest = Some(Digest([9; 32]));
+        }
+        steps.extend([
+            wrong,
+            directory(&format!("{top}/sub")),
+            put(&format!("{top}/sub/b"), Expected::Absent),
+        ]);
+        steps.push(put(&format!("{top}/.git/hook"), Expected::Absent));
+    }
+    let outcomes = folder.apply(steps).await;
+    let done: Vec<bool> = outcomes.iter().map(|outcome| matches!(outcome, Outcome::Applied { .. })).collect();
+    assert_eq!(
+        done,
+        [true, true, false, true, true, false, false, true, false, true, true, false],
+        "{outcomes:?}"
+    );
+    let below =
+        |top: &str| [format!("{top}/"), format!("{top}/a"), format!("{top}/sub/"), format!("{top}/sub/b")];
+    let mut expected = vec![".syncline/".to_owned(), "taken/mine".to_owned()];
+    expected.extend(below("new"));
+    expected.extend(below("taken"));
+    expected.sort();
+    assert_eq!(folder.names(), expected);
+    // The versions in the outcomes are those that the next scan finds.
+    let Outcome::Applied { version, .. } = &outcomes[4] else { panic!("{outcomes:?}") };
+    assert_eq!(folder.version("new/sub/b").await, *version);
+}
+
+#[tokio::test]
 async fn edits_at_full_speed_are_never_lost() {
     let folder = Folder::new();
     folder.put("a", b"start");
@@ -400,7 +445,7 @@ async fn without_permission() {
     let baseline = agreed(&folder.scan().await);
     let version = folder.version("secret").await;
     let shut = |mode| std::fs::set_permissions(folder.path("shut"), PermissionsExt::from_mode(mode)).unwrap();
-    shut(0);
+    shut(0o000);
     let snapshot = folder.scan_against(baseline.clone()).await;
     assert_eq!(paths(&snapshot), ["shut"]);
     assert!(matches!(seen(&snapshot, "shut"), Some(Seen::Unreadable(_))) && snapshot.complete);
@@ -411,7 +456,7 @@ async fn without_permission() {
     assert!(matches!(&outcomes[0], Outcome::Failed(problem) if problem.code == "denied"), "{outcomes:?}");
     assert!(matches!(&outcomes[1], Outcome::Applied { .. }), "{outcomes:?}");
     shut(0o700);
-    std::fs::set_permissions(folder.path("secret"), PermissionsExt::from_mode(0)).unwrap();
+    std::fs::set_permissions(folder.path("secret"), PermissionsExt::from_mode(0o000)).unwrap();
     assert!(folder.endpoint.read(&at("secret"), &version).await.is_err());
     // A root that may not be listed is an error: there is no snapshot of it.
     std::fs::set_permissions(folder.path(""), PermissionsExt::from_mode(0o300)).unwrap();

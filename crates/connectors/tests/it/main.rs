@@ -1,5 +1,7 @@
 //! One binary for all integration tests of the connectors.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod conformance;
 mod folder;
 mod support;

@@ -11,7 +11,8 @@ use syncline_core::{Action, Mark, Outcome, Step};
 use tokio::runtime::Handle;
 
 use super::flush::Flusher;
-use super::parents::Parents;
+use super::parents::{Made, Parents};
+use super::planting::Planting;
 use super::platform::Directory;
 use super::stage::{Prepared, Stager};
 use super::staging::{STAGING_THREADS_FROM, Staging, THREADS_MAX, make_and_open};
@@ -27,6 +28,9 @@ pub(super) struct Work<'a> {
     pub(super) batch: &'a Batch,
     pub(super) staging: &'a Staging,
     pub(super) handle: &'a Handle,
+    /// New folders that are put together whole, by the index of their step.
+    pub(super) planting: &'a Planting,
+    pub(super) made: &'a Made,
     /// Set when nobody waits for the batch any more.
     pub(super) cancelled: &'a AtomicBool,
 }
@@ -43,7 +47,8 @@ pub(super) fn apply(
     keep_staging: bool,
 ) -> Result<Vec<Outcome>> {
     let staging = Staging::open(root, batch, handle)?;
-    let work = Work { root, batch, staging: &staging, handle, cancelled };
+    let (planting, made) = (Planting::of(&batch.steps), Made::default());
+    let work = Work { root, batch, staging: &staging, handle, planting: &planting, made: &made, cancelled };
     let done = work.run();
     let closed = staging.close(keep_staging);
     let outcomes = done?;
@@ -81,6 +86,7 @@ impl Work<'_> {
     fn prepare(&self) -> Result<Vec<Prepared>> {
         let moves = self.batch.steps.iter().any(|step| matches!(step.action, Action::Move { .. }));
         let jobs: Vec<usize> = (0..self.batch.steps.len()).collect();
+        self.planting.make_directories(self)?;
         let flusher = Flusher::default();
         let found = flusher.beside(self.root, || {
             self.on_threads(&jobs, |thread, next| {
@@ -200,6 +206,6 @@ impl Work<'_> {
 
     /// A thread's own handles on directories.
     pub(super) const fn parents(&self) -> Parents<'_> {
-        Parents::new(self.root)
+        Parents::new(self.root, self.made)
     }
 }

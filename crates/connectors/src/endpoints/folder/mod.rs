@@ -7,6 +7,7 @@ mod apply;
 mod flush;
 mod names;
 mod parents;
+mod planting;
 mod platform;
 mod read;
 mod scan;

@@ -1,22 +1,40 @@
 //! Handles on the directories that hold what is being written.
 
+use std::collections::HashSet;
 use std::io;
 use std::rc::Rc;
+use std::sync::{Mutex, PoisonError};
 
 use super::platform::Directory;
 
 /// Handles kept open; steps come in path order, so few are needed.
 const HANDLES_MAX: usize = 8;
 
+/// Directories that a batch made on the way to something else: finding them later is no surprise.
+#[derive(Default)]
+pub(super) struct Made(Mutex<HashSet<String>>);
+
+impl Made {
+    fn insert(&self, path: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned());
+    }
+
+    /// Whether the batch made this directory.
+    pub(super) fn contains(&self, path: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(path)
+    }
+}
+
 /// The directories that one thread used last. Each was opened from the root without following a link.
 pub(super) struct Parents<'a> {
     root: &'a Directory,
+    made: &'a Made,
     recent: Vec<(String, Rc<Directory>)>,
 }
 
 impl<'a> Parents<'a> {
-    pub(super) const fn new(root: &'a Directory) -> Self {
-        Self { root, recent: Vec::new() }
+    pub(super) const fn new(root: &'a Directory, made: &'a Made) -> Self {
+        Self { root, made, recent: Vec::new() }
     }
 
     /// The directory at a path; the root is "".
@@ -44,8 +62,9 @@ impl<'a> Parents<'a> {
                 let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
                 let parent = self.get_or_make(above)?;
                 match parent.make_directory(name, 0o777) {
-                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                    _ => {}
+                    Ok(()) => self.made.insert(path),
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                    Err(error) => return Err(error),
                 }
                 self.get(path)
             }

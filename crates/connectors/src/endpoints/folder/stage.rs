@@ -4,6 +4,7 @@ use std::fs::File;
 use std::future::Future;
 use std::io::{self, Read, Write as _};
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use syncline_connect::{ChangedWhileRead, Content, Error, ErrorKind, Result};
@@ -31,7 +32,7 @@ pub(super) struct Prepared {
     pub(super) kept: Option<Kept>,
 }
 
-/// New content in staging, under the number of its step.
+/// New content in staging; see [`Spot`].
 pub(super) struct Staged {
     pub(super) thread: usize,
     pub(super) stamp: Stamp,
@@ -56,6 +57,38 @@ impl Prepared {
     }
 }
 
+/// Where the new content of a step is staged.
+pub(super) enum Spot<'a> {
+    /// By itself.
+    Alone(&'a Directory, String),
+    /// In the new folder that it belongs to.
+    Planted(Rc<Directory>, String),
+}
+
+impl<'a> Spot<'a> {
+    /// The place for a step; `tree` gives the directories of new folders.
+    pub(super) fn of(work: &Work<'a>, at: usize, thread: usize, tree: &mut Parents<'_>) -> io::Result<Self> {
+        let Some(place) = work.planting.place(&work.batch.steps, at) else {
+            return Ok(Self::Alone(&work.staging.new[thread], at.to_string()));
+        };
+        let (above, name) = place.rsplit_once('/').unwrap_or(("", &place));
+        Ok(Self::Planted(tree.get_or_make(above)?, name.to_owned()))
+    }
+
+    pub(super) fn directory(&self) -> &Directory {
+        match self {
+            Self::Alone(directory, _) => directory,
+            Self::Planted(directory, _) => directory,
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Alone(_, name) | Self::Planted(_, name) => name,
+        }
+    }
+}
+
 /// One thread that prepares steps.
 pub(super) struct Stager<'a> {
     work: &'a Work<'a>,
@@ -63,12 +96,20 @@ pub(super) struct Stager<'a> {
     /// Whether earlier steps of the batch may still move something to where a later one expects it.
     moves: bool,
     parents: Parents<'a>,
+    tree: Parents<'a>,
     buffer: Vec<u8>,
 }
 
 impl<'a> Stager<'a> {
     pub(super) fn new(work: &'a Work<'a>, thread: usize, moves: bool) -> Self {
-        Self { work, thread, moves, parents: work.parents(), buffer: vec![0; BUFFER_BYTES] }
+        Self {
+            work,
+            thread,
+            moves,
+            parents: work.parents(),
+            tree: work.planting.parents(work),
+            buffer: vec![0; BUFFER_BYTES],
+        }
     }
 
     /// Keeps and stages what one step needs. What cannot be done has its outcome.
@@ -94,8 +135,8 @@ impl<'a> Stager<'a> {
             match self.stage(at, step, item, old_mode) {
                 Ok(staged) => prepared.staged = Some(staged),
                 Err(error) => {
-                    // What was begun must not fill the disk until the end of the batch.
-                    let _ = self.work.staging.new[self.thread].remove_file(&at.to_string());
+                    // What was begun must not fill the disk until the end of the batch, nor land with its folder.
+                    self.discard(at);
                     prepared.outcome = Some(Outcome::Failed(error.to_problem(step.path.as_str())));
                 }
             }
@@ -136,8 +177,6 @@ impl<'a> Stager<'a> {
     /// Puts new content together in staging: whole, verified, with its time and permissions.
     fn stage(&mut self, at: usize, step: &Step, item: &Item, old_mode: Option<u32>) -> Result<Staged> {
         let content = wait(self.work, self.work.batch.contents.open(step))?;
-        let directory = &self.work.staging.new[self.thread];
-        let name = at.to_string();
         let failed = |error: io::Error| {
             if error.get_ref().is_some_and(|inner| inner.is::<ChangedWhileRead>()) {
                 let message = format!("the source of {} changed while it was read", step.path);
@@ -145,12 +184,13 @@ impl<'a> Stager<'a> {
             }
             Error::io(error, format_args!("writing {}", step.path))
         };
+        let spot = Spot::of(self.work, at, self.thread, &mut self.tree).map_err(failed)?;
         let (digest, stamp) = match item.kind {
             Kind::File { executable } => {
                 let mode = file_mode(content.mode.or(old_mode), executable);
-                self.stage_file(directory, &name, content, item, mode).map_err(failed)?
+                self.stage_file(spot.directory(), spot.name(), content, item, mode).map_err(failed)?
             }
-            _ => stage_link(directory, &name, content, item).map_err(failed)?,
+            _ => stage_link(spot.directory(), spot.name(), content, item).map_err(failed)?,
         };
         let differs = match item.digest {
             Some(planned) => planned != digest,
@@ -163,6 +203,15 @@ impl<'a> Stager<'a> {
             );
         }
         Ok(Staged { thread: self.thread, stamp, digest })
+    }
+
+    /// Removes what was staged for a step. A new folder in which it stays must not land.
+    fn discard(&mut self, at: usize) {
+        let removed = Spot::of(self.work, at, self.thread, &mut self.tree)
+            .and_then(|spot| spot.directory().remove_file(spot.name()));
+        if removed.is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
+            self.work.planting.spoil(at);
+        }
     }
 
     fn stage_file(

@@ -2,6 +2,7 @@
 //!
 //! - `new0`, `new1`: new content, one directory for each thread. Nothing here is worth keeping after a crash: its
 //!   source still has it.
+//! - `tree`: new folders with all that is in them; the same holds for these.
 //! - `swap`: the few items that are changing places at this moment. After a crash one of them may be what a user
 //!   wrote an instant before the swap and nothing else holds, so each is kept in history before it is removed.
 //!
@@ -29,6 +30,8 @@ pub(super) struct Staging {
     pub(super) state: Directory,
     /// Where new content is put together, one for each thread.
     pub(super) new: Vec<Directory>,
+    /// Where new folders are put together.
+    pub(super) tree: Directory,
     /// Where things change places.
     pub(super) swap: Directory,
     all: Directory,
@@ -65,8 +68,9 @@ impl Staging {
             .map(|thread| make_and_open(&own, &format!("new{thread}")))
             .collect::<io::Result<Vec<_>>>()
             .map_err(failed)?;
+        let tree = make_and_open(&own, "tree").map_err(failed)?;
         let swap = make_and_open(&own, "swap").map_err(failed)?;
-        Ok(Self { state, new, swap, all, run: batch.run.clone(), own })
+        Ok(Self { state, new, tree, swap, all, run: batch.run.clone(), own })
     }
 
     /// Takes something in `swap` that is neither expected nor new out of the way, where a person finds it.
@@ -80,6 +84,8 @@ impl Staging {
             clear(new)?;
             self.own.remove_directory(&format!("new{thread}"))?;
         }
+        clear(&self.tree)?;
+        self.own.remove_directory("tree")?;
         self.own.remove_directory("swap")?;
         self.all.remove_directory(&self.run)?;
         if !keep {
@@ -176,10 +182,26 @@ fn rescue(state: &Directory, swap: &Directory, name: &str, run: &str) -> io::Res
     Ok(Problem::new(format!("{STATE}/rescued/{place}"), "rescued", message))
 }
 
+/// Removes everything in a directory, however deep, without following a link.
 fn clear(directory: &Directory) -> io::Result<()> {
-    names_in(directory)?
-        .iter()
-        .try_for_each(|name| directory.remove_file(name).or_else(|_| directory.remove_directory(name)))
+    let mut waiting: Vec<(String, bool)> = vec![(String::new(), false)];
+    while let Some((path, emptied)) = waiting.pop() {
+        if emptied {
+            let (above, name) = path.rsplit_once('/').unwrap_or(("", &path));
+            directory.beneath(above)?.remove_directory(name)?;
+            continue;
+        }
+        let opened = directory.beneath(&path)?;
+        if !path.is_empty() {
+            waiting.push((path.clone(), true));
+        }
+        for name in names_in(&opened)? {
+            if opened.remove_file(&name).is_err() {
+                waiting.push((if path.is_empty() { name } else { format!("{path}/{name}") }, false));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn names_in(directory: &Directory) -> io::Result<Vec<String>> {

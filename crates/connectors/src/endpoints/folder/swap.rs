@@ -9,7 +9,7 @@ use super::apply::Work;
 use super::names::Names;
 use super::parents::Parents;
 use super::platform::{Directory, Stat, Type, now, set_file_mode, stat_file};
-use super::stage::{Kept, Prepared, describe, is_expected, keep_old, refused_or_failed, wait};
+use super::stage::{Kept, Prepared, Spot, describe, is_expected, keep_old, refused_or_failed, wait};
 use super::version::Stamp;
 use super::walk::kind_of;
 
@@ -17,6 +17,7 @@ use super::walk::kind_of;
 pub(super) struct Swapper<'a> {
     work: &'a Work<'a>,
     parents: Parents<'a>,
+    tree: Parents<'a>,
 }
 
 /// The result of one swap: what the item's state is now, or why it was not done.
@@ -24,7 +25,7 @@ type Swapped<T> = std::result::Result<T, Outcome>;
 
 impl<'a> Swapper<'a> {
     pub(super) const fn new(work: &'a Work<'a>) -> Self {
-        Self { work, parents: work.parents() }
+        Self { work, parents: work.parents(), tree: work.planting.parents(work) }
     }
 
     /// Performs one step.
@@ -36,7 +37,10 @@ impl<'a> Swapper<'a> {
             return Ok(outcome.clone());
         }
         let outcome = match &step.action {
-            Action::Write { item, .. } => self.write(at, step, item, prepared)?,
+            Action::Write { item, .. } => match self.landed(at, step, prepared) {
+                Some(outcome) => Ok(outcome),
+                None => self.write(at, step, item, prepared)?,
+            },
             Action::Remove { item } => self.remove(at, step, item, prepared)?,
             Action::Move { from, version, item } => self.move_item(step, from, version, item),
         };
@@ -45,6 +49,23 @@ impl<'a> Swapper<'a> {
             self.work.batch.progress.add(1, step.bytes());
         }
         Ok(outcome)
+    }
+
+    /// Lets a new folder land, or finds what landed with its folder; `None` when the step must be done by itself.
+    fn landed(&mut self, at: usize, step: &Step, prepared: &Prepared) -> Option<Outcome> {
+        let planting = self.work.planting;
+        if planting.may_land(at) {
+            let parent = self.parents.get_or_make(step.path.parent()).ok()?;
+            // Until it lands nobody can get at what is in it: at this moment all of it is as it was staged.
+            let moment = now();
+            self.work.staging.tree.move_new(&at.to_string(), &parent, step.path.name()).ok()?;
+            planting.land(at, moment);
+        }
+        let moment = planting.landed(at)?;
+        Some(match &prepared.staged {
+            Some(staged) => applied(staged.stamp.encode(moment), Some(staged.digest), staged.stamp.size),
+            None => applied(Version::none(), None, 0),
+        })
     }
 
     fn write(
@@ -83,7 +104,7 @@ impl<'a> Swapper<'a> {
 
     /// Puts an item where nothing may be.
     fn create(
-        &self,
+        &mut self,
         at: usize,
         step: &Step,
         item: &Item,
@@ -92,12 +113,16 @@ impl<'a> Swapper<'a> {
     ) -> Swapped<Outcome> {
         let name = step.path.name();
         let done = match &prepared.staged {
-            Some(staged) => self.work.staging.new[staged.thread].move_new(&at.to_string(), parent, name),
+            Some(staged) => Spot::of(self.work, at, staged.thread, &mut self.tree)
+                .and_then(|spot| spot.directory().move_new(spot.name(), parent, name)),
             None => parent.make_directory(name, 0o777),
         };
         match done {
             Ok(()) => Ok(written(parent, step, item, prepared)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if item.kind.is_directory() && self.work.made.contains(step.path.as_str()) {
+                    return Ok(applied(Version::none(), None, 0));
+                }
                 let found = parent.stat(name).map_or_else(|_| "something".into(), |stat| describe(&stat));
                 Err(Outcome::Refused { found })
             }
