@@ -6,7 +6,7 @@ use syncline_core::{Digest, Mark, Nanos, Sides};
 use crate::database::begin;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fold::{Folded, fold};
-use crate::layers::write_deltas;
+use crate::layers::encode_deltas;
 use crate::lease::fence;
 use crate::records::{Delta, Layer, Lease, RunFinish, RunStart, RunState};
 use crate::runs::{RunRow, journal_of, journal_seal, unknown};
@@ -45,11 +45,10 @@ impl Store {
         const NEXT: &str = "SELECT count(*) FROM journal WHERE run = ?1";
         let layer = if entries.is_empty() {
             None
-        } else if self.dir().is_none() {
-            Some(write_deltas(self.objects(), entries)?)
         } else {
-            let entries = entries.to_vec();
-            Some(self.blocking(move |store| write_deltas(store.objects(), &entries)).await?)
+            // Encoding here spares a copy of the entries; only making it durable takes long enough to wait for.
+            let writer = encode_deltas(self.objects(), entries)?;
+            Some(self.blocking(move |_| writer.finish(false)).await?)
         };
         let mut connection = self.database().writer().await;
         let mut transaction = begin(&mut connection).await?;

@@ -84,8 +84,8 @@ impl LayerWriter {
     }
 }
 
-/// Writes the changes of a run as one durable delta object.
-pub(crate) fn write_deltas(objects: &Objects, deltas: &[Delta]) -> Result<Layer> {
+/// Encodes the changes of a run as one delta object, which is yet to be finished.
+pub(crate) fn encode_deltas(objects: &Objects, deltas: &[Delta]) -> Result<LayerWriter> {
     let mut sorted: Vec<(&str, &str, &Delta)> =
         deltas.iter().map(|delta| (delta.path.parent(), delta.path.name(), delta)).collect();
     sorted.sort_by(|a, b| compare_places((a.0, a.1), (b.0, b.1)));
@@ -100,7 +100,7 @@ pub(crate) fn write_deltas(objects: &Objects, deltas: &[Delta]) -> Result<Layer>
             writer.push(directory, name, |out| write_delta(&combined, out))?;
         }
     }
-    writer.finish(false)
+    Ok(writer)
 }
 
 /// Makes one change of several of the same path, the oldest first.
