@@ -4,4 +4,5 @@
 
 mod conformance;
 mod folder;
+mod folder_faults;
 mod support;

@@ -43,12 +43,12 @@ impl Directory {
     /// Creates a file of this name for writing, where nothing may be.
     pub(in super::super) fn create(&self, name: &str, mode: u32) -> io::Result<File> {
         let flags = OPEN | OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
-        Ok(File::from(rustix::fs::openat(&self.0, name, flags, Mode::from_raw_mode(mode))?))
+        Ok(File::from(rustix::fs::openat(&self.0, name, flags, permissions(mode))?))
     }
 
     /// Makes a directory of this name, where nothing may be.
     pub(in super::super) fn make_directory(&self, name: &str, mode: u32) -> io::Result<()> {
-        Ok(rustix::fs::mkdirat(&self.0, name, Mode::from_raw_mode(mode))?)
+        Ok(rustix::fs::mkdirat(&self.0, name, permissions(mode))?)
     }
 
     /// Makes a symbolic link of this name, where nothing may be.
@@ -213,7 +213,7 @@ pub(in super::super) fn set_file_modified(file: &File, modified: i64) -> io::Res
 
 /// Sets the permission bits of an open file.
 pub(in super::super) fn set_file_mode(file: &File, mode: u32) -> io::Result<()> {
-    Ok(rustix::fs::fchmod(file, Mode::from_raw_mode(mode))?)
+    Ok(rustix::fs::fchmod(file, permissions(mode))?)
 }
 
 /// The permission bits that new files of this process get.
@@ -322,6 +322,11 @@ fn timestamps(modified: i64) -> Timestamps {
         last_access: omitted,
         last_modification: Timespec { tv_sec: modified.div_euclid(1_000_000_000), tv_nsec: part as _ },
     }
+}
+
+/// Systems differ in how wide permission bits are.
+const fn permissions(mode: u32) -> Mode {
+    Mode::from_raw_mode((mode & 0o7777) as rustix::fs::RawMode)
 }
 
 fn type_of(found: FileType) -> Type {
