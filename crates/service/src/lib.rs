@@ -1,0 +1,39 @@
+//! Every use case once.
+//!
+//! Read [`operations`] first: one file for each use case, all of them listed in [`OPERATIONS`], from which every
+//! face is derived. [`Service`] is an open workspace; [`problem`] maps every error to every face; [`wire`] holds
+//! the shapes that leave the program, with their versions.
+
+mod clock;
+mod git_exclude;
+mod glance;
+mod housekeeping;
+pub mod operation;
+pub mod operations;
+pub mod problem;
+mod runner;
+mod service;
+mod targets;
+mod watch;
+pub mod wire;
+
+/// Every use case, in the order in which people read them.
+pub const OPERATIONS: &[Operation] = &[
+    operations::list_targets::OPERATION,
+    operations::make_plan::OPERATION,
+    operations::start_run::OPERATION,
+    operations::status::OPERATION,
+    operations::history::OPERATION,
+    operations::list_versions::OPERATION,
+    operations::rollback::OPERATION,
+    operations::restore::OPERATION,
+    operations::list_conflicts::OPERATION,
+    operations::show_conflict::OPERATION,
+    operations::resolve_conflict::OPERATION,
+    operations::config_schema::OPERATION,
+];
+
+pub use operation::{Method, Operation, Route, Scope, ToolHints};
+pub use problem::{Class, Place, Problem};
+pub use service::{Opening, Service};
+pub use watch::{WatchNews, watch};

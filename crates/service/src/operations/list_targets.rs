@@ -1,0 +1,90 @@
+//! Lists the targets of the workspace. Needs no secret, no state and no endpoint.
+
+use schemars::{JsonSchema, schema_for};
+use serde::{Deserialize, Serialize};
+
+use crate::operation::{Operation, Scope, ToolHints, answer, get, question};
+use crate::problem::Result;
+use crate::service::Service;
+use crate::wire::{Direction, VERSION};
+
+/// The line of this use case in the list.
+pub const OPERATION: Operation = Operation {
+    name: "list_targets",
+    summary: "List the targets of the workspace",
+    scope: Scope::Read,
+    route: get("/targets"),
+    tool: Some(ToolHints::READ_ONLY),
+    request: || schema_for!(Request),
+    response: || schema_for!(Response),
+    call: |service, value| Box::pin(async move { answer(&list_targets(service, &question(value)?)?) }),
+};
+
+/// Which targets to list.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Request {
+    /// Names or globs; all targets when there are none.
+    pub targets: Vec<String>,
+    /// Only targets of this direction.
+    pub direction: Option<Direction>,
+}
+
+/// The targets, in the order of the file.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Response {
+    /// The version of this shape.
+    pub version: u32,
+    /// The targets.
+    pub targets: Vec<Target>,
+}
+
+/// A target.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Target {
+    /// The name.
+    pub name: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Which way changes may flow.
+    pub direction: Direction,
+    /// Its folder, relative to the workspace.
+    pub path: String,
+    /// The place outside.
+    pub remote: Remote,
+    /// Whether changes start a run while Syncline is running.
+    pub watch: bool,
+}
+
+/// The place outside.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Remote {
+    /// Its name under `endpoints`; `null` when it was written inside the target.
+    pub name: Option<String>,
+    /// Its kind.
+    pub kind: String,
+    /// Its settings, secrets masked.
+    pub settings: serde_json::Value,
+}
+
+/// Lists targets.
+///
+/// # Errors
+/// When a pattern matches nothing.
+pub fn list_targets(service: &Service, request: &Request) -> Result<Response> {
+    let direction = request.direction.map(Into::into);
+    let chosen = service.workspace().select(&request.targets, direction)?;
+    let targets = chosen.into_iter().map(|target| Target {
+        name: target.name.clone(),
+        description: target.description.clone(),
+        direction: target.direction.into(),
+        path: target.path.as_ref().map_or_else(|| ".".to_owned(), ToString::to_string),
+        remote: Remote {
+            name: target.remote.name.clone(),
+            kind: target.remote.kind.clone(),
+            settings: target.remote.public_settings(),
+        },
+        watch: target.watch,
+    });
+    Ok(Response { version: VERSION, targets: targets.collect() })
+}

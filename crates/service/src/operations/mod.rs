@@ -1,0 +1,16 @@
+//! The use cases: one file each, listed in [`crate::OPERATIONS`].
+//!
+//! Each file has a request, a response, the typed function that performs it, and the line for the list.
+
+pub mod config_schema;
+pub mod history;
+pub mod list_conflicts;
+pub mod list_targets;
+pub mod list_versions;
+pub mod make_plan;
+pub mod resolve_conflict;
+pub mod restore;
+pub mod rollback;
+pub mod show_conflict;
+pub mod start_run;
+pub mod status;

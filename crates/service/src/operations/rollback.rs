@@ -1,0 +1,64 @@
+//! Puts a target back to what it was before a run. That is a run itself, and is undone the same way.
+
+use schemars::{JsonSchema, schema_for};
+use serde::Deserialize;
+use syncline_core::Choices;
+use syncline_engine::Options;
+
+use crate::operation::{Operation, Scope, ToolHints, answer, post, question};
+use crate::operations::start_run::approval;
+use crate::problem::Result;
+use crate::runner::{Job, report, run_all};
+use crate::service::Service;
+use crate::wire::Report;
+
+/// The line of this use case in the list.
+pub const OPERATION: Operation = Operation {
+    name: "rollback",
+    summary: "Put a target back to what it was before a run",
+    scope: Scope::Write,
+    route: post("/rollback"),
+    tool: Some(ToolHints::DESTRUCTIVE),
+    request: || schema_for!(Request),
+    response: || schema_for!(Report),
+    call: |service, value| Box::pin(async move { answer(&rollback(service, &question(value)?).await?) }),
+};
+
+/// What to undo.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// The run: its identifier, an unambiguous beginning of it, or `last`. Runs of its target after it are undone too.
+    pub run: String,
+    /// Only show what would be done.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// The hash of a halted plan that is approved.
+    #[serde(default)]
+    pub approve: Option<String>,
+}
+
+/// Puts a target back.
+///
+/// # Errors
+/// When the run is unknown, its target is not configured any more, or history cannot be read.
+pub async fn rollback(service: &Service, request: &Request) -> Result<Report> {
+    let started = service.clock().now();
+    let (store, _writing) = service.for_run(request.dry_run).await?;
+    let run = service.run_named(&store, &request.run).await?;
+    let target = service.configured(&run.start.target)?;
+    let desired = syncline_engine::before_run(&store, &run).await?;
+    let options = Options {
+        cause: format!("rollback of {}", run.start.id),
+        dry_run: request.dry_run,
+        only: Some(desired.keys().cloned().collect()),
+        choices: Choices {
+            desired,
+            approved: request.approve.as_deref().map(approval).transpose()?,
+            ..Choices::default()
+        },
+        plan: None,
+    };
+    let all = run_all(service, &store, vec![Job::new(target, options)]).await;
+    Ok(report(service, started, request.dry_run, &all))
+}

@@ -1,0 +1,157 @@
+//! Runs targets: plans, and does what the plan says.
+
+use schemars::{JsonSchema, schema_for};
+use serde::Deserialize;
+use syncline_config::Target;
+use syncline_core::{Choices, Digest, Direction as Way};
+use syncline_engine::Options;
+
+use crate::housekeeping;
+use crate::operation::{Operation, Scope, ToolHints, answer, post, question};
+use crate::problem::{Problem, Result};
+use crate::runner::{Done, Job, report, run_all};
+use crate::service::Service;
+use crate::wire::{Direction, Plan, Report, VERSION};
+
+/// The line of this use case in the list.
+pub const OPERATION: Operation = Operation {
+    name: "start_run",
+    summary: "Bring both sides of targets into agreement",
+    scope: Scope::Write,
+    route: post("/runs"),
+    tool: Some(ToolHints::DESTRUCTIVE),
+    request: || schema_for!(Request),
+    response: || schema_for!(Report),
+    call: |service, value| Box::pin(async move { answer(&start_run(service, &question(value)?).await?) }),
+};
+
+/// What to run, and how.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Request {
+    /// Names or globs; all targets when there are none, or those of the saved plan.
+    pub targets: Vec<String>,
+    /// Only targets of this direction.
+    pub direction: Option<Direction>,
+    /// Run bidirectional targets in this one direction; a target of the opposite direction is refused.
+    pub one_way: Option<Direction>,
+    /// Only show what would be done.
+    pub dry_run: bool,
+    /// A saved plan: exactly this is done, or nothing when something changed since.
+    pub plan: Option<Plan>,
+    /// The hash of a halted plan that is approved.
+    pub approve: Option<String>,
+    /// Look again afterwards, and fail when both sides do not agree.
+    pub verify: bool,
+}
+
+/// Runs targets one after the other; a failing one does not stop the others.
+///
+/// # Errors
+/// When the request is wrong, the state cannot be opened, or another process changes the workspace. What befalls
+/// single targets is in the report.
+pub async fn start_run(service: &Service, request: &Request) -> Result<Report> {
+    let started = service.clock().now();
+    let chosen = choose(service, request)?;
+    let approved = request.approve.as_deref().map(approval).transpose()?;
+    let dry_run = request.dry_run || service.workspace().dry_run;
+    let jobs = chosen.into_iter().map(|(target, direction)| {
+        let options = Options {
+            cause: service.cause().to_owned(),
+            dry_run,
+            choices: Choices { approved, ..Choices::default() },
+            plan: saved_hash(request, &target.name),
+            ..Options::default()
+        };
+        Job { target, direction, options }
+    });
+    let jobs = jobs.collect();
+    if dry_run {
+        let store = service.reading().await?;
+        let all = run_all(service, &store, jobs).await;
+        return Ok(report(service, started, true, &all));
+    }
+    let writing = service.writing().await?;
+    let all = run_all(service, &writing.store, jobs).await;
+    let mut made = report(service, started, false, &all);
+    if request.verify {
+        verify(service, &writing.store, &all, &mut made).await?;
+    }
+    housekeeping::tidy(service, &writing.store).await;
+    Ok(made)
+}
+
+/// The targets that a request chooses, each with the direction in which it runs.
+pub(crate) fn choose<'a>(service: &'a Service, request: &Request) -> Result<Vec<(&'a Target, Way)>> {
+    let saved: Vec<String> = match &request.plan {
+        Some(plan) if plan.version != VERSION => {
+            let message = format!("the saved plan has version {}, and this program reads {VERSION}", plan.version);
+            return Err(Problem::usage("bad_plan", message));
+        }
+        Some(plan) => plan.targets.iter().map(|target| target.target.clone()).collect(),
+        None => Vec::new(),
+    };
+    let patterns = if request.targets.is_empty() { &saved } else { &request.targets };
+    let mut chosen = service.workspace().select(patterns, request.direction.map(Into::into))?;
+    if request.plan.is_some() {
+        chosen.retain(|target| saved.contains(&target.name));
+    }
+    if chosen.is_empty() {
+        return Err(Problem::usage("no_targets", "none of the chosen targets is in the saved plan"));
+    }
+    chosen.into_iter().map(|target| Ok((target, way(target, request)?))).collect()
+}
+
+/// The direction in which a target runs: as configured, or narrowed to one way.
+fn way(target: &Target, request: &Request) -> Result<Way> {
+    let planned = request.plan.iter().flat_map(|plan| &plan.targets).find(|plan| plan.target == target.name);
+    let Some(wanted) = request.one_way.or(planned.map(|plan| plan.direction)) else { return Ok(target.direction) };
+    let wanted = Way::from(wanted);
+    if target.direction == Way::Bidirectional || target.direction == wanted {
+        return Ok(wanted);
+    }
+    let message = format!("the target {:?} is configured as {}, so it is not run as {wanted}", target.name, target.direction);
+    Err(Problem::usage("direction", message).with_hint("change its `direction` in the file if this is meant"))
+}
+
+fn saved_hash(request: &Request, target: &str) -> Option<String> {
+    let plan = request.plan.as_ref()?;
+    let saved = plan.targets.iter().find(|plan| plan.target == target)?;
+    // A plan that could not be made fits nothing.
+    Some(saved.hash.clone().unwrap_or_default())
+}
+
+/// Reads the hash of an approved plan.
+pub(crate) fn approval(text: &str) -> Result<Digest> {
+    Digest::from_hex(text.trim()).ok_or_else(|| {
+        Problem::usage("bad_hash", format!("{text:?} is not the hash of a plan"))
+            .with_hint("copy it whole from the message of the halted run: 64 hexadecimal digits")
+    })
+}
+
+/// Plans again: whatever is still to be done was not.
+async fn verify(
+    service: &Service,
+    store: &syncline_store::Store,
+    all: &[Done],
+    made: &mut Report,
+) -> Result<()> {
+    for (done, result) in all.iter().zip(&mut made.results) {
+        if !result.success {
+            continue;
+        }
+        let options = Options { cause: service.cause().to_owned(), dry_run: true, ..Options::default() };
+        let job = Job { target: service.configured(&done.name)?, direction: done.direction, options };
+        let again = run_all(service, store, vec![job]).await;
+        let pending = again.iter().map(|done| done.plan()).map(|plan| plan.steps.len()).sum::<usize>();
+        let passed = pending == 0 && again.iter().all(|done| done.result.is_ok());
+        result.verification_passed = Some(passed);
+        if !passed {
+            result.success = false;
+            result.message = format!("{}; but {pending} changes are pending again", result.message);
+            made.successful -= 1;
+            made.failed += 1;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! Tells how every target is doing: last run, what is agreed on, what is pending, what waits for a decision.
+
+use schemars::{JsonSchema, schema_for};
+use serde::{Deserialize, Serialize};
+use syncline_core::Direction as Way;
+use syncline_engine::Options;
+use syncline_store::{ConflictQuery, RunQuery, Store};
+
+use crate::operation::{Operation, Scope, ToolHints, answer, get, question};
+use crate::problem::{Result, WireProblem};
+use crate::runner::{Job, run_all};
+use crate::service::Service;
+use crate::wire::{Direction, Run, TargetPlan, VERSION};
+
+/// The line of this use case in the list.
+pub const OPERATION: Operation = Operation {
+    name: "status",
+    summary: "Tell how every target is doing",
+    scope: Scope::Read,
+    route: get("/status"),
+    tool: Some(ToolHints::READ_ONLY),
+    request: || schema_for!(Request),
+    response: || schema_for!(Response),
+    call: |service, value| Box::pin(async move { answer(&status(service, &question(value)?).await?) }),
+};
+
+/// What to tell.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Request {
+    /// Names or globs; all targets when there are none.
+    pub targets: Vec<String>,
+    /// Do not look at the sides: pending changes stay unknown.
+    pub fast: bool,
+}
+
+/// How the workspace is doing.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Response {
+    /// The version of this shape.
+    pub version: u32,
+    /// The workspace's folder.
+    pub workspace: String,
+    /// The name of this machine.
+    pub node: String,
+    /// The targets, in the order of the file.
+    pub targets: Vec<Target>,
+    /// Changes that wait to be carried to the other side, over all targets; `null` when nobody looked.
+    pub messages_pending: Option<u64>,
+    /// Conflicts that wait for a decision, over all targets.
+    pub open_conflicts: u64,
+    /// What history keeps.
+    pub backups: Backups,
+}
+
+/// How a target is doing.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Target {
+    /// The name.
+    pub target: String,
+    /// Which way changes may flow.
+    pub direction: Direction,
+    /// The state in one word.
+    pub state: State,
+    /// How many items are agreed on.
+    pub agreed: u64,
+    /// How many changes are pending; `null` when nobody looked.
+    pub pending: Option<u64>,
+    /// How many conflicts wait for a decision.
+    pub open_conflicts: u64,
+    /// The last run.
+    pub last_run: Option<Run>,
+    /// Why it cannot be told what is pending.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<WireProblem>,
+}
+
+/// The state of a target in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// It never ran.
+    NeverRun,
+    /// Both sides agree, as far as anybody looked.
+    InAgreement,
+    /// Changes are pending.
+    Pending,
+    /// Conflicts wait for a decision.
+    Conflicts,
+    /// It waits for an approval.
+    Halted,
+    /// It cannot be looked at, or its last run failed.
+    Failed,
+}
+
+/// What history keeps.
+#[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema)]
+pub struct Backups {
+    /// How many contents.
+    pub objects: u64,
+    /// Bytes that they take.
+    pub bytes: u64,
+}
+
+/// Tells how the workspace is doing.
+///
+/// # Errors
+/// When a pattern matches nothing or the state cannot be read; a target that cannot be looked at says so itself.
+pub async fn status(service: &Service, request: &Request) -> Result<Response> {
+    let chosen = service.workspace().select(&request.targets, None)?;
+    let store = service.reading().await?;
+    let mut targets = Vec::new();
+    for target in chosen {
+        let plan = if request.fast { None } else { Some(look(service, &store, target).await) };
+        targets.push(describe(&store, &target.name, target.direction, plan).await?);
+    }
+    let objects = store.objects().clone();
+    let total = tokio::task::spawn_blocking(move || objects.total()).await;
+    let total = total.ok().and_then(std::result::Result::ok).unwrap_or_default();
+    let pending: Option<Vec<u64>> = targets.iter().map(|target| target.pending).collect();
+    Ok(Response {
+        version: VERSION,
+        workspace: service.workspace().root.display().to_string(),
+        node: service.workspace().node.clone(),
+        messages_pending: pending.map(|counts| counts.iter().sum()),
+        open_conflicts: targets.iter().map(|target| target.open_conflicts).sum(),
+        targets,
+        backups: Backups { objects: total.count, bytes: total.bytes },
+    })
+}
+
+async fn look(service: &Service, store: &Store, target: &syncline_config::Target) -> TargetPlan {
+    let options = Options { dry_run: true, ..Options::default() };
+    let done = run_all(service, store, vec![Job::new(target, options)]).await;
+    done.first().map_or_else(
+        || TargetPlan::failed(&target.name, target.direction, crate::Problem::not_found("no plan").to_wire()),
+        crate::runner::Done::plan,
+    )
+}
+
+async fn describe(store: &Store, name: &str, direction: Way, plan: Option<TargetPlan>) -> Result<Target> {
+    let state = store.peek_target(name).await?;
+    let query = RunQuery { target: Some(name.to_owned()), before: None, limit: Some(1) };
+    let last_run = store.runs(&query).await?.first().map(Run::from);
+    let query = ConflictQuery { target: Some(name.to_owned()), open_only: true };
+    let open_conflicts = store.conflicts(&query).await?.len() as u64;
+    let error = plan.as_ref().and_then(|plan| plan.error.clone());
+    let pending = plan.as_ref().filter(|plan| plan.error.is_none()).map(TargetPlan::pending);
+    let halted = plan.as_ref().is_some_and(|plan| !plan.halts.is_empty());
+    let ended_badly = last_run.as_ref().is_some_and(|run| matches!(run.state.as_str(), "failed" | "partial"));
+    let word = if error.is_some() || ended_badly {
+        State::Failed
+    } else if halted || plan.is_none() && last_run.as_ref().is_some_and(|run| run.state == "halted") {
+        State::Halted
+    } else if open_conflicts > 0 {
+        State::Conflicts
+    } else if last_run.is_none() && !state.has_baseline {
+        State::NeverRun
+    } else if pending.unwrap_or_default() > 0 {
+        State::Pending
+    } else {
+        State::InAgreement
+    };
+    Ok(Target {
+        target: name.to_owned(),
+        direction: direction.into(),
+        state: word,
+        agreed: state.count(),
+        pending,
+        open_conflicts,
+        last_run,
+        error,
+    })
+}

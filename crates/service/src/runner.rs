@@ -1,0 +1,195 @@
+//! Running targets one after the other; a failing one never stops the others.
+
+use syncline_config::Target as Configured;
+use syncline_core::{Direction, ItemPath, Nanos, Problem as Trouble};
+use syncline_engine::{Context, Options, RunResult};
+use syncline_store::{ConflictQuery, RunState, Store};
+
+use crate::problem::{Problem, Result};
+use crate::service::Service;
+use crate::wire::{self, Conflict, Halt, Remark, Report, Steps, TargetPlan, TargetReport, seconds, timestamp};
+
+/// A target and how it is to be run.
+pub(crate) struct Job<'a> {
+    pub(crate) target: &'a Configured,
+    pub(crate) direction: Direction,
+    pub(crate) options: Options,
+}
+
+impl<'a> Job<'a> {
+    /// A job in the direction that the file says.
+    pub(crate) fn new(target: &'a Configured, options: Options) -> Self {
+        Self { target, direction: target.direction, options }
+    }
+}
+
+/// What became of a job.
+pub(crate) struct Done {
+    pub(crate) name: String,
+    pub(crate) folder: Option<ItemPath>,
+    pub(crate) direction: Direction,
+    pub(crate) started: Nanos,
+    pub(crate) finished: Nanos,
+    pub(crate) dry_run: bool,
+    pub(crate) open_conflicts: u64,
+    pub(crate) result: Result<RunResult>,
+}
+
+/// Carries out jobs in their order. Dropping it stops between two batches; the next run recovers.
+pub(crate) async fn run_all(service: &Service, store: &Store, jobs: Vec<Job<'_>>) -> Vec<Done> {
+    let context = service.context(store);
+    let mut all = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        all.push(run_one(service, &context, job).await);
+    }
+    all
+}
+
+async fn run_one(service: &Service, context: &Context, job: Job<'_>) -> Done {
+    let started = service.clock().now();
+    let result = attempt(service, context, &job).await;
+    if let Err(problem) = &result {
+        tracing::debug!(target = job.target.name, %problem, "the target could not be run");
+    }
+    let open_conflicts = open_conflicts(&context.store, &job.target.name).await;
+    Done {
+        name: job.target.name.clone(),
+        folder: job.target.path.clone(),
+        direction: job.direction,
+        started,
+        finished: service.clock().now(),
+        dry_run: job.options.dry_run,
+        open_conflicts: open_conflicts.as_ref().copied().unwrap_or_default(),
+        result: result.and_then(|result| open_conflicts.map(|_| result)),
+    }
+}
+
+async fn attempt(service: &Service, context: &Context, job: &Job<'_>) -> Result<RunResult> {
+    let target = service.target(job.target, job.direction)?;
+    let result = syncline_engine::run(context, &target, &job.options).await?;
+    let whole = job.options.only.is_none();
+    if whole && !job.options.dry_run && result.halts.is_empty() {
+        close_vanished(service, &context.store, &result).await?;
+    }
+    Ok(result)
+}
+
+async fn open_conflicts(store: &Store, target: &str) -> Result<u64> {
+    let query = ConflictQuery { target: Some(target.to_owned()), open_only: true };
+    Ok(store.conflicts(&query).await?.len() as u64)
+}
+
+/// Closes conflicts that nobody had touched and that are none any more: somebody made both sides agree by hand.
+async fn close_vanished(service: &Service, store: &Store, result: &RunResult) -> Result<()> {
+    let query = ConflictQuery { target: Some(result.target.clone()), open_only: true };
+    for record in store.conflicts(&query).await? {
+        let standing = result.conflicts.iter().any(|conflict| conflict.id == record.id);
+        let unseen = |trouble: &Trouble| {
+            trouble.path == record.path.as_str() || record.path.is_below(&trouble.path)
+        };
+        if record.winner.is_none() && !standing && !result.problems.iter().any(unseen) {
+            store.resolve_conflict(&record.id, "no longer a conflict", service.clock().now()).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The report of jobs that began at `started`.
+pub(crate) fn report(service: &Service, started: Nanos, dry_run: bool, all: &[Done]) -> Report {
+    let results: Vec<TargetReport> = all.iter().map(Done::report).collect();
+    let successful = results.iter().filter(|result| result.success).count() as u64;
+    Report {
+        version: wire::VERSION,
+        timestamp: timestamp(started),
+        dry_run,
+        total_targets: results.len() as u64,
+        successful,
+        failed: results.len() as u64 - successful,
+        total_duration: seconds(started, service.clock().now()),
+        results,
+    }
+}
+
+impl Done {
+    /// What would be done, or why that is not known.
+    pub(crate) fn plan(&self) -> TargetPlan {
+        match &self.result {
+            Ok(result) => TargetPlan::of(result),
+            Err(problem) => TargetPlan::failed(&self.name, self.direction, problem.to_wire()),
+        }
+    }
+
+    pub(crate) fn report(&self) -> TargetReport {
+        let empty = TargetReport {
+            target: self.name.clone(),
+            direction: self.direction.into(),
+            success: false,
+            message: String::new(),
+            duration: seconds(self.started, self.finished),
+            outputs_created: Vec::new(),
+            verification_passed: None,
+            state: RunState::Failed.name().to_owned(),
+            run: None,
+            plan_hash: None,
+            steps: Steps::default(),
+            bytes: 0,
+            conflicts: Vec::new(),
+            open_conflicts: self.open_conflicts,
+            halts: Vec::new(),
+            problems: Vec::new(),
+            agreed: 0,
+            distrust: None,
+            error: None,
+            plan: self.dry_run.then(|| self.plan()),
+        };
+        match &self.result {
+            Ok(result) => self.with_result(empty, result),
+            Err(problem) => with_problem(empty, problem),
+        }
+    }
+
+    fn with_result(&self, empty: TargetReport, result: &RunResult) -> TargetReport {
+        let steps = if self.dry_run { planned(result) } else { done(result) };
+        let message = result.message();
+        let message = match (self.dry_run, steps.total()) {
+            (true, 0) if message == "nothing to do" => message,
+            (true, 1) => "dry run: 1 change pending".to_owned(),
+            (true, count) if result.halts.is_empty() => format!("dry run: {count} changes pending"),
+            _ => message,
+        };
+        let outputs = result.outputs_created.iter().map(|path| match &self.folder {
+            Some(folder) => format!("{folder}/{path}"),
+            None => path.to_string(),
+        });
+        TargetReport {
+            success: result.is_success(),
+            message,
+            outputs_created: outputs.collect(),
+            state: result.state.name().to_owned(),
+            run: result.run.clone(),
+            plan_hash: Some(result.plan_hash.clone()),
+            steps,
+            bytes: result.tally.bytes,
+            conflicts: result.conflicts.iter().map(|conflict| Conflict::planned(&self.name, conflict)).collect(),
+            halts: result.halts.iter().map(Halt::from).collect(),
+            problems: result.problems.iter().map(Remark::from).collect(),
+            agreed: result.agreed,
+            distrust: result.distrust.clone(),
+            ..empty
+        }
+    }
+}
+
+fn with_problem(empty: TargetReport, problem: &Problem) -> TargetReport {
+    TargetReport { message: problem.message.clone(), error: Some(problem.to_wire()), ..empty }
+}
+
+fn done(result: &RunResult) -> Steps {
+    let syncline_engine::Tally { created, updated, moved, removed, .. } = result.tally;
+    Steps { created, updated, moved, removed }
+}
+
+fn planned(result: &RunResult) -> Steps {
+    let count = |verb: &str| result.plan.steps.iter().filter(|step| step.verb() == verb).count() as u64;
+    Steps { created: count("create"), updated: count("update"), moved: count("move"), removed: count("remove") }
+}

@@ -1,0 +1,194 @@
+//! An open workspace: its configuration, its state, and what its use cases need around them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use syncline_config::{KindSchema, Workspace};
+use syncline_connect::Registry;
+use syncline_core::{Direction, ItemPath};
+use syncline_engine::{Clock, Context, Events, Target};
+use syncline_store::{RunRecord, Store, WorkspaceLock};
+use tokio::sync::OnceCell;
+
+use crate::clock::SystemClock;
+use crate::git_exclude;
+use crate::problem::{Class, Problem, Result};
+use crate::targets;
+
+/// The folder beneath the workspace in which state lies unless it was moved.
+const STATE_FOLDER: &str = ".syncline";
+
+/// What is needed to open a workspace.
+pub struct Opening {
+    /// The configuration file.
+    pub config: PathBuf,
+    /// The variables of the process.
+    pub environment: BTreeMap<String, String>,
+    /// The endpoints that this program knows.
+    pub registry: Registry,
+    /// Where the state lies, when not in `.syncline` beneath the workspace.
+    pub state: Option<PathBuf>,
+    /// Who listens to runs.
+    pub events: Arc<dyn Events>,
+    /// Who or what asks, for the records of runs.
+    pub cause: String,
+}
+
+/// An open workspace.
+pub struct Service {
+    workspace: Workspace,
+    registry: Registry,
+    state: PathBuf,
+    store: OnceCell<Store>,
+    events: Arc<dyn Events>,
+    clock: Arc<dyn Clock>,
+    cause: String,
+}
+
+/// The state, opened to be changed; nobody else changes it meanwhile.
+pub(crate) struct Writing {
+    pub(crate) store: Store,
+    _lock: WorkspaceLock,
+}
+
+impl Service {
+    /// Opens a workspace; nothing is looked at yet but its configuration.
+    ///
+    /// # Errors
+    /// When the configuration is wrong.
+    pub fn open(opening: Opening) -> Result<Self> {
+        let kinds = kind_schemas(&opening.registry);
+        let workspace = syncline_config::load(&opening.config, &opening.environment, &kinds)?;
+        let state = opening.state.map_or_else(|| workspace.root.join(STATE_FOLDER), |state| workspace.root.join(state));
+        Ok(Self {
+            workspace,
+            registry: opening.registry,
+            state,
+            store: OnceCell::new(),
+            events: opening.events,
+            clock: Arc::new(SystemClock),
+            cause: opening.cause,
+        })
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub const fn workspace(&self) -> &Workspace {
+        &self.workspace
+    }
+
+    /// The endpoints that this program knows.
+    #[must_use]
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The state folder; it need not exist.
+    #[must_use]
+    pub fn state(&self) -> &Path {
+        &self.state
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        self.clock.as_ref()
+    }
+
+    pub(crate) fn cause(&self) -> &str {
+        &self.cause
+    }
+
+    /// The state, to be looked at: nothing is made on disk when there is none yet.
+    pub(crate) async fn reading(&self) -> Result<Store> {
+        if self.store.initialized() || self.state.join("state.db").exists() {
+            return self.stored().await;
+        }
+        Ok(Store::in_memory().await?)
+    }
+
+    /// The state, to be changed; refused while another process changes it.
+    pub(crate) async fn writing(&self) -> Result<Writing> {
+        let store = self.stored().await?;
+        let lock = store.lock().map_err(|error| {
+            let hint = "wait until it has ended, or end it: nothing is lost, the next run goes on where it stopped";
+            Problem::from(error).with_hint(hint)
+        })?;
+        if self.state.starts_with(&self.workspace.root)
+            && let Err(error) = git_exclude::exclude(&self.workspace.root)
+        {
+            tracing::warn!(%error, "the state could not be excluded from Git");
+        }
+        Ok(Writing { store, _lock: lock })
+    }
+
+    /// The state for a run, and while it is not a dry one, the sole right to change it.
+    pub(crate) async fn for_run(&self, dry_run: bool) -> Result<(Store, Option<Writing>)> {
+        if dry_run {
+            return Ok((self.reading().await?, None));
+        }
+        let writing = self.writing().await?;
+        Ok((writing.store.clone(), Some(writing)))
+    }
+
+    async fn stored(&self) -> Result<Store> {
+        let open = || Store::open(&self.state);
+        Ok(self.store.get_or_try_init(open).await?.clone())
+    }
+
+    /// What runs need around them.
+    pub(crate) fn context(&self, store: &Store) -> Context {
+        Context {
+            store: store.clone(),
+            clock: Arc::clone(&self.clock),
+            events: Arc::clone(&self.events),
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            // The lock keeps other processes away, so the lease of one that was killed may be taken over at once.
+            holder: self.workspace.node.clone(),
+        }
+    }
+
+    /// The target of this name, as configured.
+    pub(crate) fn configured(&self, name: &str) -> Result<&syncline_config::Target> {
+        let found = self.workspace.select(std::slice::from_ref(&name.to_owned()), None)?;
+        found.first().copied().ok_or_else(|| Problem::not_found(format!("there is no target {name:?}")))
+    }
+
+    /// A target, ready to run in `direction`.
+    pub(crate) fn target(&self, configured: &syncline_config::Target, direction: Direction) -> Result<Target> {
+        targets::open(self, configured, direction)
+    }
+
+    /// The run that `id` names: its identifier, an unambiguous beginning of it, or `last`.
+    pub(crate) async fn run_named(&self, store: &Store, id: &str) -> Result<RunRecord> {
+        store.run(id).await?.ok_or_else(|| {
+            Problem::new(Class::NotFound, "unknown_run", format!("there is no run {id:?}"))
+                .with_hint("see `syncline history` for the runs that there are")
+        })
+    }
+
+    /// The targets that a path of the workspace belongs to, each with the path inside the target.
+    pub(crate) fn covering(&self, path: &str) -> Result<Vec<(&syncline_config::Target, ItemPath)>> {
+        let path = ItemPath::parse(path.trim_start_matches("./").trim_end_matches('/'))
+            .map_err(|error| Problem::usage("bad_path", error.to_string()))?;
+        let inside = |target: &syncline_config::Target| match &target.path {
+            None => Some(path.clone()),
+            Some(folder) => {
+                let below = path.is_below(folder.as_str()).then(|| &path.as_str()[folder.as_str().len() + 1..]);
+                below.and_then(|below| ItemPath::parse(below).ok())
+            }
+        };
+        let targets = self.workspace.targets.iter();
+        Ok(targets.filter_map(|target| Some((target, inside(target)?))).collect())
+    }
+}
+
+/// What the configuration must know of the endpoints.
+#[must_use]
+pub fn kind_schemas(registry: &Registry) -> Vec<KindSchema> {
+    let describe = |kind: &syncline_connect::EndpointKind| KindSchema {
+        name: kind.name,
+        summary: kind.summary,
+        schema: (kind.schema)().to_value(),
+    };
+    registry.endpoints.iter().map(describe).collect()
+}

@@ -1,0 +1,158 @@
+//! From a configured target to one that can run: both sides opened and wrapped, filter and policy made.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::json;
+use syncline_config::Target as Configured;
+use syncline_connect::layers::read_only::ReadOnlyLayer;
+use syncline_connect::layers::retry::{Retries, RetryLayer};
+use syncline_connect::layers::timeout::{TimeoutLayer, Timeouts};
+use syncline_connect::{Endpoint, OpenRequest};
+use syncline_core::{Direction, Filter, ItemPath, Policy, Side, Sides, Verdict};
+use syncline_engine::Target;
+
+use crate::problem::{Problem, Result};
+use crate::service::Service;
+
+/// The name of the ignore file.
+pub(crate) const IGNORE_FILE: &str = ".synclineignore";
+/// Largest ignore file that is read, in bytes.
+const IGNORE_BYTES_MAX: u64 = 1024 * 1024;
+/// The kind of the local side.
+const LOCAL_KIND: &str = "folder";
+
+/// Opens both sides of a target and makes its filter and its policy; nothing outside is contacted yet.
+pub(crate) fn open(service: &Service, target: &Configured, direction: Direction) -> Result<Target> {
+    let local_root = local_root(service, target);
+    let sides = Sides {
+        local: open_local(service, target)?,
+        remote: open_remote(service, target)?,
+    };
+    let filter = filter(service, target, &local_root, &sides.remote)?;
+    refuse_nesting(&target.name, &local_root, &sides.remote, &filter)?;
+    let policy = Policy {
+        target: target.name.clone(),
+        direction,
+        rules: target.conflicts.clone(),
+        guard: target.guard.clone(),
+        nodes: Sides {
+            local: service.workspace().node.clone(),
+            remote: target.remote.name.clone().unwrap_or_else(|| target.remote.kind.clone()),
+        },
+        abilities: sides.as_ref().map(|endpoint| endpoint.capabilities().abilities),
+    };
+    let endpoints = Sides::from_fn(|side| guarded(&sides[side], direction.may_write(side)));
+    Ok(Target { name: target.name.clone(), endpoints, filter: Arc::new(filter), policy })
+}
+
+/// The folder of a target on this machine.
+pub(crate) fn local_root(service: &Service, target: &Configured) -> PathBuf {
+    let root = &service.workspace().root;
+    // The workspace may have been entered through a symbolic link; below it, links are never followed.
+    let root = std::fs::canonicalize(root).unwrap_or_else(|_| root.clone());
+    target.path.as_ref().map_or_else(|| root.clone(), |path| root.join(path.as_str()))
+}
+
+fn open_local(service: &Service, target: &Configured) -> Result<Arc<dyn Endpoint>> {
+    let kind = service.registry().endpoint(LOCAL_KIND).ok_or_else(|| {
+        Problem::new(crate::Class::Failed, "no_folder", "this program was built without the folder endpoint")
+    })?;
+    let root = local_root(service, target);
+    let settings = json!({ "path": root.to_str().unwrap_or_default() });
+    if root.to_str().is_none() {
+        let message = format!("the path of the workspace ({}) is not UTF-8 text", root.display());
+        return Err(Problem::usage("bad_path", message).with_hint("rename the folder that is not"));
+    }
+    let request = OpenRequest { settings: &settings, workspace: &service.workspace().root };
+    Ok((kind.open)(&request)?)
+}
+
+fn open_remote(service: &Service, target: &Configured) -> Result<Arc<dyn Endpoint>> {
+    let kind = service.registry().endpoint(&target.remote.kind).ok_or_else(|| {
+        Problem::usage("unknown_kind", format!("there is no endpoint of the kind {:?}", target.remote.kind))
+    })?;
+    let settings = target.remote.resolved_settings()?;
+    let request = OpenRequest { settings: &settings, workspace: &service.workspace().root };
+    let opened = (kind.open)(&request)?;
+    let limited = Arc::new(TimeoutLayer::new(opened, Timeouts::default()));
+    Ok(Arc::new(RetryLayer::new(limited, Retries::default())))
+}
+
+fn guarded(endpoint: &Arc<dyn Endpoint>, writable: bool) -> Arc<dyn Endpoint> {
+    if writable { Arc::clone(endpoint) } else { Arc::new(ReadOnlyLayer::new(Arc::clone(endpoint))) }
+}
+
+/// Which paths belong to the target.
+fn filter(
+    service: &Service,
+    target: &Configured,
+    local_root: &Path,
+    remote: &Arc<dyn Endpoint>,
+) -> Result<Filter> {
+    let above = service.workspace().root.join(IGNORE_FILE);
+    let ignore = match read_ignore_file(&local_root.join(IGNORE_FILE))? {
+        Some(text) => Some(text),
+        None => read_ignore_file(&above)?,
+    };
+    let remote_root = folder_of(remote);
+    let roots = [Some(local_root.to_owned()), remote_root];
+    let own = [service.workspace().file.as_path(), service.state()];
+    let reserved = roots.iter().flatten().flat_map(|root| own.iter().filter_map(|path| below(root, path))).collect();
+    let ignore = ignore.as_deref().map(|text| (IGNORE_FILE, text));
+    Ok(Filter::new(&target.include, &target.exclude, ignore, reserved)?)
+}
+
+fn read_ignore_file(file: &Path) -> Result<Option<String>> {
+    let size = match std::fs::metadata(file) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Problem::io(error, format_args!("reading {}", file.display()))),
+    };
+    if size > IGNORE_BYTES_MAX {
+        let message = format!("{} is too large (at most {IGNORE_BYTES_MAX} bytes)", file.display());
+        return Err(Problem::usage("ignore_file", message));
+    }
+    let read = std::fs::read_to_string(file);
+    read.map(Some).map_err(|error| Problem::io(error, format_args!("reading {}", file.display())))
+}
+
+/// The path of `file` relative to `root`, when it lies below it.
+fn below(root: &Path, file: &Path) -> Option<ItemPath> {
+    let real = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    let relative = real.strip_prefix(root).or_else(|_| file.strip_prefix(root)).ok()?;
+    ItemPath::parse(relative.to_str()?).ok()
+}
+
+/// The folder on this machine that an endpoint is, when it is one.
+fn folder_of(endpoint: &Arc<dyn Endpoint>) -> Option<PathBuf> {
+    let capabilities = endpoint.capabilities();
+    let root = (capabilities.kind == LOCAL_KIND).then(|| PathBuf::from(&capabilities.location))?;
+    Some(std::fs::canonicalize(&root).unwrap_or(root))
+}
+
+/// Refuses a folder that would be copied into itself.
+fn refuse_nesting(name: &str, local: &Path, remote: &Arc<dyn Endpoint>, filter: &Filter) -> Result<()> {
+    let Some(remote) = folder_of(remote) else { return Ok(()) };
+    let local = std::fs::canonicalize(local).unwrap_or_else(|_| local.to_owned());
+    let kept_apart = |outer: &Path, inner: &Path| {
+        let inside = inner.strip_prefix(outer).ok().and_then(Path::to_str).and_then(|path| ItemPath::parse(path).ok());
+        inside.is_some_and(|path| matches!(filter.decide_deep(&path, true), Verdict::Ignored(_)))
+    };
+    let clash = if local == remote {
+        "are the same folder"
+    } else if remote.starts_with(&local) && !kept_apart(&local, &remote) {
+        "lie one inside the other: the remote is below the local folder"
+    } else if local.starts_with(&remote) && !kept_apart(&remote, &local) {
+        "lie one inside the other: the local folder is below the remote"
+    } else {
+        return Ok(());
+    };
+    let message = format!("the two sides of {name:?} {clash} ({} and {})", local.display(), remote.display());
+    Err(Problem::usage("nested_sides", message).with_hint("name a folder elsewhere, or exclude the inner one"))
+}
+
+/// The sides of a target that its direction allows to be written, for messages.
+pub(crate) fn writable_sides(direction: Direction) -> Vec<Side> {
+    Side::BOTH.into_iter().filter(|&side| direction.may_write(side)).collect()
+}
