@@ -14,6 +14,9 @@ pub struct Arguments {
     /// Simulated histories of the whole engine
     #[arg(long, default_value_t = 50_000)]
     histories: u64,
+    /// Simulated worlds that are killed at every step
+    #[arg(long, default_value_t = 2000)]
+    kills: u64,
 }
 
 /// A suite that takes its cases from seeds.
@@ -25,14 +28,10 @@ struct Suite {
     variable: &'static str,
 }
 
-const SUITES: [Suite; 2] = [
+const SUITES: [Suite; 3] = [
     Suite { name: "planner", package: "syncline-core", filter: "properties", variable: "SYNCLINE_CASES" },
-    Suite {
-        name: "engine",
-        package: "syncline-engine",
-        filter: "simulation",
-        variable: "SYNCLINE_HISTORIES",
-    },
+    Suite { name: "histories", package: "syncline-engine", filter: "histories", variable: "SYNCLINE_HISTORIES" },
+    Suite { name: "kills", package: "syncline-engine", filter: "crash", variable: "SYNCLINE_CRASHES" },
 ];
 
 /// Runs the suites one after the other and tells how to replay what failed. Tells whether all passed.
@@ -44,7 +43,11 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     let mut replays = Vec::new();
     let mut all_done = true;
     for suite in &SUITES {
-        let count = if suite.name == "planner" { arguments.cases } else { arguments.histories };
+        let count = match suite.name {
+            "planner" => arguments.cases,
+            "histories" => arguments.histories,
+            _ => arguments.kills,
+        };
         say(format_args!("\n== {}: {count} seeds", suite.name));
         let mut command = cargo();
         command.args(["test", "--release", "--locked", "--package", suite.package, "--tests", suite.filter]);
