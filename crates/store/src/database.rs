@@ -18,6 +18,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 const CHECK_BYTES_MAX: u64 = 2 * 1024 * 1024;
 /// Where SQLite keeps `user_version` in the header: <https://www.sqlite.org/fileformat.html#the_database_header>.
 const USER_VERSION_OFFSET: usize = 60;
+/// Where the versions of the format for writing and for reading are: rollback journal (1) or write-ahead log (2).
+const FORMAT_OFFSET: usize = 18;
 
 /// One connection that writes and, for a file, one that reads beside it.
 ///
@@ -128,6 +130,11 @@ fn check_header(path: &Path) -> Result<u64> {
     let whole = file.read_exact(&mut header);
     if whole.is_err() || !header.starts_with(b"SQLite format 3\0") {
         return Err(named(Error::damaged("it is not a SQLite database"), path));
+    }
+    // SQLite takes an unknown format of the file for one that it may only read, which would look like a matter
+    // of permissions.
+    if header[FORMAT_OFFSET..FORMAT_OFFSET + 2].iter().any(|format| !matches!(format, 1 | 2)) {
+        return Err(named(Error::damaged("its header is damaged"), path));
     }
     let mut version = [0; 4];
     version.copy_from_slice(&header[USER_VERSION_OFFSET..USER_VERSION_OFFSET + 4]);
