@@ -206,12 +206,13 @@ fn both_ignored(at: &Sides<Option<&Change>>) -> bool {
     )
 }
 
-/// A side that cannot keep the executable bit is taken to agree with what is known of it.
+/// A side that cannot keep the executable bit says nothing about it: the other side does, or else the baseline.
 fn normalise(input: &Input<'_>, side: Side, was: Option<&Entry>, now: &mut Sides<Now>) {
     if input.policy.abilities[side].executable {
         return;
     }
-    let known = was.map(|was| was.kind).or_else(|| now[side.other()].found().map(|found| found.item.kind));
+    let told = now[side.other()].found().map(|found| found.item.kind);
+    let known = told.or_else(|| was.map(|was| was.kind));
     if let Now::Other(found) = &mut now[side]
         && let (Kind::File { executable }, Some(Kind::File { executable: known })) =
             (&mut found.item.kind, known)
