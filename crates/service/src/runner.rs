@@ -2,7 +2,7 @@
 
 use syncline_config::Target as Configured;
 use syncline_core::{Direction, ItemPath, Nanos, Problem as Trouble};
-use syncline_engine::{Context, Options, RunResult};
+use syncline_engine::{Context, Event, Options, RunResult};
 use syncline_store::{ConflictQuery, RunState, Store};
 
 use crate::problem::{Problem, Result};
@@ -50,6 +50,7 @@ async fn run_one(service: &Service, context: &Context, job: Job<'_>) -> Done {
     let result = attempt(service, context, &job).await;
     if let Err(problem) = &result {
         tracing::debug!(target = job.target.name, %problem, "the target could not be run");
+        context.events.happened(&Event::Finished { target: job.target.name.clone() });
     }
     let open_conflicts = open_conflicts(&context.store, &job.target.name).await;
     Done {

@@ -123,6 +123,17 @@ impl Report {
         }
     }
 
+    /// Takes over how one target ended when it was run again.
+    pub fn replace(&mut self, index: usize, again: Self) {
+        let (Some(slot), Some(result)) = (self.results.get_mut(index), again.results.into_iter().next()) else {
+            return;
+        };
+        *slot = result;
+        self.total_duration += again.total_duration;
+        self.successful = self.results.iter().filter(|result| result.success).count() as u64;
+        self.failed = self.total_targets - self.successful;
+    }
+
     /// The report as Markdown, for the summary of a CI job.
     #[must_use]
     pub fn to_markdown(&self) -> String {

@@ -1,0 +1,185 @@
+//! `syncline run`.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use syncline_service::operations::start_run::{Request, start_run};
+use syncline_service::wire::{Plan, Report, TargetReport};
+use syncline_service::{Problem, Service, WatchNews};
+use tokio::sync::{mpsc, watch};
+
+use super::{OneWay, Selection, plan};
+use crate::cli::args::Globals;
+use crate::cli::output::Output;
+use crate::cli::text::{paint, shown, style};
+use crate::cli::{render, report_file, runtime, session};
+
+/// Bring both sides of targets into agreement.
+///
+/// Targets run one after the other, in the order of the file; one that fails does not stop the others. What is
+/// overwritten or removed is kept in history first: `syncline rollback last` undoes a run.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  syncline run                               all targets
+  syncline run notes 'oca_*'                 some of them
+  syncline run --direction pull              those that only pull
+  syncline run --dry-run                     show what would be done
+  syncline run --plan notes.plan             do what was planned, or nothing when something changed since
+  syncline run --report report.md --ci       in a CI job
+  syncline run --watch                       keep running: every change starts a run")]
+pub(crate) struct Run {
+    #[command(flatten)]
+    selection: Selection,
+    /// Run bidirectional targets in this one direction.
+    #[arg(long, value_name = "DIRECTION", value_enum)]
+    one_way: Option<OneWay>,
+    /// Only show what would be done.
+    #[arg(long, conflicts_with = "watch")]
+    dry_run: bool,
+    /// With --dry-run: end with exit code 3 when changes are pending.
+    #[arg(long, requires = "dry_run")]
+    detailed_exitcode: bool,
+    /// Do exactly what this saved plan says, or nothing when something changed since.
+    #[arg(long, value_name = "FILE", conflicts_with = "watch")]
+    plan: Option<PathBuf>,
+    /// Approve the halted plan of this hash.
+    #[arg(long, value_name = "HASH", conflicts_with = "watch")]
+    approve: Option<String>,
+    /// Look again afterwards, and fail when both sides do not agree.
+    #[arg(long, conflicts_with = "watch")]
+    verify: bool,
+    /// Never ask a question.
+    #[arg(long)]
+    ci: bool,
+    /// Keep running: every change on either side starts a run.
+    #[arg(long)]
+    watch: bool,
+    /// Write the report to a file: Markdown when its name ends in `.md`, JSON otherwise.
+    #[arg(long, value_name = "FILE", conflicts_with = "watch")]
+    report: Option<PathBuf>,
+}
+
+impl Run {
+    /// Runs the command.
+    pub(crate) fn run(self, globals: &Globals, output: &Output) -> Result<u8, Problem> {
+        let service = session::open(globals, output, "command line")?;
+        let request = Request {
+            targets: self.selection.targets.clone(),
+            direction: self.selection.direction.map(Into::into),
+            one_way: self.one_way.map(Into::into),
+            dry_run: self.dry_run,
+            plan: self.plan.as_deref().map(read_plan).transpose()?,
+            approve: self.approve.clone(),
+            verify: self.verify,
+        };
+        if self.watch {
+            return runtime::block_on(keep_running(&service, &request, output));
+        }
+        let report = runtime::block_on(self.finish(&service, &request, output))?;
+        let changes_count = service.workspace().fail_on_diff;
+        if report.dry_run {
+            let made = Plan::new(report.results.into_iter().filter_map(|result| result.plan).collect());
+            output.result(&made, || render::plan::plan(&made, output.verbose));
+            return Ok(plan::exit_code(&made, self.detailed_exitcode || changes_count));
+        }
+        if output.is_json() {
+            output.json(&report);
+        } else {
+            output.result(&(), || render::report::report(&report, output.verbose));
+        }
+        Ok(report.exit_code(changes_count))
+    }
+
+    /// Runs, asks about what is halted, and writes the report.
+    async fn finish(&self, service: &Service, request: &Request, output: &Output) -> Result<Report, Problem> {
+        let mut report = start_run(service, request).await?;
+        let may_ask = !self.ci && !report.dry_run && output.is_interactive() && io::stdin().is_terminal();
+        for index in 0..report.results.len() {
+            if may_ask && report.results[index].awaits_approval() && ask(&report.results[index]) {
+                let result = &report.results[index];
+                let approved = Request {
+                    targets: vec![result.target.clone()],
+                    approve: result.plan_hash.clone(),
+                    ..request.clone()
+                };
+                let again = start_run(service, &approved).await?;
+                report.replace(index, again);
+            }
+        }
+        if let Some(file) = &self.report {
+            report_file::write_report(file, &report)?;
+        }
+        Ok(report)
+    }
+}
+
+/// Reads a saved plan.
+fn read_plan(file: &Path) -> Result<Plan, Problem> {
+    let text = std::fs::read(file).map_err(|error| {
+        Problem::usage("bad_plan", format!("the plan {} cannot be read: {error}", file.display()))
+            .with_hint("save one with `syncline plan --out FILE`")
+    })?;
+    serde_json::from_slice(&text).map_err(|error| {
+        Problem::usage("bad_plan", format!("{} is not a saved plan: {error}", file.display()))
+            .with_hint("save one with `syncline plan --out FILE`")
+    })
+}
+
+/// Asks whether a halted plan is to be applied.
+fn ask(result: &TargetReport) -> bool {
+    let mut err = anstream::stderr().lock();
+    for halt in &result.halts {
+        let _ = writeln!(err, "{}: {} {}", shown(&result.target), paint(style::WARN, "halted:"), shown(&halt.message));
+    }
+    let _ = write!(err, "Apply the plan of {} nevertheless? [y/N] ", paint(style::STRONG, &shown(&result.target)));
+    let _ = err.flush();
+    let mut answer = String::new();
+    let read = io::stdin().lock().read_line(&mut answer);
+    read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+}
+
+/// Runs targets whenever something changes, until the user or the system ends it.
+async fn keep_running(service: &Service, request: &Request, output: &Output) -> Result<u8, Problem> {
+    let (stop, stopped) = watch::channel(false);
+    let (tell, mut news) = mpsc::unbounded_channel();
+    output.note(paint(style::FAINT, "watching; ctrl-c ends it"));
+    let working = syncline_service::watch(service, request, tell, stopped);
+    tokio::pin!(working);
+    loop {
+        tokio::select! {
+            biased;
+            () = runtime::wait_for_signal() => {
+                // The run that is going on comes to its end first; a second signal ends it at once.
+                let _ = stop.send(true);
+                tokio::select! {
+                    result = &mut working => result?,
+                    () = runtime::wait_for_signal() => {}
+                }
+                return Ok(0);
+            }
+            Some(news) = news.recv() => told(&news, output),
+            result = &mut working => return result.map(|()| 0),
+        }
+    }
+}
+
+/// Prints what a watch tells; a run that found nothing to do is not worth a line.
+fn told(news: &WatchNews, output: &Output) {
+    match news {
+        WatchNews::Ran(result) => {
+            let idle = result.run.is_none() && result.success && result.conflicts.is_empty();
+            if output.is_json() {
+                // One document on each line.
+                if let Ok(line) = serde_json::to_string(result) {
+                    output.raw(&format!("{line}\n"));
+                }
+            } else if !idle {
+                output.raw(&render::report::target(result, 0, output.verbose));
+            }
+        }
+        WatchNews::Limited { target, side, message } => {
+            output.warn(format_args!("{}: {} side: {}", shown(target), side.name(), shown(message)));
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! `syncline status`.
+
+use std::fmt::Write as _;
+
+use syncline_service::Problem;
+use syncline_service::operations::status::{Request, Response, State, Target, status};
+
+use crate::cli::args::Globals;
+use crate::cli::output::Output;
+use crate::cli::render::plan::error_lines;
+use crate::cli::text::{bytes, count, local_time, paint, shown, style};
+use crate::cli::{runtime, session};
+
+/// Tell how every target is doing.
+///
+/// Last run, what is agreed on, what is pending, what waits for a decision, and what history keeps.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  syncline status          all targets
+  syncline status --fast   without looking at the sides")]
+pub(crate) struct Status {
+    /// Names or globs [default: all targets].
+    #[arg(value_name = "NAME|GLOB")]
+    targets: Vec<String>,
+    /// Do not look at the sides: what is pending stays unknown.
+    #[arg(long)]
+    fast: bool,
+}
+
+impl Status {
+    /// Runs the command.
+    pub(crate) fn run(self, globals: &Globals, output: &Output) -> Result<u8, Problem> {
+        let service = session::open(globals, output, "command line")?;
+        let request = Request { targets: self.targets, fast: self.fast };
+        let response = runtime::block_on(status(&service, &request))?;
+        output.result(&response, || page(&response));
+        Ok(u8::from(response.targets.iter().any(|target| target.error.is_some())))
+    }
+}
+
+fn page(response: &Response) -> String {
+    let mut text = format!(
+        "{} on {}\n",
+        paint(style::STRONG, &shown(&response.workspace)),
+        paint(style::STRONG, &shown(&response.node))
+    );
+    let width = response.targets.iter().map(|target| target.target.chars().count()).max().unwrap_or_default();
+    response.targets.iter().for_each(|target| text.push_str(&lines(target, width)));
+    let mut parts = Vec::new();
+    if let Some(pending) = response.messages_pending {
+        parts.push(format!("{} pending", count(pending, "change")));
+    }
+    parts.push(count(response.open_conflicts, "open conflict"));
+    parts.push(format!("{} in history ({})", count(response.backups.objects, "version"), bytes(response.backups.bytes)));
+    let _ = writeln!(text, "{}", paint(style::FAINT, &parts.join(" · ")));
+    text
+}
+
+fn lines(target: &Target, width: usize) -> String {
+    let word = match target.state {
+        State::NeverRun => paint(style::FAINT, "never run   "),
+        State::InAgreement => paint(style::GOOD, "in agreement"),
+        State::Pending => paint(style::CHANGE, "pending     "),
+        State::Conflicts => paint(style::WARN, "conflicts   "),
+        State::Halted => paint(style::WARN, "halted      "),
+        State::Failed => paint(style::BAD, "failed      "),
+    };
+    let mut facts = vec![format!("{} agreed", count(target.agreed, "item"))];
+    facts.extend(target.pending.filter(|&pending| pending > 0).map(|pending| format!("{pending} pending")));
+    if target.open_conflicts > 0 {
+        facts.push(paint(style::WARN, &count(target.open_conflicts, "open conflict")));
+    }
+    if let Some(run) = &target.last_run {
+        facts.push(format!("last run {}: {}", local_time(&run.started), shown(&run.message)));
+    }
+    let name = shown(&target.target);
+    let gap = " ".repeat(width.saturating_sub(name.chars().count()));
+    let mut text = format!("  {}{gap}  {word}  {}\n", paint(style::STRONG, &name), facts.join(" · "));
+    text.extend(target.error.iter().map(error_lines));
+    text
+}

@@ -1,0 +1,64 @@
+//! `syncline targets`.
+
+use syncline_service::operations::list_targets::{Request, Response, Target, list_targets};
+use syncline_service::Problem;
+
+use super::Selection;
+use crate::cli::args::Globals;
+use crate::cli::output::Output;
+use crate::cli::session;
+use crate::cli::text::{paint, shown, style};
+
+/// List the targets of the workspace.
+///
+/// Needs no secret and contacts nothing.
+#[derive(Debug, clap::Args)]
+#[command(visible_alias = "list", after_help = "\
+Examples:
+  syncline targets                    all of them
+  syncline targets 'oca_*'            those whose names match
+  syncline targets --direction pull   those that only pull")]
+pub(crate) struct Targets {
+    #[command(flatten)]
+    selection: Selection,
+}
+
+impl Targets {
+    /// Runs the command.
+    pub(crate) fn run(self, globals: &Globals, output: &Output) -> Result<u8, Problem> {
+        let service = session::open(globals, output, "command line")?;
+        let request =
+            Request { targets: self.selection.targets, direction: self.selection.direction.map(Into::into) };
+        let response = list_targets(&service, &request)?;
+        output.result(&response, || table(&response));
+        Ok(0)
+    }
+}
+
+fn table(response: &Response) -> String {
+    let width = response.targets.iter().map(|target| target.name.chars().count()).max().unwrap_or_default();
+    response.targets.iter().map(|target| line(target, width)).collect()
+}
+
+fn line(target: &Target, width: usize) -> String {
+    let arrow = match target.direction.name() {
+        "pull" => "←",
+        "push" => "→",
+        _ => "↔",
+    };
+    let place = target.remote.settings.get("path").and_then(serde_json::Value::as_str).unwrap_or_default();
+    let remote = format!("{} {place}", target.remote.kind);
+    let name = shown(&target.name);
+    let gap = " ".repeat(width.saturating_sub(name.chars().count()));
+    let mut text = format!(
+        "{}{gap}  {} {arrow} {}",
+        paint(style::STRONG, &name),
+        shown(&target.path),
+        shown(remote.trim_end())
+    );
+    if let Some(description) = &target.description {
+        text.push_str(&format!("  {}", paint(style::FAINT, &shown(description))));
+    }
+    text.push('\n');
+    text
+}

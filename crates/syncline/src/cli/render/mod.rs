@@ -1,0 +1,5 @@
+//! How results look to people.
+
+pub(crate) mod conflict;
+pub(crate) mod plan;
+pub(crate) mod report;

@@ -1,0 +1,41 @@
+//! Files that commands write for other programs: whole, or not at all.
+
+use std::io::Write;
+use std::path::Path;
+
+use serde::Serialize;
+use syncline_service::Problem;
+use syncline_service::wire::Report;
+
+/// Writes a report: as Markdown when the name ends in `.md`, as JSON otherwise.
+pub(crate) fn write_report(file: &Path, report: &Report) -> Result<(), Problem> {
+    if file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("md")) {
+        return write(file, report.to_markdown().as_bytes());
+    }
+    write_json(file, report)
+}
+
+/// Writes a JSON document.
+pub(crate) fn write_json<T: Serialize>(file: &Path, value: &T) -> Result<(), Problem> {
+    let mut text = serde_json::to_vec_pretty(value)
+        .map_err(|error| Problem::usage("bad_document", format!("{}: {error}", file.display())))?;
+    text.push(b'\n');
+    write(file, &text)
+}
+
+/// Puts a file in its place with one rename, so that no reader ever sees half of it.
+pub(crate) fn write(file: &Path, bytes: &[u8]) -> Result<(), Problem> {
+    let failed = |error: std::io::Error| Problem::io(error, format_args!("writing {}", file.display()));
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let mut temporary = builder.prefix(".syncline-").tempfile_in(folder).map_err(failed)?;
+    temporary.write_all(bytes).map_err(failed)?;
+    temporary.as_file().sync_all().map_err(failed)?;
+    temporary.persist(file).map_err(|error| failed(error.error))?;
+    Ok(())
+}

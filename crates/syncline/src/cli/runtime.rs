@@ -1,0 +1,79 @@
+//! The runtime, signals and logs of the process.
+
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use syncline_service::{Class, Problem};
+use tokio::runtime::Builder;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+/// How long work that cannot be interrupted may go on after the end.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Runs `work` to its end, or until the user or the system ends it.
+///
+/// What is going on then stops between two steps; the next run goes on from there.
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+    // Content is read and written on blocking threads; these two only wait.
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| Problem::io(error, "starting"))?;
+    let result = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            ended = interrupted() => Err(ended),
+            result = work => result,
+        }
+    });
+    runtime.shutdown_timeout(GRACE);
+    result
+}
+
+async fn interrupted() -> Problem {
+    wait_for_signal().await;
+    Problem::new(Class::Failed, "interrupted", "interrupted")
+        .with_hint("nothing is lost: what was done is kept, and the next run goes on from there")
+}
+
+/// Waits until the user or the system asks the process to end.
+#[cfg(unix)]
+pub(crate) async fn wait_for_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        interrupt = tokio::signal::ctrl_c() => {
+            if interrupt.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+/// Waits until the user asks the process to end.
+#[cfg(not(unix))]
+pub(crate) async fn wait_for_signal() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Sends log lines to standard error: warnings, and more when asked.
+pub(crate) fn log_to_stderr(verbose: u8) {
+    let builder = tracing_subscriber::fmt().with_writer(io::stderr).with_target(false);
+    match std::env::var("SYNCLINE_LOG") {
+        Ok(filter) if !filter.is_empty() => builder.with_env_filter(EnvFilter::new(filter)).init(),
+        _ => {
+            let level = match verbose {
+                0 => LevelFilter::WARN,
+                1 => LevelFilter::INFO,
+                2 => LevelFilter::DEBUG,
+                _ => LevelFilter::TRACE,
+            };
+            builder.with_max_level(level).init();
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What commands share: where the workspace is, and how it is opened.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use syncline_engine::Events;
+use syncline_service::{Opening, Problem, Service};
+
+use super::args::Globals;
+use super::output::Output;
+use super::progress::Bars;
+use super::text::shown_lines;
+use crate::wiring;
+
+/// The working directory.
+pub(crate) fn current_folder() -> Result<PathBuf, Problem> {
+    std::env::current_dir().map_err(|error| Problem::io(error, "finding the working directory"))
+}
+
+/// Opens the workspace that the options name.
+pub(crate) fn open(globals: &Globals, output: &Output, cause: &str) -> Result<Service, Problem> {
+    let environment = syncline_config::from_process();
+    let config = syncline_config::locate(globals.config.as_deref(), &environment, &current_folder()?)?;
+    let state = globals.state.as_deref().map(std::path::absolute).transpose();
+    let state = state.map_err(|error| Problem::io(error, "finding the state folder"))?;
+    let events: Arc<dyn Events> = if output.is_interactive() { Arc::new(Bars::new()) } else { Arc::new(()) };
+    let opening =
+        Opening { config, environment, registry: wiring::registry(), state, events, cause: cause.to_owned() };
+    let service = Service::open(opening)?;
+    for warning in &service.workspace().warnings {
+        output.note(shown_lines(&warning.to_string()));
+    }
+    Ok(service)
+}
+
+/// The paths, relative to the workspace, that a path typed by a person may mean: relative to the working
+/// directory first, then relative to the workspace.
+pub(crate) fn meanings(service: &Service, typed: &Path) -> Result<Vec<String>, Problem> {
+    let root = &service.workspace().root;
+    let real = std::fs::canonicalize(root).unwrap_or_else(|_| root.clone());
+    let mut found = Vec::new();
+    for base in [current_folder()?, root.clone()] {
+        let full = normalised(&base.join(typed));
+        let relative = full.strip_prefix(root).or_else(|_| full.strip_prefix(&real));
+        if let Some(relative) = relative.ok().and_then(Path::to_str)
+            && !relative.is_empty()
+            && !found.iter().any(|known| known == relative)
+        {
+            found.push(relative.to_owned());
+        }
+    }
+    if found.is_empty() {
+        let message = format!("{} does not lie in the workspace {}", typed.display(), root.display());
+        return Err(Problem::usage("bad_path", message).with_hint("name a path inside the workspace"));
+    }
+    Ok(found)
+}
+
+/// Removes `.` and `..` without looking at the disk: the path may be one that was removed.
+fn normalised(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for part in path.components() {
+        match part {
+            std::path::Component::CurDir => {}
+            std::path::Component::ParentDir => {
+                clean.pop();
+            }
+            part => clean.push(part),
+        }
+    }
+    clean
+}

@@ -1,0 +1,194 @@
+//! Killed with SIGKILL at every system call that changes something, and run again, the result is that of no
+//! kill at all: nothing lost, nothing half-written, no litter. Needs `strace`, which the test command installs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// System calls that change something.
+const CALLS: &str = "write,pwrite64,writev,pwritev,copy_file_range,sendfile,ftruncate,fallocate,rename,renameat,\
+    renameat2,unlink,unlinkat,rmdir,mkdir,mkdirat,link,linkat,symlink,symlinkat,fchmod,fchmodat,utimensat,fsync,\
+    fdatasync,syncfs,flock";
+
+/// What a path holds: its permissions as far as they are synced, and its content.
+type Tree = BTreeMap<String, String>;
+
+fn tree(root: &Path) -> Tree {
+    let mut tree = Tree::new();
+    let mut waiting = vec![root.to_path_buf()];
+    while let Some(directory) = waiting.pop() {
+        for entry in fs::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+            if name == ".syncline" {
+                continue;
+            }
+            let about = fs::symlink_metadata(&path).unwrap();
+            let text = if about.is_dir() {
+                waiting.push(path);
+                "directory".to_owned()
+            } else if about.is_symlink() {
+                format!("link {}", fs::read_link(&path).unwrap().display())
+            } else {
+                let executable = about.permissions().mode() & 0o100 != 0;
+                format!("file {executable} {}", fs::read_to_string(&path).unwrap())
+            };
+            tree.insert(name, text);
+        }
+    }
+    tree
+}
+
+fn write(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+/// A folder with a workspace `a` and a remote folder `b` beside it.
+struct Place(PathBuf);
+
+impl Place {
+    fn a(&self) -> PathBuf {
+        self.0.join("a")
+    }
+
+    fn b(&self) -> PathBuf {
+        self.0.join("b")
+    }
+
+    fn syncline(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_syncline"));
+        command.current_dir(self.a()).args(["run", "--ci"]).env_remove("SYNCLINE_CONFIG");
+        command
+    }
+
+    fn run(&self) -> Output {
+        self.syncline().output().unwrap()
+    }
+
+    /// Runs and is killed at the `nth` call of a thread that changes something; tells whether it was.
+    fn run_killed(&self, nth: usize) -> bool {
+        let calm = self.syncline();
+        let output = Command::new("strace")
+            .args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={CALLS}")])
+            .args(["-e", &format!("inject={CALLS}:signal=SIGKILL:when={nth}")])
+            .arg(calm.get_program())
+            .args(calm.get_args())
+            .current_dir(self.a())
+            .output()
+            .expect("strace is installed by the test command");
+        !output.status.success() && output.status.code() != Some(5)
+    }
+
+    fn copy_to(&self, to: &Path) -> Self {
+        let _ = fs::remove_dir_all(to);
+        let done = Command::new("cp").arg("-a").arg(&self.0).arg(to).status().unwrap();
+        assert!(done.success());
+        Self(to.to_path_buf())
+    }
+
+    fn trees(&self) -> [Tree; 2] {
+        [tree(&self.a()), tree(&self.b())]
+    }
+
+    /// Every content is on a side or in history.
+    fn assert_nothing_lost(&self, contents: &BTreeSet<String>, when: &str) {
+        let live: BTreeSet<String> = self.trees().into_iter().flat_map(Tree::into_values).collect();
+        for content in contents {
+            let text = content.splitn(3, ' ').nth(2).unwrap();
+            let hex = blake3::hash(text.as_bytes()).to_hex();
+            let object = self.a().join(".syncline/objects").join(&hex[..2]).join(&hex[2..]);
+            let kept = object.exists() || object.with_extension("zst").exists();
+            let there = live.iter().any(|other| other.ends_with(text));
+            assert!(kept || there, "{content:?} is lost {when}");
+        }
+    }
+
+    fn assert_no_litter(&self, when: &str) {
+        for side in [self.a(), self.b()] {
+            let staging = side.join(".syncline/staging");
+            let left: Vec<_> = fs::read_dir(&staging).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
+            assert!(left.is_empty(), "litter {when}: {left:?}");
+        }
+    }
+}
+
+/// Both sides agree, and then both change: creations, edits, renames, removals, a type change and conflicts.
+fn scenario(root: &Path) -> Place {
+    let place = Place(root.join("start"));
+    let (a, b) = (place.a(), place.b());
+    write(
+        &a.join("syncline.yaml"),
+        "version: \"1.0\"\nnode: { name: here }\ntargets:\n  t:\n    remote: { kind: folder, path: ../b }\n    \
+         guard: { deletes_max_percent: 100 }\n",
+    );
+    fs::create_dir_all(&b).unwrap();
+    for name in ["edited-here.txt", "edited-there.txt", "removed-here.txt", "both.txt", "becomes-folder"] {
+        write(&a.join(name), &format!("first {name}"));
+    }
+    for number in 0..4 {
+        write(&a.join(format!("folder/sub/{number}.txt")), &format!("inside {number}"));
+        write(&a.join(format!("gone/{number}.txt")), &format!("to be removed {number}"));
+    }
+    std::os::unix::fs::symlink("edited-here.txt", a.join("link")).unwrap();
+    assert!(place.run().status.success());
+    write(&a.join("edited-here.txt"), "second, edited here");
+    write(&b.join("edited-there.txt"), "second, edited there");
+    fs::remove_file(a.join("removed-here.txt")).unwrap();
+    fs::remove_dir_all(b.join("gone")).unwrap();
+    write(&a.join("both.txt"), "second, from here");
+    write(&b.join("both.txt"), "second, from there");
+    fs::remove_file(b.join("becomes-folder")).unwrap();
+    write(&b.join("becomes-folder/inner.txt"), "inside what was a file");
+    fs::rename(a.join("folder"), a.join("renamed")).unwrap();
+    write(&a.join("new/deep/here.txt"), "new here");
+    write(&b.join("new-there.txt"), "new there");
+    place
+}
+
+#[test]
+fn killed_at_every_call_equals_not_killed() {
+    let root = tempfile::tempdir().unwrap();
+    let start = scenario(root.path());
+    let before = start.trees();
+    let is_file = |text: &&String| text.starts_with("file");
+    let contents: BTreeSet<String> = before.iter().flat_map(|tree| tree.values().filter(is_file).cloned()).collect();
+
+    let calm = start.copy_to(&root.path().join("calm"));
+    assert_eq!(calm.run().status.code(), Some(5), "the conflict stays open");
+    let after = calm.trees();
+    calm.assert_nothing_lost(&contents, "without a kill");
+
+    let mut nth = 0;
+    loop {
+        nth += 1;
+        let place = start.copy_to(&root.path().join("killed"));
+        if !place.run_killed(nth) {
+            break;
+        }
+        let when = format!("after the kill at call {nth}");
+        place.assert_nothing_lost(&contents, &when);
+        for (side, tree) in place.trees().iter().enumerate() {
+            for (path, text) in tree {
+                let whole = [&before[side], &after[side]].iter().any(|tree| tree.get(path) == Some(text));
+                assert!(whole, "{path} is neither old nor new {when}: {text:?}");
+            }
+            for path in before[side].keys().filter(|path| after[side].contains_key(*path)) {
+                assert!(tree.contains_key(path), "{path} is absent {when}");
+            }
+        }
+        if nth % 4 == 0 {
+            // Killed again while it recovers.
+            place.run_killed(1 + nth / 2);
+        }
+        let again = place.run();
+        let code = again.status.code();
+        assert!(matches!(code, Some(0 | 5)), "{when}: {code:?} {}", String::from_utf8_lossy(&again.stderr));
+        assert_eq!(place.trees(), after, "{when}");
+        place.assert_nothing_lost(&contents, &when);
+        place.assert_no_litter(&when);
+    }
+    assert!(nth > 20, "only {nth} calls were seen: is the list of calls still right?");
+}
