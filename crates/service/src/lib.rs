@@ -27,9 +27,12 @@ pub const OPERATIONS: &[Operation] = &[
     operations::list_versions::OPERATION,
     operations::rollback::OPERATION,
     operations::restore::OPERATION,
+    operations::explain::OPERATION,
     operations::list_conflicts::OPERATION,
     operations::show_conflict::OPERATION,
     operations::resolve_conflict::OPERATION,
+    operations::scrub::OPERATION,
+    operations::doctor::OPERATION,
     operations::config_schema::OPERATION,
 ];
 

@@ -9,7 +9,7 @@ use syncline_connect::layers::read_only::ReadOnlyLayer;
 use syncline_connect::layers::retry::{Retries, RetryLayer};
 use syncline_connect::layers::timeout::{TimeoutLayer, Timeouts};
 use syncline_connect::{Endpoint, OpenRequest};
-use syncline_core::{Direction, Filter, ItemPath, Policy, Side, Sides, Verdict};
+use syncline_core::{Direction, Filter, ItemPath, Policy, Sides, Verdict};
 use syncline_engine::Target;
 
 use crate::problem::{Problem, Result};
@@ -150,9 +150,4 @@ fn refuse_nesting(name: &str, local: &Path, remote: &Arc<dyn Endpoint>, filter: 
     };
     let message = format!("the two sides of {name:?} {clash} ({} and {})", local.display(), remote.display());
     Err(Problem::usage("nested_sides", message).with_hint("name a folder elsewhere, or exclude the inner one"))
-}
-
-/// The sides of a target that its direction allows to be written, for messages.
-pub(crate) fn writable_sides(direction: Direction) -> Vec<Side> {
-    Side::BOTH.into_iter().filter(|&side| direction.may_write(side)).collect()
 }

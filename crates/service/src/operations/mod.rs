@@ -3,6 +3,8 @@
 //! Each file has a request, a response, the typed function that performs it, and the line for the list.
 
 pub mod config_schema;
+pub mod doctor;
+pub mod explain;
 pub mod history;
 pub mod list_conflicts;
 pub mod list_targets;
@@ -11,6 +13,7 @@ pub mod make_plan;
 pub mod resolve_conflict;
 pub mod restore;
 pub mod rollback;
+pub mod scrub;
 pub mod show_conflict;
 pub mod start_run;
 pub mod status;

@@ -17,8 +17,17 @@ pub(crate) fn current_folder() -> Result<PathBuf, Problem> {
     std::env::current_dir().map_err(|error| Problem::io(error, "finding the working directory"))
 }
 
-/// Opens the workspace that the options name.
+/// Opens the workspace that the options name, and tells what its configuration warns of.
 pub(crate) fn open(globals: &Globals, output: &Output, cause: &str) -> Result<Service, Problem> {
+    let service = open_quietly(globals, output, cause)?;
+    for warning in &service.workspace().warnings {
+        output.note(shown_lines(&warning.to_string()));
+    }
+    Ok(service)
+}
+
+/// Opens the workspace that the options name.
+pub(crate) fn open_quietly(globals: &Globals, output: &Output, cause: &str) -> Result<Service, Problem> {
     let environment = syncline_config::from_process();
     let config = syncline_config::locate(globals.config.as_deref(), &environment, &current_folder()?)?;
     let state = globals.state.as_deref().map(std::path::absolute).transpose();
@@ -26,11 +35,7 @@ pub(crate) fn open(globals: &Globals, output: &Output, cause: &str) -> Result<Se
     let events: Arc<dyn Events> = if output.is_interactive() { Arc::new(Bars::new()) } else { Arc::new(()) };
     let opening =
         Opening { config, environment, registry: wiring::registry(), state, events, cause: cause.to_owned() };
-    let service = Service::open(opening)?;
-    for warning in &service.workspace().warnings {
-        output.note(shown_lines(&warning.to_string()));
-    }
-    Ok(service)
+    Service::open(opening)
 }
 
 /// The paths, relative to the workspace, that a path typed by a person may mean: relative to the working

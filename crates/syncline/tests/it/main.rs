@@ -1,1 +1,4 @@
 
+
+#[cfg(target_os = "linux")]
+mod kill;

@@ -1,8 +1,20 @@
 //! The commands: one file each, as the command tree has them.
 
+pub(crate) mod call;
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod conflicts;
+pub(crate) mod demo;
+pub(crate) mod doctor;
+pub(crate) mod explain;
+pub(crate) mod history;
 pub(crate) mod init;
+pub(crate) mod man;
 pub(crate) mod plan;
+pub(crate) mod restore;
+pub(crate) mod rollback;
 pub(crate) mod run;
+pub(crate) mod scrub;
 pub(crate) mod status;
 pub(crate) mod targets;
 
@@ -11,6 +23,7 @@ use syncline_service::{Problem, wire};
 
 use super::args::{Args, Command};
 use super::output::Output;
+use super::render;
 
 /// Runs a command; the exit code.
 pub(crate) fn run(args: Args, output: &Output) -> Result<u8, Problem> {
@@ -21,6 +34,33 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<u8, Problem> {
         Command::Plan(command) => command.run(&globals, output),
         Command::Run(command) => command.run(&globals, output),
         Command::Status(command) => command.run(&globals, output),
+        Command::Conflicts(command) => command.run(&globals, output),
+        Command::History(command) => command.run(&globals, output),
+        Command::Rollback(command) => command.run(&globals, output),
+        Command::Restore(command) => command.run(&globals, output),
+        Command::Explain(command) => command.run(&globals, output),
+        Command::Scrub(command) => command.run(&globals, output),
+        Command::Doctor(command) => command.run(&globals, output),
+        Command::Demo(command) => command.run(&globals, output),
+        Command::Call(command) => command.run(&globals, output),
+        Command::Config(command) => command.run(&globals, output),
+        Command::Completions(command) => command.run(output),
+        Command::Man(command) => command.run(output),
+    }
+}
+
+/// Prints the report of a run that was asked for by another command than `run`; the exit code.
+fn finish_run(report: wire::Report, output: &Output) -> u8 {
+    if report.dry_run {
+        let made = wire::Plan::new(report.results.into_iter().filter_map(|result| result.plan).collect());
+        output.result(&made, || render::plan::plan(&made, output.verbose));
+        return plan::exit_code(&made, false);
+    }
+    output.result(&report, || render::report::report(&report, output.verbose));
+    // Conflicts that were open before are no concern of this command.
+    match report.exit_code(false) {
+        5 => 0,
+        code => code,
     }
 }
 

@@ -83,11 +83,7 @@ impl Run {
             output.result(&made, || render::plan::plan(&made, output.verbose));
             return Ok(plan::exit_code(&made, self.detailed_exitcode || changes_count));
         }
-        if output.is_json() {
-            output.json(&report);
-        } else {
-            output.result(&(), || render::report::report(&report, output.verbose));
-        }
+        output.result(&report, || render::report::report(&report, output.verbose));
         Ok(report.exit_code(changes_count))
     }
 

@@ -1,0 +1,80 @@
+//! `syncline conflicts resolve`.
+
+use clap::ValueEnum;
+use syncline_service::Problem;
+use syncline_service::operations::resolve_conflict::{self, Request, Response, resolve_conflict};
+
+use crate::cli::args::Globals;
+use crate::cli::output::Output;
+use crate::cli::text::{count, paint, shown, style};
+use crate::cli::{runtime, session};
+
+/// Settle conflicts by taking one version, or both.
+///
+/// The version that is not taken stays in history, and the conflict copy, where there is one, is removed. Taking
+/// both settles the conflict and leaves both versions where they are.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  syncline conflicts resolve 3f2a --take local
+  syncline conflicts resolve plan.md --take remote
+  syncline conflicts resolve 'docs/**' --take both
+
+Exit codes: 0 all of them are settled, 1 some could not be, 2 one that was named is unknown.")]
+pub(crate) struct Resolve {
+    /// Identifiers or beginnings of them, paths, or globs over paths.
+    #[arg(value_name = "ID|PATH|GLOB", required = true)]
+    conflicts: Vec<String>,
+    /// Which version to take.
+    #[arg(long, value_enum)]
+    take: Take,
+    /// Only conflicts of this target.
+    #[arg(long, value_name = "NAME")]
+    target: Option<String>,
+}
+
+/// Which version to take, as typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Take {
+    /// That of the workspace.
+    Local,
+    /// That of the remote.
+    Remote,
+    /// Both of them.
+    Both,
+}
+
+impl From<Take> for resolve_conflict::Take {
+    fn from(typed: Take) -> Self {
+        match typed {
+            Take::Local => Self::Local,
+            Take::Remote => Self::Remote,
+            Take::Both => Self::Both,
+        }
+    }
+}
+
+impl Resolve {
+    /// Runs the command.
+    pub(crate) fn run(self, globals: &Globals, output: &Output) -> Result<u8, Problem> {
+        let service = session::open(globals, output, "command line")?;
+        let request = Request { conflicts: self.conflicts, take: self.take.into(), target: self.target };
+        let response = runtime::block_on(resolve_conflict(&service, &request))?;
+        output.result(&response, || page(&response));
+        Ok(u8::from(response.conflicts.iter().any(|conflict| !conflict.resolved)))
+    }
+}
+
+fn page(response: &Response) -> String {
+    let line = |conflict: &resolve_conflict::Settled| {
+        let sign = if conflict.resolved { paint(style::GOOD, "✓") } else { paint(style::BAD, "✗") };
+        let id = paint(style::FAINT, &conflict.id);
+        format!("{sign} {}  {}  {id}\n", shown(&conflict.path), shown(&conflict.message))
+    };
+    let mut text: String = response.conflicts.iter().map(line).collect();
+    if response.open > 0 {
+        let rest = format!("{} left: syncline conflicts", count(response.open, "open conflict"));
+        text.push_str(&format!("{}\n", paint(style::FAINT, &rest)));
+    }
+    text
+}
