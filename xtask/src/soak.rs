@@ -30,7 +30,12 @@ struct Suite {
 
 const SUITES: [Suite; 3] = [
     Suite { name: "planner", package: "syncline-core", filter: "properties", variable: "SYNCLINE_CASES" },
-    Suite { name: "histories", package: "syncline-engine", filter: "histories", variable: "SYNCLINE_HISTORIES" },
+    Suite {
+        name: "histories",
+        package: "syncline-engine",
+        filter: "histories",
+        variable: "SYNCLINE_HISTORIES",
+    },
     Suite { name: "kills", package: "syncline-engine", filter: "crash", variable: "SYNCLINE_CRASHES" },
 ];
 

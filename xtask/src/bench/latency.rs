@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 
 use super::Bench;
 use super::jobs::{copy, is_equal};
-use super::measure::busy_s;
+use super::measure::{busy_s, cpu_s_of};
 use super::results::Sample;
 use super::workload::MEDIUM;
 use crate::shell::say;
@@ -29,6 +29,25 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Watching(Child);
 
 impl Watching {
+    /// Writes files to `a` and waits until all are at `b`; the time runs from the last write.
+    fn timed(&self, a: &Path, b: &Path, files: &[(String, String)]) -> Result<Sample> {
+        let (busy, own, begun) = (busy_s(), cpu_s_of(self.0.id()), Instant::now());
+        let mut written = begun;
+        for (name, content) in files {
+            fs::write(a.join(name), content)?;
+            written = Instant::now();
+        }
+        for (name, content) in files {
+            wait(b, name, content.as_bytes())?;
+        }
+        let wall_s = written.elapsed().as_secs_f64();
+        // In so short a time the counters of the system, which tick a hundred times a second, tell little.
+        sleep(Duration::from_millis(200));
+        let own = cpu_s_of(self.0.id()) - own;
+        let foreign_cores = ((busy_s() - busy - own) / begun.elapsed().as_secs_f64()).max(0.0);
+        Ok(Sample { wall_s, cpu_s: Some(own), rss_mib: None, foreign_cores })
+    }
+
     /// Asks it to end, and waits for that.
     fn stop(&mut self) -> Result<()> {
         let pid = Pid::from_raw(i32::try_from(self.0.id())?);
@@ -80,14 +99,14 @@ impl Bench {
                     "warm-up.txt".to_owned()
                 };
                 let content = format!("{round} {index} {}", random.u64(..)).repeat(40);
-                let sample = timed(&pair.a, &pair.b, &[(name, content)])?;
+                let sample = watching.timed(&pair.a, &pair.b, &[(name, content)])?;
                 self.results.add("j8", "syncline, one file", Some(sample));
                 sleep(Duration::from_millis(random.u64(200..900)));
             }
             let burst: Vec<(String, String)> = (0..BURST)
                 .map(|index| (format!("burst-{round}-{index}.txt"), format!("{}", random.u64(..)).repeat(25)))
                 .collect();
-            let sample = timed(&pair.a, &pair.b, &burst)?;
+            let sample = watching.timed(&pair.a, &pair.b, &burst)?;
             say(format_args!("j8 burst of {BURST}: {:.3} s", sample.wall_s));
             self.results.add("j8", "syncline, burst of 200 files", Some(sample));
             sleep(Duration::from_secs(1));
@@ -97,23 +116,7 @@ impl Bench {
     }
 }
 
-/// Writes files to `a` and waits until all are at `b`; the time runs from the last write.
-fn timed(a: &Path, b: &Path, files: &[(String, String)]) -> Result<Sample> {
-    let (busy, begun) = (busy_s(), Instant::now());
-    let mut written = begun;
-    for (name, content) in files {
-        fs::write(a.join(name), content)?;
-        written = Instant::now();
-    }
-    for (name, content) in files {
-        wait(b, name, content.as_bytes())?;
-    }
-    let wall_s = written.elapsed().as_secs_f64();
-    let foreign_cores = (busy_s() - busy) / begun.elapsed().as_secs_f64();
-    Ok(Sample { wall_s, cpu_s: None, rss_mib: None, foreign_cores })
-}
-
-/// Writes one file again and again until it arrives for the first time: until then the watch is starting.
+/// Writes the first file; when it has arrived, the watch has started.
 fn arrival(a: &Path, b: &Path, name: &str, content: &[u8], since: Instant) -> Result<()> {
     fs::write(a.join(name), content)?;
     wait(b, name, content).with_context(|| format!("the watch did not start within {:?}", since.elapsed()))

@@ -145,6 +145,14 @@ pub fn busy_s() -> f64 {
     [0, 1, 2, 5, 6].iter().filter_map(|&field| fields.get(field)).sum::<f64>() / 100.0
 }
 
+/// Seconds of CPU that a running process has used so far.
+pub fn cpu_s_of(process: u32) -> f64 {
+    let text = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // The name stands in parentheses and may hold anything; user and system time are fields 14 and 15 of proc(5).
+    let fields = text.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+    fields.filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / 100.0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
