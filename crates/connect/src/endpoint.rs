@@ -51,6 +51,7 @@ pub trait Endpoint: Send + Sync {
     /// - A path is whole-old or whole-new at every moment, and when this returns, the batch is durable.
     /// - One failed or refused step does not stop the others; the outcomes are in the order of the steps.
     /// - Never writes outside the root, through a symbolic link, or to a protected path, whatever a step says.
+    /// - Clears away what the batches of runs that died have left; an empty batch does nothing else.
     /// - When `batch.mark` is given, leaves it behind after the steps.
     ///
     /// # Errors

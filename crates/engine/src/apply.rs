@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use syncline_connect::{Batch, Contents, History};
 use syncline_core::{
-    Action, Conflict, Digest, Expected, Goal, ItemPath, Outcome, Plan, Problem, Side, Sides, Source, Step,
-    Version, fold,
+    Action, Conflict, Digest, Expected, Goal, ItemPath, Mark, Outcome, Plan, Problem, Side, Sides, Source,
+    Step, Version, fold,
 };
 use syncline_store::{ConflictRecord, Delta, Lost};
 use tokio::sync::Mutex;
@@ -68,6 +68,34 @@ pub(crate) async fn apply(
     let outcomes = work.state.into_inner().outcomes;
     result.count(plan, &outcomes);
     Ok(Applied { again: moving(plan, &outcomes), marked })
+}
+
+/// Lets both sides clear away what an interrupted run left in their staging: an empty batch does.
+pub(crate) async fn clear_leftovers(context: &Context, target: &Target) -> Result<()> {
+    for side in Side::BOTH.into_iter().filter(|&side| target.policy.direction.may_write(side)) {
+        let run = context.clock.identifier();
+        target.endpoints[side].apply(batch(context, target, run, Vec::new(), None)).await?;
+    }
+    Ok(())
+}
+
+fn batch(
+    context: &Context,
+    target: &Target,
+    run: String,
+    steps: Vec<Step>,
+    mark: Option<(String, Mark)>,
+) -> Batch {
+    let objects = context.store.objects().clone();
+    let endpoints = target.endpoints.clone();
+    Batch {
+        run,
+        steps,
+        contents: Arc::new(ContentsBridge { endpoints, objects: objects.clone() }) as Arc<dyn Contents>,
+        history: Arc::new(HistoryBridge(objects)) as Arc<dyn History>,
+        mark,
+        progress: context.events.progress(),
+    }
 }
 
 /// Paths whose steps found something else than expected.
@@ -278,16 +306,8 @@ impl Work<'_> {
     }
 
     fn batch(&self, steps: Vec<Step>, mark: bool) -> Batch {
-        let objects = self.context.store.objects().clone();
-        let endpoints = self.target.endpoints.clone();
-        Batch {
-            run: self.session.run.clone(),
-            steps,
-            contents: Arc::new(ContentsBridge { endpoints, objects: objects.clone() }) as Arc<dyn Contents>,
-            history: Arc::new(HistoryBridge(objects)) as Arc<dyn History>,
-            mark: mark.then(|| (self.session.mark_id.clone(), self.session.mark.clone())),
-            progress: self.context.events.progress(),
-        }
+        let mark = mark.then(|| (self.session.mark_id.clone(), self.session.mark.clone()));
+        batch(self.context, self.target, self.session.run.clone(), steps, mark)
     }
 
     /// Journals every goal that was reached and is not journaled yet.
@@ -357,8 +377,6 @@ impl Work<'_> {
 /// How many of the waiting steps go into the next batch. Conflict copies end one: they must be durable before
 /// what they are copies of is overwritten, and within a batch the order of writes is the endpoint's affair.
 fn batch_length(plan: &Plan, waiting: &[usize], copies: &HashSet<&ItemPath>, steps_max: usize) -> usize {
-    let is_copy =
-        |index: usize| plan.conflicts.iter().any(|c| c.copy.as_ref() == Some(&plan.steps[index].path));
     let mut bytes = 0;
     let mut copied = false;
     for (count, &index) in waiting.iter().enumerate() {

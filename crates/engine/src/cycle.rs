@@ -40,6 +40,7 @@ async fn cycle(context: &Context, target: &Target, options: &Options, lease: &Le
     let recovered = context.store.recover(lease, context.clock.now()).await?;
     if !recovered.is_empty() {
         tracing::info!(target = target.name, runs = ?recovered, "recovered what an interrupted run had done");
+        apply::clear_leftovers(context, target).await?;
     }
     let mut result = begin(context, target);
     let mut journal =

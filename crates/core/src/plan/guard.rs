@@ -27,16 +27,14 @@ pub(super) fn check_roots(input: &Input<'_>, plan: &mut Plan) {
                 ),
                 false,
             )),
-            Root::Present if agreed > 0 && snapshot.complete && snapshot.count == 0 && !other_empty => {
-                Some((
-                    "root_emptied",
-                    format!(
-                        "the {side} side is empty, though {agreed} items were agreed on; check that the right folder \
+            Root::Present if emptied && agreed > 0 && !other_empty => Some((
+                "root_emptied",
+                format!(
+                    "the {side} side is empty, though {agreed} items were agreed on; check that the right folder \
                      is mounted, or approve the plan to remove everything on the other side too"
-                    ),
-                    true,
-                ))
-            }
+                ),
+                true,
+            )),
             _ if agreed > 0 && snapshot.sentinel == Some(false) => {
                 let name = input.policy.guard.sentinel.as_ref().map_or("", |path| path.as_str());
                 Some((

@@ -1,4 +1,16 @@
+//! The built program, run as people and scripts run it.
 
-
-#[cfg(target_os = "linux")]
-mod kill;
+mod config;
+mod conflicts;
+mod direction;
+mod exit_codes;
+mod faces;
+mod guard;
+mod history;
+mod lock;
+mod plan;
+mod scrub;
+mod shapes;
+mod support;
+mod watch;
+mod workspace;

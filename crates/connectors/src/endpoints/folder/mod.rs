@@ -199,7 +199,8 @@ impl Endpoint for FolderEndpoint {
     }
 
     async fn apply(&self, batch: Batch) -> Result<Vec<Outcome>> {
-        if batch.steps.is_empty() && batch.mark.is_none() {
+        let nothing = batch.steps.is_empty() && batch.mark.is_none();
+        if nothing && !self.root.join(STATE).join("staging").exists() {
             return Ok(Vec::new());
         }
         let root = self.root_for_writing()?;
