@@ -151,8 +151,8 @@ impl Tools {
                 if *tool == Tool::Syncline { self.syncline.clone().into() } else { tool.name().into() };
             let flag = if *tool == Tool::Unison { "-version" } else { "--version" };
             let said = quietly(Command::new(program).arg(flag)).unwrap_or_default();
-            let line = said.lines().next().unwrap_or_default();
-            line.split("  ").next().unwrap_or_default().trim().to_owned()
+            let words = said.lines().next().unwrap_or_default().split_whitespace();
+            words.take(3).collect::<Vec<_>>().join(" ")
         };
         self.installed.iter().map(version).collect()
     }
