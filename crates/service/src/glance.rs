@@ -4,7 +4,10 @@ use std::io::Read;
 use std::sync::Arc;
 
 use syncline_connect::{Progress, ScanRequest};
-use syncline_core::{Baseline, Digest, Entry, Found, ItemPath, MemoryBaseline, Problem as Trouble, Seen, Side, Sides, Snapshot, Version};
+use syncline_core::{
+    Baseline, Digest, Entry, Found, ItemPath, MemoryBaseline, Problem as Trouble, Seen, Side, Sides,
+    Snapshot, Version,
+};
 use syncline_engine::Target;
 use syncline_store::Store;
 
@@ -67,7 +70,8 @@ pub(crate) async fn at(store: &Store, target: &Target, path: &ItemPath) -> Resul
 
 fn here(snapshot: &Snapshot, path: &ItemPath, was: Option<&Entry>) -> Here {
     let change = snapshot.changes.iter().find(|change| {
-        let covers = matches!(change.now, Seen::Ignored | Seen::Unreadable(_)) && path.is_below(change.path.as_str());
+        let covers =
+            matches!(change.now, Seen::Ignored | Seen::Unreadable(_)) && path.is_below(change.path.as_str());
         change.path == *path || covers
     });
     match change.map(|change| &change.now) {

@@ -27,7 +27,9 @@ pub(crate) async fn tidy(service: &Service, store: &Store) {
         return;
     }
     match prune(service, store).await {
-        Ok(pruned) => tracing::info!(runs = pruned.runs, objects = pruned.objects, "old history was forgotten"),
+        Ok(pruned) => {
+            tracing::info!(runs = pruned.runs, objects = pruned.objects, "old history was forgotten")
+        }
         Err(problem) => tracing::warn!(%problem, "old history could not be forgotten"),
     }
     let _ = std::fs::write(&stamp, "");

@@ -37,6 +37,6 @@ pub const OPERATIONS: &[Operation] = &[
 ];
 
 pub use operation::{Method, Operation, Route, Scope, ToolHints};
-pub use problem::{Class, Place, Problem, WireProblem};
+pub use problem::{Class, Place, Problem, WireProblem, Written};
 pub use service::{Opening, Service, kind_schemas};
 pub use watch::{WatchNews, watch};

@@ -60,12 +60,19 @@ pub struct Problem {
     pub message: String,
     /// What to do about it, as a lower-case fragment.
     pub hint: Option<String>,
+    /// What a problem in the configuration has besides.
+    pub written: Option<Box<Written>>,
+}
+
+/// What a problem in the configuration has besides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
     /// Where it lies.
     pub place: Option<Place>,
-    /// The whole of it for people, when that is more than message and hint.
-    pub excerpt: Option<String>,
+    /// The whole of it for people, with the line that is wrong.
+    pub excerpt: String,
     /// More of the same kind, found at the same time.
-    pub others: Vec<Self>,
+    pub others: Vec<Problem>,
 }
 
 /// The result of everything that the service does.
@@ -74,15 +81,7 @@ pub type Result<T> = std::result::Result<T, Problem>;
 impl Problem {
     /// Makes a problem.
     pub fn new(class: Class, code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            class,
-            code,
-            message: message.into(),
-            hint: None,
-            place: None,
-            excerpt: None,
-            others: Vec::new(),
-        }
+        Self { class, code, message: message.into(), hint: None, written: None }
     }
 
     /// A request that cannot be understood.
@@ -151,12 +150,15 @@ impl Problem {
     /// The shape in which programs see it.
     #[must_use]
     pub fn to_wire(&self) -> WireProblem {
+        let written = self.written.as_deref();
         WireProblem {
             code: self.code.to_owned(),
             message: self.message.clone(),
             hint: self.hint.clone(),
-            location: self.place.clone(),
-            others: self.others.iter().map(Self::to_wire).collect(),
+            location: written.and_then(|written| written.place.clone()),
+            others: written
+                .map(|written| written.others.iter().map(Self::to_wire).collect())
+                .unwrap_or_default(),
         }
     }
 }
@@ -200,14 +202,9 @@ impl From<&Location> for Place {
 
 impl From<ConfigError> for Problem {
     fn from(error: ConfigError) -> Self {
-        let excerpt = error.to_string();
         let place = error.location.as_ref().map(Place::from);
-        Self {
-            hint: error.hint,
-            place,
-            excerpt: Some(excerpt),
-            ..Self::usage(error.code, error.message)
-        }
+        let written = Written { place, excerpt: error.to_string(), others: Vec::new() };
+        Self { hint: error.hint, written: Some(Box::new(written)), ..Self::usage(error.code, error.message) }
     }
 }
 
@@ -215,9 +212,12 @@ impl From<ConfigErrors> for Problem {
     fn from(errors: ConfigErrors) -> Self {
         let excerpt = errors.to_string();
         let mut problems = errors.into_iter().map(Self::from);
-        let first = problems.next().unwrap_or_else(|| Self::usage("bad_config", "the configuration is wrong"));
-        let others = problems.collect();
-        Self { excerpt: Some(excerpt), others, ..first }
+        let mut first =
+            problems.next().unwrap_or_else(|| Self::usage("bad_config", "the configuration is wrong"));
+        let written = first.written.get_or_insert_default();
+        written.excerpt = excerpt;
+        written.others = problems.collect();
+        first
     }
 }
 

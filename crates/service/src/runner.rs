@@ -7,7 +7,9 @@ use syncline_store::{ConflictQuery, RunState, Store};
 
 use crate::problem::{Problem, Result};
 use crate::service::Service;
-use crate::wire::{self, Conflict, Halt, Remark, Report, Steps, TargetPlan, TargetReport, seconds, timestamp};
+use crate::wire::{
+    self, Conflict, Halt, Remark, Report, Steps, TargetPlan, TargetReport, seconds, timestamp,
+};
 
 /// A target and how it is to be run.
 pub(crate) struct Job<'a> {
@@ -85,9 +87,8 @@ async fn close_vanished(service: &Service, store: &Store, result: &RunResult) ->
     let query = ConflictQuery { target: Some(result.target.clone()), open_only: true };
     for record in store.conflicts(&query).await? {
         let standing = result.conflicts.iter().any(|conflict| conflict.id == record.id);
-        let unseen = |trouble: &Trouble| {
-            trouble.path == record.path.as_str() || record.path.is_below(&trouble.path)
-        };
+        let unseen =
+            |trouble: &Trouble| trouble.path == record.path.as_str() || record.path.is_below(&trouble.path);
         if record.winner.is_none() && !standing && !result.problems.iter().any(unseen) {
             store.resolve_conflict(&record.id, "no longer a conflict", service.clock().now()).await?;
         }
@@ -171,7 +172,11 @@ impl Done {
             plan_hash: Some(result.plan_hash.clone()),
             steps,
             bytes: result.tally.bytes,
-            conflicts: result.conflicts.iter().map(|conflict| Conflict::planned(&self.name, conflict)).collect(),
+            conflicts: result
+                .conflicts
+                .iter()
+                .map(|conflict| Conflict::planned(&self.name, conflict))
+                .collect(),
             halts: result.halts.iter().map(Halt::from).collect(),
             problems: result.problems.iter().map(Remark::from).collect(),
             agreed: result.agreed,
@@ -192,5 +197,10 @@ fn done(result: &RunResult) -> Steps {
 
 fn planned(result: &RunResult) -> Steps {
     let count = |verb: &str| result.plan.steps.iter().filter(|step| step.verb() == verb).count() as u64;
-    Steps { created: count("create"), updated: count("update"), moved: count("move"), removed: count("remove") }
+    Steps {
+        created: count("create"),
+        updated: count("update"),
+        moved: count("move"),
+        removed: count("remove"),
+    }
 }

@@ -60,7 +60,9 @@ impl Service {
     pub fn open(opening: Opening) -> Result<Self> {
         let kinds = kind_schemas(&opening.registry);
         let workspace = syncline_config::load(&opening.config, &opening.environment, &kinds)?;
-        let state = opening.state.map_or_else(|| workspace.root.join(STATE_FOLDER), |state| workspace.root.join(state));
+        let state = opening
+            .state
+            .map_or_else(|| workspace.root.join(STATE_FOLDER), |state| workspace.root.join(state));
         Ok(Self {
             workspace,
             registry: opening.registry,
@@ -110,7 +112,8 @@ impl Service {
     pub(crate) async fn writing(&self) -> Result<Writing> {
         let store = self.stored().await?;
         let lock = store.lock().map_err(|error| {
-            let hint = "wait until it has ended, or end it: nothing is lost, the next run goes on where it stopped";
+            let hint =
+                "wait until it has ended, or end it: nothing is lost, the next run goes on where it stopped";
             Problem::from(error).with_hint(hint)
         })?;
         if self.state.starts_with(&self.workspace.root)
@@ -154,7 +157,11 @@ impl Service {
     }
 
     /// A target, ready to run in `direction`.
-    pub(crate) fn target(&self, configured: &syncline_config::Target, direction: Direction) -> Result<Target> {
+    pub(crate) fn target(
+        &self,
+        configured: &syncline_config::Target,
+        direction: Direction,
+    ) -> Result<Target> {
         targets::open(self, configured, direction)
     }
 
@@ -173,7 +180,8 @@ impl Service {
         let inside = |target: &syncline_config::Target| match &target.path {
             None => Some(path.clone()),
             Some(folder) => {
-                let below = path.is_below(folder.as_str()).then(|| &path.as_str()[folder.as_str().len() + 1..]);
+                let below =
+                    path.is_below(folder.as_str()).then(|| &path.as_str()[folder.as_str().len() + 1..]);
                 below.and_then(|below| ItemPath::parse(below).ok())
             }
         };

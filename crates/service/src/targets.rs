@@ -1,6 +1,6 @@
 //! From a configured target to one that can run: both sides opened and wrapped, filter and policy made.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::json;
@@ -25,10 +25,7 @@ const LOCAL_KIND: &str = "folder";
 /// Opens both sides of a target and makes its filter and its policy; nothing outside is contacted yet.
 pub(crate) fn open(service: &Service, target: &Configured, direction: Direction) -> Result<Target> {
     let local_root = local_root(service, target);
-    let sides = Sides {
-        local: open_local(service, target)?,
-        remote: open_remote(service, target)?,
-    };
+    let sides = Sides { local: open_local(service, target)?, remote: open_remote(service, target)? };
     let filter = filter(service, target, &local_root, &sides.remote)?;
     refuse_nesting(&target.name, &local_root, &sides.remote, &filter)?;
     let policy = Policy {
@@ -50,7 +47,7 @@ pub(crate) fn open(service: &Service, target: &Configured, direction: Direction)
 pub(crate) fn local_root(service: &Service, target: &Configured) -> PathBuf {
     let root = &service.workspace().root;
     // The workspace may have been entered through a symbolic link; below it, links are never followed.
-    let root = std::fs::canonicalize(root).unwrap_or_else(|_| root.clone());
+    let root = real(root);
     target.path.as_ref().map_or_else(|| root.clone(), |path| root.join(path.as_str()))
 }
 
@@ -98,7 +95,8 @@ fn filter(
     let remote_root = folder_of(remote);
     let roots = [Some(local_root.to_owned()), remote_root];
     let own = [service.workspace().file.as_path(), service.state()];
-    let reserved = roots.iter().flatten().flat_map(|root| own.iter().filter_map(|path| below(root, path))).collect();
+    let reserved =
+        roots.iter().flatten().flat_map(|root| own.iter().filter_map(|path| below(root, path))).collect();
     let ignore = ignore.as_deref().map(|text| (IGNORE_FILE, text));
     Ok(Filter::new(&target.include, &target.exclude, ignore, reserved)?)
 }
@@ -119,7 +117,7 @@ fn read_ignore_file(file: &Path) -> Result<Option<String>> {
 
 /// The path of `file` relative to `root`, when it lies below it.
 fn below(root: &Path, file: &Path) -> Option<ItemPath> {
-    let real = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    let real = real(file);
     let relative = real.strip_prefix(root).or_else(|_| file.strip_prefix(root)).ok()?;
     ItemPath::parse(relative.to_str()?).ok()
 }
@@ -127,16 +125,34 @@ fn below(root: &Path, file: &Path) -> Option<ItemPath> {
 /// The folder on this machine that an endpoint is, when it is one.
 fn folder_of(endpoint: &Arc<dyn Endpoint>) -> Option<PathBuf> {
     let capabilities = endpoint.capabilities();
-    let root = (capabilities.kind == LOCAL_KIND).then(|| PathBuf::from(&capabilities.location))?;
-    Some(std::fs::canonicalize(&root).unwrap_or(root))
+    (capabilities.kind == LOCAL_KIND).then(|| real(Path::new(&capabilities.location)))
+}
+
+/// The path without links, `.` and `..`; what does not exist yet is taken as it is written.
+fn real(path: &Path) -> PathBuf {
+    for above in path.ancestors() {
+        let Ok(mut real) = std::fs::canonicalize(above) else { continue };
+        for part in path.strip_prefix(above).unwrap_or(path).components() {
+            match part {
+                Component::ParentDir => {
+                    real.pop();
+                }
+                Component::Normal(name) => real.push(name),
+                _ => {}
+            }
+        }
+        return real;
+    }
+    path.to_owned()
 }
 
 /// Refuses a folder that would be copied into itself.
 fn refuse_nesting(name: &str, local: &Path, remote: &Arc<dyn Endpoint>, filter: &Filter) -> Result<()> {
     let Some(remote) = folder_of(remote) else { return Ok(()) };
-    let local = std::fs::canonicalize(local).unwrap_or_else(|_| local.to_owned());
+    let local = real(local);
     let kept_apart = |outer: &Path, inner: &Path| {
-        let inside = inner.strip_prefix(outer).ok().and_then(Path::to_str).and_then(|path| ItemPath::parse(path).ok());
+        let inside =
+            inner.strip_prefix(outer).ok().and_then(Path::to_str).and_then(|path| ItemPath::parse(path).ok());
         inside.is_some_and(|path| matches!(filter.decide_deep(&path, true), Verdict::Ignored(_)))
     };
     let clash = if local == remote {
@@ -149,5 +165,6 @@ fn refuse_nesting(name: &str, local: &Path, remote: &Arc<dyn Endpoint>, filter: 
         return Ok(());
     };
     let message = format!("the two sides of {name:?} {clash} ({} and {})", local.display(), remote.display());
-    Err(Problem::usage("nested_sides", message).with_hint("name a folder elsewhere, or exclude the inner one"))
+    Err(Problem::usage("nested_sides", message)
+        .with_hint("name a folder elsewhere, or exclude the inner one"))
 }

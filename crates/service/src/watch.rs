@@ -76,9 +76,11 @@ impl Watched {
                 Told::Run(result) => {
                     WatchNews::Ran(Box::new(done(target, folder.clone(), result, clock.now()).report()))
                 }
-                Told::Limited(side, message) => {
-                    WatchNews::Limited { target: target.name.clone(), side: side.into(), message: message.to_owned() }
-                }
+                Told::Limited(side, message) => WatchNews::Limited {
+                    target: target.name.clone(),
+                    side: side.into(),
+                    message: message.to_owned(),
+                },
             };
             // Nobody listening is no reason to stop.
             let _ = told.send(news);

@@ -110,7 +110,8 @@ impl Check {
 fn configuration(service: &Service, checks: &mut Vec<Check>) {
     let workspace = service.workspace();
     let count = workspace.targets.len();
-    let message = format!("{} has {count} {}", workspace.file.display(), if count == 1 { "target" } else { "targets" });
+    let message =
+        format!("{} has {count} {}", workspace.file.display(), if count == 1 { "target" } else { "targets" });
     checks.push(Check::ok("configuration", message));
     let secrets = workspace.targets.iter().flat_map(|target| target.remote.secret_warnings());
     let warnings = workspace.warnings.iter().cloned().chain(secrets);
@@ -124,13 +125,21 @@ fn configuration(service: &Service, checks: &mut Vec<Check>) {
 async fn clock(service: &Service, checks: &mut Vec<Check>) {
     let now = service.clock().now();
     let last = match service.reading().await {
-        Ok(store) => store.runs(&RunQuery { limit: Some(1), ..RunQuery::default() }).await.unwrap_or_default(),
+        Ok(store) => {
+            store.runs(&RunQuery { limit: Some(1), ..RunQuery::default() }).await.unwrap_or_default()
+        }
         Err(_) => Vec::new(),
     };
     let ahead = last.first().is_some_and(|run| run.start.started > now + MINUTE_NS);
     checks.push(if now < PAST || ahead {
-        let hint = Some("set the clock; it never decides what changed, only which of two versions is newer".to_owned());
-        Check::warn("clock", format!("the clock says {}, which is in the past", crate::wire::timestamp(now)), hint)
+        let hint = Some(
+            "set the clock; it never decides what changed, only which of two versions is newer".to_owned(),
+        );
+        Check::warn(
+            "clock",
+            format!("the clock says {}, which is in the past", crate::wire::timestamp(now)),
+            hint,
+        )
     } else {
         Check::ok("clock", crate::wire::timestamp(now))
     });
@@ -178,7 +187,8 @@ fn git(service: &Service, checks: &mut Vec<Check>) {
 /// How many folders Linux lets one user watch.
 fn watching(checks: &mut Vec<Check>) {
     const FILE: &str = "/proc/sys/fs/inotify/max_user_watches";
-    let limit = std::fs::read_to_string(Path::new(FILE)).ok().and_then(|text| text.trim().parse::<u64>().ok());
+    let limit =
+        std::fs::read_to_string(Path::new(FILE)).ok().and_then(|text| text.trim().parse::<u64>().ok());
     match limit {
         Some(limit) if limit < 65_536 => {
             let hint = Some("raise it: sysctl fs.inotify.max_user_watches=524288".to_owned());

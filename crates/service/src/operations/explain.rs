@@ -143,16 +143,14 @@ async fn explanation(
     full: &str,
 ) -> Result<Explanation> {
     let looked = look(service, store, configured, &path).await;
-    let request = list_versions::Request {
-        path: full.to_owned(),
-        target: Some(configured.name.clone()),
-        limit: 1,
-    };
+    let request =
+        list_versions::Request { path: full.to_owned(), target: Some(configured.name.clone()), limit: 1 };
     let last = list_versions(service, &request).await?.versions.into_iter().next();
     let query = ConflictQuery { target: Some(configured.name.clone()), open_only: true };
     let open = store.conflicts(&query).await?;
     let conflict = open.iter().find(|record| record.path == path || record.copy.as_ref() == Some(&path));
-    let agreed = glance::baseline(store, &configured.name).await.and_then(|baseline| Ok(baseline.get(&path)?));
+    let agreed =
+        glance::baseline(store, &configured.name).await.and_then(|baseline| Ok(baseline.get(&path)?));
     let empty = Explanation {
         target: configured.name.clone(),
         direction: configured.direction.into(),
@@ -191,9 +189,10 @@ async fn look(
 ) -> Result<Looked> {
     let target = service.target(configured, configured.direction)?;
     let here = glance::at(store, &target, path).await?;
-    let on_disk = std::fs::symlink_metadata(crate::targets::local_root(service, configured).join(path.as_str()));
-    let is_directory =
-        on_disk.is_ok_and(|metadata| metadata.is_dir()) || Side::BOTH.iter().any(|&side| here[side].is_directory());
+    let on_disk =
+        std::fs::symlink_metadata(crate::targets::local_root(service, configured).join(path.as_str()));
+    let is_directory = on_disk.is_ok_and(|metadata| metadata.is_dir())
+        || Side::BOTH.iter().any(|&side| here[side].is_directory());
     let verdict = target.filter.decide_deep(path, is_directory);
     let options = Options { dry_run: true, only: Some(vec![path.clone()]), ..Options::default() };
     let done = run_all(service, store, vec![Job::new(configured, options)]).await;
@@ -206,10 +205,14 @@ impl Looked {
     fn into_explanation(self, empty: Explanation, path: &ItemPath) -> Explanation {
         let (verdict, rule) = match self.verdict {
             Verdict::Included => (Ruling::Included, None),
-            Verdict::Traverse => (Ruling::Traverse, Some("include: only what lies below may match".to_owned())),
+            Verdict::Traverse => {
+                (Ruling::Traverse, Some("include: only what lies below may match".to_owned()))
+            }
             Verdict::Ignored(rule) => (Ruling::Ignored, Some(rule)),
         };
-        let concerns = |text: &str| text == path.as_str() || ItemPath::parse(text).is_ok_and(|below| below.is_below(path.as_str()));
+        let concerns = |text: &str| {
+            text == path.as_str() || ItemPath::parse(text).is_ok_and(|below| below.is_below(path.as_str()))
+        };
         let plan = self.plan;
         Explanation {
             verdict,
@@ -242,4 +245,3 @@ impl Holding {
         Self { state, item, message }
     }
 }
-

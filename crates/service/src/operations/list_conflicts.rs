@@ -18,7 +18,9 @@ pub const OPERATION: Operation = Operation {
     tool: Some(ToolHints::READ_ONLY),
     request: || schema_for!(Request),
     response: || schema_for!(ConflictList),
-    call: |service, value| Box::pin(async move { answer(&list_conflicts(service, &question(value)?).await?) }),
+    call: |service, value| {
+        Box::pin(async move { answer(&list_conflicts(service, &question(value)?).await?) })
+    },
 };
 
 /// Which conflicts to list.

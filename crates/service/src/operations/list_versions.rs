@@ -88,7 +88,9 @@ pub async fn list_versions(service: &Service, request: &Request) -> Result<Respo
     let store = service.reading().await?;
     let mut versions = Vec::new();
     let wanted = |name: &str| request.target.as_deref().is_none_or(|target| target == name);
-    for (target, path) in service.covering(&request.path)?.into_iter().filter(|(target, _)| wanted(&target.name)) {
+    for (target, path) in
+        service.covering(&request.path)?.into_iter().filter(|(target, _)| wanted(&target.name))
+    {
         let mut query = RunQuery { target: Some(target.name.clone()), ..RunQuery::default() };
         query.limit = None;
         for run in store.runs(&query).await? {

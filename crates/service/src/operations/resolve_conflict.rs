@@ -26,7 +26,9 @@ pub const OPERATION: Operation = Operation {
     tool: Some(ToolHints::DESTRUCTIVE),
     request: || schema_for!(Request),
     response: || schema_for!(Response),
-    call: |service, value| Box::pin(async move { answer(&resolve_conflict(service, &question(value)?).await?) }),
+    call: |service, value| {
+        Box::pin(async move { answer(&resolve_conflict(service, &question(value)?).await?) })
+    },
 };
 
 /// Which conflicts to settle, and how.
@@ -120,7 +122,12 @@ async fn choose(service: &Service, store: &Store, request: &Request) -> Result<V
         }
         chosen.extend(matches);
     }
-    Ok(open.into_iter().enumerate().filter(|(index, _)| chosen.contains(index)).map(|(_, record)| record).collect())
+    Ok(open
+        .into_iter()
+        .enumerate()
+        .filter(|(index, _)| chosen.contains(index))
+        .map(|(_, record)| record)
+        .collect())
 }
 
 fn matching(service: &Service, open: &[ConflictRecord], selector: &str) -> Result<Vec<usize>> {
@@ -131,11 +138,14 @@ fn matching(service: &Service, open: &[ConflictRecord], selector: &str) -> Resul
     };
     let is_match = |record: &ConflictRecord| {
         let folder = service.workspace().target(&record.target).and_then(|target| target.path.clone());
-        let full = folder.map_or_else(|| record.path.to_string(), |folder| format!("{folder}/{}", record.path));
+        let full =
+            folder.map_or_else(|| record.path.to_string(), |folder| format!("{folder}/{}", record.path));
         let path = record.path.as_str();
         match &glob {
             Some(glob) => glob.is_match(path) || glob.is_match(&full),
-            None => selector == path || selector == full || selector.len() >= 4 && record.id.starts_with(selector),
+            None => {
+                selector == path || selector == full || selector.len() >= 4 && record.id.starts_with(selector)
+            }
         }
     };
     Ok(open.iter().enumerate().filter(|(_, record)| is_match(record)).map(|(index, _)| index).collect())
@@ -265,7 +275,9 @@ fn judge(record: &ConflictRecord, take: Take, done: Option<&Done>) -> std::resul
     if let Some(halt) = result.halts.first() {
         return Err(format!("halted: {}", halt.message));
     }
-    let touches = |path: &str| path == record.path.as_str() || record.copy.as_ref().is_some_and(|copy| copy.as_str() == path);
+    let touches = |path: &str| {
+        path == record.path.as_str() || record.copy.as_ref().is_some_and(|copy| copy.as_str() == path)
+    };
     if let Some(trouble) = result.problems.iter().find(|trouble| touches(&trouble.path)) {
         return Err(trouble.message.clone());
     }

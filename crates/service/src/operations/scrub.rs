@@ -145,13 +145,21 @@ pub async fn scrub(service: &Service, request: &Request) -> Result<Response> {
     let history = scrub_history(&store, request.repair.then_some(&sources[..])).await;
     let sound = history.error.is_none()
         && history.damaged.len() == history.repaired.len()
-        && targets.iter().all(|target| target.error.is_none() && target.findings.iter().all(|found| found.repaired));
+        && targets
+            .iter()
+            .all(|target| target.error.is_none() && target.findings.iter().all(|found| found.repaired));
     Ok(Response { version: VERSION, sound, targets, history })
 }
 
 impl ScrubbedTarget {
     fn failed(name: &str, problem: &Problem) -> Self {
-        Self { target: name.to_owned(), read: 0, pending: 0, findings: Vec::new(), error: Some(problem.to_wire()) }
+        Self {
+            target: name.to_owned(),
+            read: 0,
+            pending: 0,
+            findings: Vec::new(),
+            error: Some(problem.to_wire()),
+        }
     }
 }
 
@@ -174,8 +182,13 @@ async fn scrub_target(store: &Store, target: &Target) -> Result<ScrubbedTarget> 
         }
     })?;
     let entries = Arc::new(entries);
-    let mut scrubbed =
-        ScrubbedTarget { target: target.name.clone(), read: 0, pending: 0, findings: Vec::new(), error: None };
+    let mut scrubbed = ScrubbedTarget {
+        target: target.name.clone(),
+        read: 0,
+        pending: 0,
+        findings: Vec::new(),
+        error: None,
+    };
     let mut changed: Vec<(Side, usize, Digest)> = Vec::new();
     for side in Side::BOTH {
         // What the scan takes for changed may have been edited: only its new version can be read.
@@ -253,7 +266,9 @@ async fn read_all(
 async fn read(endpoint: &dyn Endpoint, path: &ItemPath, version: &Version, expected: &Digest) -> Reading {
     let content = match endpoint.read(path, version).await {
         Ok(content) => content,
-        Err(error) if matches!(error.kind(), ErrorKind::Changed | ErrorKind::NotFound) => return Reading::Pending,
+        Err(error) if matches!(error.kind(), ErrorKind::Changed | ErrorKind::NotFound) => {
+            return Reading::Pending;
+        }
         Err(error) => return Reading::Unreadable(error.to_string()),
     };
     match glance::read_and_digest(content.into_reader(), 0) {
@@ -275,7 +290,8 @@ async fn suspects(
     if changed.is_empty() {
         return Ok(());
     }
-    let items = Sides { local: items(target, Side::Local).await?, remote: items(target, Side::Remote).await? };
+    let items =
+        Sides { local: items(target, Side::Local).await?, remote: items(target, Side::Remote).await? };
     let twice: HashSet<usize> = both(&changed);
     for (side, index, digest) in changed {
         let (path, entry) = &entries[index];
@@ -287,7 +303,8 @@ async fn suspects(
             _ => false,
         };
         if same && !twice.contains(&index) {
-            let message = "its content changed, and neither its size nor its time of modification did".to_owned();
+            let message =
+                "its content changed, and neither its size nor its time of modification did".to_owned();
             let kind = FindingKind::Suspect;
             scrubbed.findings.push(finding(side, path, entry, kind, Some(digest), message));
         } else {
@@ -348,7 +365,10 @@ async fn scrub_history(store: &Store, sources: Option<&[Target]>) -> ScrubbedHis
     let (read, damaged) = match checked.await {
         Ok(Ok(found)) => found,
         Ok(Err(error)) => {
-            return ScrubbedHistory { error: Some(Problem::from(error).to_wire()), ..ScrubbedHistory::default() };
+            return ScrubbedHistory {
+                error: Some(Problem::from(error).to_wire()),
+                ..ScrubbedHistory::default()
+            };
         }
         Err(error) => {
             let problem = Problem::new(Class::Failed, "cut_short", error.to_string());

@@ -112,7 +112,9 @@ async fn pane(store: &Store, target: &Target, path: &ItemPath, digest: Option<&D
         return Ok(note("its content is no text"));
     }
     match std::str::from_utf8(bytes) {
-        Ok(text) => Ok(Pane { text: Some(text.to_owned()), note: cut.then(|| "only its beginning".to_owned()) }),
+        Ok(text) => {
+            Ok(Pane { text: Some(text.to_owned()), note: cut.then(|| "only its beginning".to_owned()) })
+        }
         Err(_) => Ok(note("its content is no text")),
     }
 }

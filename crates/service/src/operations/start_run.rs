@@ -85,7 +85,8 @@ pub async fn start_run(service: &Service, request: &Request) -> Result<Report> {
 pub(crate) fn choose<'a>(service: &'a Service, request: &Request) -> Result<Vec<(&'a Target, Way)>> {
     let saved: Vec<String> = match &request.plan {
         Some(plan) if plan.version != VERSION => {
-            let message = format!("the saved plan has version {}, and this program reads {VERSION}", plan.version);
+            let message =
+                format!("the saved plan has version {}, and this program reads {VERSION}", plan.version);
             return Err(Problem::usage("bad_plan", message));
         }
         Some(plan) => plan.targets.iter().map(|target| target.target.clone()).collect(),
@@ -105,12 +106,17 @@ pub(crate) fn choose<'a>(service: &'a Service, request: &Request) -> Result<Vec<
 /// The direction in which a target runs: as configured, or narrowed to one way.
 fn way(target: &Target, request: &Request) -> Result<Way> {
     let planned = request.plan.iter().flat_map(|plan| &plan.targets).find(|plan| plan.target == target.name);
-    let Some(wanted) = request.one_way.or(planned.map(|plan| plan.direction)) else { return Ok(target.direction) };
+    let Some(wanted) = request.one_way.or(planned.map(|plan| plan.direction)) else {
+        return Ok(target.direction);
+    };
     let wanted = Way::from(wanted);
     if target.direction == Way::Bidirectional || target.direction == wanted {
         return Ok(wanted);
     }
-    let message = format!("the target {:?} is configured as {}, so it is not run as {wanted}", target.name, target.direction);
+    let message = format!(
+        "the target {:?} is configured as {}, so it is not run as {wanted}",
+        target.name, target.direction
+    );
     Err(Problem::usage("direction", message).with_hint("change its `direction` in the file if this is meant"))
 }
 

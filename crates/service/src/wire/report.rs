@@ -125,7 +125,8 @@ impl Report {
 
     /// Takes over how one target ended when it was run again.
     pub fn replace(&mut self, index: usize, again: Self) {
-        let (Some(slot), Some(result)) = (self.results.get_mut(index), again.results.into_iter().next()) else {
+        let (Some(slot), Some(result)) = (self.results.get_mut(index), again.results.into_iter().next())
+        else {
             return;
         };
         *slot = result;
@@ -138,7 +139,8 @@ impl Report {
     #[must_use]
     pub fn to_markdown(&self) -> String {
         use std::fmt::Write as _;
-        let mut page = String::from(if self.dry_run { "# Syncline dry run\n\n" } else { "# Syncline run\n\n" });
+        let mut page =
+            String::from(if self.dry_run { "# Syncline dry run\n\n" } else { "# Syncline run\n\n" });
         let _ = write!(
             page,
             "{} · {} of {} targets succeeded · {:.1} s\n\n\
@@ -175,9 +177,11 @@ impl TargetReport {
         use std::fmt::Write as _;
         let halts = self.halts.iter().map(|halt| format!("**halted**: {}", cell(&halt.message)));
         let conflicts = self.conflicts.iter().filter(|conflict| conflict.open);
-        let conflicts = conflicts.map(|conflict| format!("**conflict** {}: `{}`", conflict.id, cell(&conflict.path)));
+        let conflicts =
+            conflicts.map(|conflict| format!("**conflict** {}: `{}`", conflict.id, cell(&conflict.path)));
         let problems = self.problems.iter();
-        let problems = problems.map(|problem| format!("`{}`: {}", cell(&problem.path), cell(&problem.message)));
+        let problems =
+            problems.map(|problem| format!("`{}`: {}", cell(&problem.path), cell(&problem.message)));
         let errors = self.error.iter().map(|error| {
             let hint = error.hint.as_deref().map(|hint| format!("; {hint}")).unwrap_or_default();
             format!("**error**: {}{}", cell(&error.message), cell(&hint))

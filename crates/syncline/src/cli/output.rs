@@ -93,8 +93,10 @@ impl Output {
             self.json(&json!({ "version": 1, "error": problem.to_wire() }));
             return;
         }
-        if let Some(excerpt) = &problem.excerpt {
-            self.line(shown_lines(excerpt).replace("error:", &format!("{}:", paint(style::BAD, "error"))));
+        if let Some(written) = &problem.written {
+            self.line(
+                shown_lines(&written.excerpt).replace("error:", &format!("{}:", paint(style::BAD, "error"))),
+            );
             return;
         }
         self.line(format!("{}: {}", paint(style::BAD, "error"), shown(&problem.message)));

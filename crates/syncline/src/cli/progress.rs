@@ -59,7 +59,8 @@ impl Events for Bars {
     fn happened(&self, event: &Event) {
         match event {
             Event::Scanning { target } => {
-                let bar = ProgressBar::new_spinner().with_style(style("{spinner} {prefix}: scanning, {pos} items"));
+                let bar =
+                    ProgressBar::new_spinner().with_style(style("{spinner} {prefix}: scanning, {pos} items"));
                 self.show(bar.with_prefix(shown(target)), false);
             }
             Event::Comparing { target, items } => {

@@ -26,7 +26,8 @@ pub(crate) fn write_json<T: Serialize>(file: &Path, value: &T) -> Result<(), Pro
 /// Puts a file in its place with one rename, so that no reader ever sees half of it.
 pub(crate) fn write(file: &Path, bytes: &[u8]) -> Result<(), Problem> {
     let failed = |error: std::io::Error| Problem::io(error, format_args!("writing {}", file.display()));
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let folder =
+        file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     {

@@ -16,16 +16,21 @@ const GRACE: Duration = Duration::from_secs(10);
 ///
 /// What is going on then stops between two steps; the next run goes on from there.
 pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
-    // Content is read and written on blocking threads; these two only wait.
-    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.map_err(|error| Problem::io(error, "starting"))?;
-    let result = runtime.block_on(async {
+    block_on_to_the_end(async {
         tokio::select! {
             biased;
             ended = interrupted() => Err(ended),
             result = work => result,
         }
-    });
+    })
+}
+
+/// Runs `work` to its end; it listens for signals itself.
+pub(crate) fn block_on_to_the_end<T>(work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+    // Content is read and written on blocking threads; these two only wait.
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| Problem::io(error, "starting"))?;
+    let result = runtime.block_on(work);
     runtime.shutdown_timeout(GRACE);
     result
 }

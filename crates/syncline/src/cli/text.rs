@@ -104,7 +104,8 @@ pub(crate) fn local_time(timestamp: &str) -> String {
 
 /// A word for the shell: quoted where it must be.
 pub(crate) fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | ':' | '=' | '@' | ',');
+    let plain =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | ':' | '=' | '@' | ',');
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
     }

@@ -10,9 +10,27 @@ use std::process::{Command, Output};
 /// System calls that change something. Each is counted by itself and for each thread: so a call in one thread
 /// does not hide those of another kind in the others.
 const CALLS: [&str; 21] = [
-    "write", "pwrite64", "writev", "copy_file_range", "sendfile", "ftruncate", "fallocate", "rename", "renameat",
-    "renameat2", "unlink", "unlinkat", "rmdir", "mkdir", "mkdirat", "linkat", "symlinkat", "utimensat", "fsync",
-    "fdatasync", "syncfs",
+    "write",
+    "pwrite64",
+    "writev",
+    "copy_file_range",
+    "sendfile",
+    "ftruncate",
+    "fallocate",
+    "rename",
+    "renameat",
+    "renameat2",
+    "unlink",
+    "unlinkat",
+    "rmdir",
+    "mkdir",
+    "mkdirat",
+    "linkat",
+    "symlinkat",
+    "utimensat",
+    "fsync",
+    "fdatasync",
+    "syncfs",
 ];
 
 /// What a path holds: its permissions as far as they are synced, and its content.
@@ -112,7 +130,8 @@ impl Place {
     fn assert_no_litter(&self, when: &str) {
         for side in [self.a(), self.b()] {
             let staging = side.join(".syncline/staging");
-            let left: Vec<_> = fs::read_dir(&staging).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
+            let left: Vec<_> =
+                fs::read_dir(&staging).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
             assert!(left.is_empty(), "litter {when}: {left:?}");
         }
     }
@@ -157,7 +176,8 @@ fn killed_at_every_call_equals_not_killed() {
     let start = scenario(root.path());
     let before = start.trees();
     let is_file = |text: &&String| text.starts_with("file");
-    let contents: BTreeSet<String> = before.iter().flat_map(|tree| tree.values().filter(is_file).cloned()).collect();
+    let contents: BTreeSet<String> =
+        before.iter().flat_map(|tree| tree.values().filter(is_file).cloned()).collect();
 
     let calm = start.copy_to(&root.path().join("calm"));
     assert_eq!(calm.run().status.code(), Some(5), "the conflict stays open");
@@ -181,7 +201,11 @@ fn killed_at_every_call_equals_not_killed() {
             }
             let again = place.run();
             let code = again.status.code();
-            assert!(matches!(code, Some(0 | 5)), "{when}: {code:?} {}", String::from_utf8_lossy(&again.stderr));
+            assert!(
+                matches!(code, Some(0 | 5)),
+                "{when}: {code:?} {}",
+                String::from_utf8_lossy(&again.stderr)
+            );
             assert_eq!(place.trees(), after, "{when}");
             place.assert_nothing_lost(&contents, &when);
             place.assert_no_litter(&when);

@@ -1,5 +1,7 @@
 //! The built program, run as people and scripts run it.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod config;
 mod conflicts;
 mod direction;
@@ -7,6 +9,7 @@ mod exit_codes;
 mod faces;
 mod guard;
 mod history;
+mod kill;
 mod lock;
 mod plan;
 mod scrub;

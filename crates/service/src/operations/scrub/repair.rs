@@ -8,7 +8,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use syncline_config::Target as Configured;
 use syncline_connect::{Batch, Content, Contents, Error, ErrorKind, History, Progress};
-use syncline_core::{Action, Choices, Digest, Entry, Expected, ItemPath, Outcome, Side, Source, Step, baseline};
+use syncline_core::{
+    Action, Choices, Digest, Entry, Expected, ItemPath, Outcome, Side, Source, Step, baseline,
+};
 use syncline_engine::{Options, Target};
 use syncline_store::{Objects, Store};
 
@@ -52,7 +54,9 @@ pub(super) async fn target(
         }
         match replace(store, target, side, &path, &entry, finding).await {
             Ok(()) => finding.repaired = true,
-            Err(message) => finding.message = format!("{}; it could not be repaired: {message}", finding.message),
+            Err(message) => {
+                finding.message = format!("{}; it could not be repaired: {message}", finding.message)
+            }
         }
     }
     if touched.is_empty() {
@@ -72,7 +76,9 @@ pub(super) async fn target(
 /// Takes back what the run could not do.
 fn judge(done: Option<&crate::runner::Done>, findings: &mut [Finding]) {
     let result = done.map(|done| &done.result);
-    for finding in findings.iter_mut().filter(|finding| finding.repaired && finding.kind == FindingKind::Suspect) {
+    for finding in
+        findings.iter_mut().filter(|finding| finding.repaired && finding.kind == FindingKind::Suspect)
+    {
         let trouble = match result {
             Some(Ok(result)) => match result.halts.first() {
                 Some(halt) => Some(halt.message.clone()),

@@ -84,9 +84,7 @@ fn describe(operation: &Operation) -> Value {
 }
 
 fn list() -> Value {
-    let line = |operation: &Operation| {
-        json!({ "name": operation.name, "summary": operation.summary, "scope": scope(operation.scope) })
-    };
+    let line = |operation: &Operation| json!({ "name": operation.name, "summary": operation.summary, "scope": scope(operation.scope) });
     json!({ "version": 1, "operations": OPERATIONS.iter().map(line).collect::<Vec<_>>() })
 }
 

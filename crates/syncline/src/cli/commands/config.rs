@@ -56,8 +56,11 @@ fn check(globals: &Globals, output: &Output) -> Result<(), Problem> {
         "warnings": warnings.collect::<Vec<_>>(),
     });
     output.result(&document, || {
-        let mut text: String =
-            workspace.warnings.iter().map(|warning| format!("{}\n", shown_lines(&warning.to_string()))).collect();
+        let mut text: String = workspace
+            .warnings
+            .iter()
+            .map(|warning| format!("{}\n", shown_lines(&warning.to_string())))
+            .collect();
         let file = shown(&workspace.file.display().to_string());
         let targets = count(workspace.targets.len() as u64, "target");
         text.push_str(&format!("{} {file}: {targets}\n", paint(style::GOOD, "✓")));

@@ -41,13 +41,8 @@ impl Demo {
         let folder = self.folder()?;
         let program = std::env::current_exe().map_err(|error| Problem::io(error, "finding this program"))?;
         let color = anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never;
-        let stage = Stage {
-            output,
-            program,
-            color,
-            laptop: folder.join("laptop"),
-            server: folder.join("server"),
-        };
+        let stage =
+            Stage { output, program, color, laptop: folder.join("laptop"), server: folder.join("server") };
         let _ = globals;
         stage.play().map_err(|error| Problem::io(error, format_args!("playing in {}", folder.display())))?;
         stage.farewell(&folder);
@@ -79,7 +74,9 @@ impl Stage<'_> {
         self.run(&["plan"])?;
         self.run(&["run"])?;
 
-        self.say("Now both sides work: the laptop edits and adds, the server renames a folder and cleans up.");
+        self.say(
+            "Now both sides work: the laptop edits and adds, the server renames a folder and cleans up.",
+        );
         self.write_laptop("notes/ideas.md", "# Ideas\n\n- keep both copies in agreement\n- prove it\n")?;
         self.write_laptop("src/lib.rs", "pub fn answer() -> u32 {\n    42\n}\n")?;
         fs::rename(self.server.join("assets"), self.server.join("media"))?;

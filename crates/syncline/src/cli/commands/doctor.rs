@@ -38,7 +38,12 @@ fn page(response: &Response) -> String {
             Status::Warn => paint(style::WARN, "warn"),
             Status::Fail => paint(style::BAD, "FAIL"),
         };
-        let _ = writeln!(text, "{word}  {}: {}", paint(style::STRONG, &shown(&check.name)), shown(&check.message));
+        let _ = writeln!(
+            text,
+            "{word}  {}: {}",
+            paint(style::STRONG, &shown(&check.name)),
+            shown(&check.message)
+        );
         if let Some(hint) = &check.hint {
             let _ = writeln!(text, "      {} {}", paint(style::FAINT, "= help:"), shown(hint));
         }

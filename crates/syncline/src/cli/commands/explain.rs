@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use syncline_service::Problem;
-use syncline_service::operations::explain::{Explanation, Holding, HoldingState, Request, Response, Ruling, explain};
+use syncline_service::operations::explain::{
+    Explanation, Holding, HoldingState, Request, Response, Ruling, explain,
+};
 use syncline_service::wire::{Item, TargetPlan};
 
 use crate::cli::args::Globals;
@@ -51,7 +53,10 @@ impl Explain {
 /// Whether anything is or was at the path.
 fn is_known(explanation: &Explanation) -> bool {
     let there = |holding: &Holding| holding.state != HoldingState::Absent;
-    explanation.agreed.is_some() || explanation.last.is_some() || there(&explanation.local) || there(&explanation.remote)
+    explanation.agreed.is_some()
+        || explanation.last.is_some()
+        || there(&explanation.local)
+        || there(&explanation.remote)
 }
 
 fn page(response: &Response) -> String {
@@ -69,11 +74,16 @@ fn write_target(text: &mut String, explanation: &Explanation) {
     let direction = paint(style::FAINT, explanation.direction.name());
     let _ = writeln!(text, "  target    {} {direction}", paint(style::STRONG, &shown(&explanation.target)));
     let rule = explanation.rule.as_deref().map(shown).unwrap_or_default();
-    let _ = writeln!(text, "  rule      {}", match explanation.verdict {
-        Ruling::Included => paint(style::GOOD, "belongs to the target"),
-        Ruling::Traverse => format!("{}: {rule}", paint(style::FAINT, "only what lies below may belong to the target")),
-        Ruling::Ignored => format!("{}: {rule}", paint(style::WARN, "left out")),
-    });
+    let _ = writeln!(
+        text,
+        "  rule      {}",
+        match explanation.verdict {
+            Ruling::Included => paint(style::GOOD, "belongs to the target"),
+            Ruling::Traverse =>
+                format!("{}: {rule}", paint(style::FAINT, "only what lies below may belong to the target")),
+            Ruling::Ignored => format!("{}: {rule}", paint(style::WARN, "left out")),
+        }
+    );
     let agreed = explanation.agreed.as_ref().map_or_else(|| "nothing".to_owned(), describe);
     let _ = writeln!(text, "  agreed    {agreed}");
     let _ = writeln!(text, "  local     {}", holding(&explanation.local));
@@ -99,7 +109,8 @@ fn write_target(text: &mut String, explanation: &Explanation) {
 }
 
 fn write_next(text: &mut String, explanation: &Explanation) {
-    let idle = explanation.steps.is_empty() && explanation.problems.is_empty() && explanation.drift.is_empty();
+    let idle =
+        explanation.steps.is_empty() && explanation.problems.is_empty() && explanation.drift.is_empty();
     if idle && explanation.halts.is_empty() {
         text.push_str("  next run  does nothing to it\n");
         return;
@@ -142,6 +153,7 @@ fn describe(item: &Item) -> String {
     let digest = item.digest.as_deref().and_then(|digest| digest.get(..8)).unwrap_or_default();
     let executable = if item.executable { "executable " } else { "" };
     let size = if item.kind == "directory" { String::new() } else { format!(", {}", bytes(item.size)) };
-    let modified = item.modified.as_deref().map(|stamp| format!(", modified {}", local_time(stamp))).unwrap_or_default();
+    let modified =
+        item.modified.as_deref().map(|stamp| format!(", modified {}", local_time(stamp))).unwrap_or_default();
     format!("{executable}{}{size}{modified} {}", item.kind, paint(style::FAINT, digest)).trim_end().to_owned()
 }

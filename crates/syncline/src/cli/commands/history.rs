@@ -52,7 +52,11 @@ impl History {
         Ok(0)
     }
 
-    async fn versions(&self, service: &Service, path: &std::path::Path) -> Result<list_versions::Response, Problem> {
+    async fn versions(
+        &self,
+        service: &Service,
+        path: &std::path::Path,
+    ) -> Result<list_versions::Response, Problem> {
         let mut found = None;
         for path in session::meanings(service, path)? {
             let request = list_versions::Request { path, target: self.target.clone(), limit: self.limit };
@@ -129,7 +133,11 @@ fn version_table(list: &list_versions::Response) -> String {
         }
     }
     let runs = count(list.versions.len() as u64, "version");
-    let _ = writeln!(text, "{}", paint(style::FAINT, &format!("{runs}; `syncline restore PATH --at RUN` brings one back")));
+    let _ = writeln!(
+        text,
+        "{}",
+        paint(style::FAINT, &format!("{runs}; `syncline restore PATH --at RUN` brings one back"))
+    );
     text
 }
 

@@ -74,7 +74,9 @@ impl Init {
         let here = current_folder()?;
         let folder = self.folder.as_ref().map_or_else(|| here.clone(), |folder| here.join(folder));
         let file = folder.join(FILE);
-        if let Some(there) = syncline_config::discover(&folder).filter(|there| there.parent() == file.parent()) {
+        if let Some(there) =
+            syncline_config::discover(&folder).filter(|there| there.parent() == file.parent())
+        {
             let message = format!("{} exists already; nothing was written", there.display());
             return Err(Problem::usage("exists", message).with_hint("edit it, or remove it first"));
         }

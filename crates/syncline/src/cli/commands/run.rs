@@ -4,7 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use syncline_service::operations::start_run::{Request, start_run};
-use syncline_service::wire::{Plan, Report, TargetReport};
+use syncline_service::wire::{self, Plan, Report, TargetReport};
 use syncline_service::{Problem, Service, WatchNews};
 use tokio::sync::{mpsc, watch};
 
@@ -74,7 +74,7 @@ impl Run {
             verify: self.verify,
         };
         if self.watch {
-            return runtime::block_on(keep_running(&service, &request, output));
+            return runtime::block_on_to_the_end(keep_running(&service, &request, output));
         }
         let report = runtime::block_on(self.finish(&service, &request, output))?;
         let changes_count = service.workspace().fail_on_diff;
@@ -126,9 +126,19 @@ fn read_plan(file: &Path) -> Result<Plan, Problem> {
 fn ask(result: &TargetReport) -> bool {
     let mut err = anstream::stderr().lock();
     for halt in &result.halts {
-        let _ = writeln!(err, "{}: {} {}", shown(&result.target), paint(style::WARN, "halted:"), shown(&halt.message));
+        let _ = writeln!(
+            err,
+            "{}: {} {}",
+            shown(&result.target),
+            paint(style::WARN, "halted:"),
+            shown(&halt.message)
+        );
     }
-    let _ = write!(err, "Apply the plan of {} nevertheless? [y/N] ", paint(style::STRONG, &shown(&result.target)));
+    let _ = write!(
+        err,
+        "Apply the plan of {} nevertheless? [y/N] ",
+        paint(style::STRONG, &shown(&result.target))
+    );
     let _ = err.flush();
     let mut answer = String::new();
     let read = io::stdin().lock().read_line(&mut answer);
@@ -167,7 +177,8 @@ fn told(news: &WatchNews, output: &Output) {
             let idle = result.run.is_none() && result.success && result.conflicts.is_empty();
             if output.is_json() {
                 // One document on each line.
-                if let Ok(line) = serde_json::to_string(result) {
+                let document = serde_json::json!({ "version": wire::VERSION, "result": result });
+                if let Ok(line) = serde_json::to_string(&document) {
                     output.raw(&format!("{line}\n"));
                 }
             } else if !idle {

@@ -1,7 +1,7 @@
 //! `syncline targets`.
 
-use syncline_service::operations::list_targets::{Request, Response, Target, list_targets};
 use syncline_service::Problem;
+use syncline_service::operations::list_targets::{Request, Response, Target, list_targets};
 
 use super::Selection;
 use crate::cli::args::Globals;
@@ -13,11 +13,14 @@ use crate::cli::text::{paint, shown, style};
 ///
 /// Needs no secret and contacts nothing.
 #[derive(Debug, clap::Args)]
-#[command(visible_alias = "list", after_help = "\
+#[command(
+    visible_alias = "list",
+    after_help = "\
 Examples:
   syncline targets                    all of them
   syncline targets 'oca_*'            those whose names match
-  syncline targets --direction pull   those that only pull")]
+  syncline targets --direction pull   those that only pull"
+)]
 pub(crate) struct Targets {
     #[command(flatten)]
     selection: Selection,

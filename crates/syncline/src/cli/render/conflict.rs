@@ -9,12 +9,9 @@ use super::super::text::{bytes, local_time, paint, shown, shown_lines, style};
 
 /// A conflict in a list.
 pub(crate) fn line(conflict: &Conflict) -> String {
-    let state = if conflict.open {
-        paint(style::WARN, "open   ")
-    } else {
-        paint(style::GOOD, "settled")
-    };
-    let what = conflict.resolution.as_ref().or(conflict.action.as_ref()).map(|text| shown(text)).unwrap_or_default();
+    let state = if conflict.open { paint(style::WARN, "open   ") } else { paint(style::GOOD, "settled") };
+    let what =
+        conflict.resolution.as_ref().or(conflict.action.as_ref()).map(|text| shown(text)).unwrap_or_default();
     format!(
         "{}  {state}  {}: {}  {}\n",
         paint(style::PLACE, &conflict.id),
@@ -78,6 +75,7 @@ fn note(text: &mut String, side: &str, pane: &Pane) {
 
 fn describe(item: &Item) -> String {
     let digest = item.digest.as_deref().and_then(|digest| digest.get(..8)).unwrap_or_default();
-    let modified = item.modified.as_deref().map(|stamp| format!(", modified {}", local_time(stamp))).unwrap_or_default();
+    let modified =
+        item.modified.as_deref().map(|stamp| format!(", modified {}", local_time(stamp))).unwrap_or_default();
     format!("{}, {}{modified} {}", item.kind, bytes(item.size), paint(style::FAINT, digest))
 }

@@ -53,10 +53,14 @@ fn headline(plan: &TargetPlan) -> String {
     }
     let mut parts = Vec::new();
     if plan.steps.is_empty() {
-        parts.push(paint(style::GOOD, if plan.pending() == 0 { "nothing to do" } else { "nothing can be done" }));
+        parts.push(paint(
+            style::GOOD,
+            if plan.pending() == 0 { "nothing to do" } else { "nothing can be done" },
+        ));
     } else {
         parts.push(count(plan.steps.len() as u64, "change"));
-        let transferred: u64 = plan.steps.iter().filter(|step| transfers(step)).filter_map(|step| step.size).sum();
+        let transferred: u64 =
+            plan.steps.iter().filter(|step| transfers(step)).filter_map(|step| step.size).sum();
         if transferred > 0 {
             parts.push(bytes(transferred));
         }
@@ -77,7 +81,8 @@ const fn transfers(step: &PlannedStep) -> bool {
 
 fn steps(text: &mut String, steps: &[PlannedStep], all: bool) {
     let limit = if all { usize::MAX } else { LINES_MAX };
-    let lines: Vec<(&PlannedStep, String)> = steps.iter().take(limit).map(|step| (step, path_of(step))).collect();
+    let lines: Vec<(&PlannedStep, String)> =
+        steps.iter().take(limit).map(|step| (step, path_of(step))).collect();
     let width = lines.iter().map(|(_, path)| path.chars().count()).max().unwrap_or_default().min(60);
     for (step, path) in &lines {
         let (sign, look) = match step.action {
@@ -87,7 +92,12 @@ fn steps(text: &mut String, steps: &[PlannedStep], all: bool) {
             Verb::Remove => ("- remove", style::BAD),
         };
         let size = step.size.filter(|_| transfers(step)).map(bytes).unwrap_or_default();
-        let line = format!("  {} {}  {path:<width$}  {}", arrow(step.side), paint(look, sign), paint(style::FAINT, &size));
+        let line = format!(
+            "  {} {}  {path:<width$}  {}",
+            arrow(step.side),
+            paint(look, sign),
+            paint(style::FAINT, &size)
+        );
         let _ = writeln!(text, "{}", if size.is_empty() { line.trim_end_matches([' ']) } else { &line });
     }
     rest(text, steps.len(), lines.len(), "change");
@@ -163,7 +173,12 @@ pub(crate) fn halt_lines(halts: &[Halt], target: &str, hash: Option<&str>) -> St
         && !halts.is_empty()
         && halts.iter().all(|halt| halt.approvable)
     {
-        let _ = writeln!(text, "  {} {}", paint(style::FAINT, "look at it:"), format_args!("syncline plan {}", quoted(target)));
+        let _ = writeln!(
+            text,
+            "  {} {}",
+            paint(style::FAINT, "look at it:"),
+            format_args!("syncline plan {}", quoted(target))
+        );
         let _ = writeln!(
             text,
             "  {} {}",

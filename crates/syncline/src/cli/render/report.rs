@@ -55,7 +55,11 @@ pub(crate) fn target(result: &TargetReport, width: usize, all: bool) -> String {
 
 /// What happened, without what the lines below it say.
 fn summary(result: &TargetReport) -> String {
-    if result.halts.is_empty() { shown(&result.message) } else { "halted before anything was touched".to_owned() }
+    if result.halts.is_empty() {
+        shown(&result.message)
+    } else {
+        "halted before anything was touched".to_owned()
+    }
 }
 
 fn particulars(result: &TargetReport, all: bool) -> String {
@@ -70,7 +74,11 @@ fn particulars(result: &TargetReport, all: bool) -> String {
     text.extend(result.problems.iter().take(limit).map(problem_line));
     let hidden = result.problems.len().saturating_sub(limit);
     if hidden > 0 {
-        let _ = writeln!(text, "  {}", paint(style::FAINT, &format!("… and {hidden} more problems (-v prints all)")));
+        let _ = writeln!(
+            text,
+            "  {}",
+            paint(style::FAINT, &format!("… and {hidden} more problems (-v prints all)"))
+        );
     }
     text.push_str(&halt_lines(&result.halts, &result.target, result.plan_hash.as_deref()));
     if result.open_conflicts > 0 {

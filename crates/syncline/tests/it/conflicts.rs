@@ -1,0 +1,183 @@
+//! Conflicts, and every way to settle them.
+
+use crate::support::World;
+
+/// A workspace with an open keep-both conflict at `a.md`: the remote version is newer and keeps the name.
+fn keep_both() -> World {
+    let world = World::new();
+    world.write_local("a.md", "base");
+    world.expect(0, &["run"]);
+    world.write_local("a.md", "local edit");
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    world.write_remote("a.md", "remote edit");
+    world.expect(5, &["run"]);
+    assert_eq!(world.agreed("a.md").as_deref(), Some("remote edit"));
+    assert_eq!(world.agreed(&copy(&world)).as_deref(), Some("local edit"));
+    world
+}
+
+fn manual() -> World {
+    let world = World::with("conflicts: manual");
+    world.write_local("a.md", "base");
+    world.write_local("b.md", "base");
+    world.expect(0, &["run"]);
+    world.write_local("a.md", "local edit");
+    world.write_remote("a.md", "remote edit");
+    world.write_local("b.md", "goes on");
+    world.expect(5, &["run"]);
+    assert_eq!(world.agreed("b.md").as_deref(), Some("goes on"));
+    assert_eq!(world.read_local("a.md").as_deref(), Some("local edit"));
+    assert_eq!(world.read_remote("a.md").as_deref(), Some("remote edit"));
+    world
+}
+
+fn copies(world: &World) -> Vec<String> {
+    World::names(&world.path("local")).into_iter().filter(|name| name.contains(".conflict-")).collect()
+}
+
+fn copy(world: &World) -> String {
+    let copies = copies(world);
+    assert_eq!(copies.len(), 1);
+    copies[0].clone()
+}
+
+#[test]
+fn keep_both_take_the_winner() {
+    let world = keep_both();
+    world.expect(0, &["conflicts", "resolve", &world.conflict(), "--take", "remote"]);
+    assert_eq!(world.agreed("a.md").as_deref(), Some("remote edit"));
+    assert!(copies(&world).is_empty());
+    world.expect(0, &["run"]);
+}
+
+#[test]
+fn keep_both_take_the_loser() {
+    let world = keep_both();
+    let id = world.conflict();
+    world.expect(0, &["conflicts", "resolve", &id[..6], "--take", "local"]);
+    assert_eq!(world.agreed("a.md").as_deref(), Some("local edit"));
+    assert!(copies(&world).is_empty());
+    assert!(world.expect(0, &["conflicts"]).out.contains("no open conflicts"));
+    let all = world.json(0, &["conflicts", "list", "--all"]);
+    assert_eq!(all["conflicts"][0]["resolution"], "took local");
+    assert_eq!(all["conflicts"][0]["open"], false);
+}
+
+#[test]
+fn keep_both_take_a_loser_that_somebody_worked_on() {
+    let world = keep_both();
+    let copy = copy(&world);
+    world.write_local(&copy, "local edit, improved");
+    world.expect(0, &["conflicts", "resolve", "a.md", "--take", "local"]);
+    assert_eq!(world.agreed("a.md").as_deref(), Some("local edit, improved"));
+    assert!(copies(&world).is_empty());
+}
+
+#[test]
+fn keep_both_take_both() {
+    let world = keep_both();
+    world.expect(0, &["conflicts", "resolve", "*.md", "--take", "both"]);
+    assert_eq!(world.agreed("a.md").as_deref(), Some("remote edit"));
+    assert_eq!(world.agreed(&copy(&world)).as_deref(), Some("local edit"));
+    world.expect(0, &["run"]);
+}
+
+#[test]
+fn the_version_that_was_not_taken_is_in_history() {
+    let world = keep_both();
+    world.expect(0, &["conflicts", "resolve", "a.md", "--take", "local"]);
+    world.expect(0, &["restore", "a.md"]);
+    assert_eq!(world.agreed("a.md").as_deref(), Some("remote edit"));
+}
+
+#[test]
+fn manual_take_one_side() {
+    for (take, expected) in [("local", "local edit"), ("remote", "remote edit")] {
+        let world = manual();
+        world.expect(0, &["conflicts", "resolve", &world.conflict(), "--take", take]);
+        assert_eq!(world.agreed("a.md").as_deref(), Some(expected));
+        assert!(copies(&world).is_empty());
+        world.expect(0, &["run"]);
+    }
+}
+
+#[test]
+fn manual_take_both() {
+    let world = manual();
+    world.expect(0, &["conflicts", "resolve", "a.md", "--take", "both"]);
+    let (kept, other) = (world.agreed("a.md").unwrap(), world.agreed(&copy(&world)).unwrap());
+    let mut both = [kept.as_str(), other.as_str()];
+    both.sort_unstable();
+    assert_eq!(both, ["local edit", "remote edit"]);
+    world.expect(0, &["run"]);
+}
+
+#[test]
+fn a_manual_conflict_that_people_settle_by_hand_closes_itself() {
+    let world = manual();
+    world.write_local("a.md", "merged by hand");
+    world.write_remote("a.md", "merged by hand");
+    world.expect(0, &["run"]);
+    assert!(world.expect(0, &["conflicts"]).out.contains("no open conflicts"));
+}
+
+#[test]
+fn a_manual_conflict_that_changed_is_another_one() {
+    let world = manual();
+    let id = world.conflict();
+    world.write_local("a.md", "edited again");
+    let response = world.json(1, &["conflicts", "resolve", &id, "--take", "remote"]);
+    assert_eq!(response["conflicts"][0]["resolved"], false);
+    assert_eq!(world.read_local("a.md").as_deref(), Some("edited again"));
+    world.expect(5, &["run"]);
+    let now = world.conflict();
+    assert_ne!(now, id);
+    world.expect(0, &["conflicts", "resolve", &now, "--take", "local"]);
+    assert_eq!(world.agreed("a.md").as_deref(), Some("edited again"));
+}
+
+#[test]
+fn show_tells_both_versions_and_their_difference() {
+    let world = keep_both();
+    let id = world.conflict();
+    let shown = world.json(0, &["conflicts", "show", &id]);
+    assert_eq!(shown["local"]["text"], "local edit");
+    assert_eq!(shown["remote"]["text"], "remote edit");
+    assert!(shown["diff"].as_str().unwrap().contains("-local edit"), "{shown:#}");
+    let conflict = &shown["conflict"];
+    for field in
+        ["id", "target", "path", "kind", "policy", "base", "local", "remote", "winner", "action", "opened"]
+    {
+        assert!(!conflict[field].is_null(), "{field} is missing: {conflict:#}");
+    }
+    assert_eq!(conflict["kind"], "edit-edit");
+    assert_eq!(conflict["local"]["size"], 10);
+    let human = world.expect(0, &["conflicts", "show", &id]);
+    assert!(human.out.contains("-local edit"), "{}", human.out);
+}
+
+#[test]
+fn what_is_unknown_or_settled_is_told() {
+    let world = keep_both();
+    let unknown = world.expect(1, &["conflicts", "resolve", "nothing.md", "--take", "both"]);
+    assert!(unknown.err.contains("no conflict"), "{}", unknown.err);
+    let id = world.conflict();
+    world.expect(0, &["conflicts", "resolve", &id, "--take", "both"]);
+    let settled = world.expect(1, &["conflicts", "resolve", &id, "--take", "both"]);
+    assert!(settled.err.contains("settled already"), "{}", settled.err);
+    world.expect(1, &["conflicts", "show", "ffff"]);
+}
+
+#[test]
+fn rules_settle_conflicts_by_path() {
+    let world = World::with("conflicts: [{ match: \"*.cfg\", policy: prefer, side: local }]");
+    world.write_local("a.cfg", "base");
+    world.expect(0, &["run"]);
+    world.write_local("a.cfg", "ours");
+    world.write_remote("a.cfg", "theirs");
+    let report = world.json(0, &["run"]);
+    assert_eq!(report["results"][0]["conflicts"][0]["policy"], "prefer: local");
+    assert_eq!(world.agreed("a.cfg").as_deref(), Some("ours"));
+    world.expect(0, &["restore", "a.cfg"]);
+    assert_eq!(world.agreed("a.cfg").as_deref(), Some("theirs"));
+}

@@ -1,0 +1,145 @@
+//! History: runs, versions, rollback, restore, explain.
+
+use crate::support::World;
+
+fn run_id(world: &World, index: usize) -> String {
+    let history = world.json(0, &["history"]);
+    history["runs"][index]["run"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_rollback_and_its_own_rollback() {
+    let world = World::new();
+    world.write_local("keep.md", "keep");
+    world.write_local("edit.md", "one");
+    world.write_local("gone.md", "gone");
+    world.expect(0, &["run"]);
+    world.write_local("edit.md", "two");
+    world.write_local("new.md", "new");
+    std::fs::remove_file(world.local("gone.md")).unwrap();
+    world.expect(0, &["run"]);
+    world.expect(0, &["rollback", "last"]);
+    assert_eq!(world.agreed("edit.md").as_deref(), Some("one"));
+    assert_eq!(world.agreed("gone.md").as_deref(), Some("gone"));
+    assert_eq!(world.agreed("new.md"), None);
+    assert_eq!(world.agreed("keep.md").as_deref(), Some("keep"));
+    world.expect(0, &["rollback", "last"]);
+    assert_eq!(world.agreed("edit.md").as_deref(), Some("two"));
+    assert_eq!(world.agreed("gone.md"), None);
+    assert_eq!(world.agreed("new.md").as_deref(), Some("new"));
+    world.expect(0, &["plan", "--detailed-exitcode"]);
+}
+
+#[test]
+fn a_rollback_leaves_alone_what_it_is_not_about() {
+    let world = World::new();
+    world.write_local("a.md", "one");
+    world.write_local("b.md", "one");
+    world.expect(0, &["run"]);
+    world.write_local("a.md", "two");
+    world.expect(0, &["run"]);
+    world.write_local("b.md", "not synced yet");
+    let dry = world.json(0, &["rollback", "last", "--dry-run"]);
+    assert_eq!(dry["targets"][0]["steps"].as_array().unwrap().len(), 2);
+    world.expect(0, &["rollback", "last"]);
+    assert_eq!(world.agreed("a.md").as_deref(), Some("one"));
+    assert_eq!(world.read_local("b.md").as_deref(), Some("not synced yet"));
+    assert_eq!(world.read_remote("b.md").as_deref(), Some("one"));
+}
+
+#[test]
+fn a_rollback_takes_an_unambiguous_prefix_and_refuses_what_is_unknown() {
+    let world = World::new();
+    world.write_local("a.md", "one");
+    world.expect(0, &["run"]);
+    let run = run_id(&world, 0);
+    world.expect(1, &["rollback", "ffffffff"]);
+    world.expect(0, &["rollback", &run[..13]]);
+    assert_eq!(world.agreed("a.md"), None);
+}
+
+#[test]
+fn restore_brings_back_what_was_removed_or_overwritten() {
+    let world = World::new();
+    world.write_local("docs/a.md", "one");
+    world.write_local("docs/b.md", "b");
+    world.expect(0, &["run"]);
+    let first = run_id(&world, 0);
+    world.write_local("docs/a.md", "two");
+    world.expect(0, &["run"]);
+    std::fs::remove_dir_all(world.local("docs")).unwrap();
+    let hash = world.json(4, &["run"])["results"][0]["plan_hash"].as_str().unwrap().to_owned();
+    world.expect(0, &["run", "--approve", &hash]);
+    world.expect(0, &["restore", "docs/a.md"]);
+    assert_eq!(world.agreed("docs/a.md").as_deref(), Some("two"));
+    world.expect(0, &["restore", "docs/a.md", "--at", &first]);
+    assert_eq!(world.agreed("docs/a.md").as_deref(), Some("one"));
+    world.expect(0, &["restore", "docs", "--at", &first]);
+    assert_eq!(world.agreed("docs/b.md").as_deref(), Some("b"));
+    let below =
+        world.command(&["restore", "b.md", "--dry-run"]).current_dir(world.local("docs")).output().unwrap();
+    assert!(below.status.success(), "{}", String::from_utf8_lossy(&below.stderr));
+}
+
+#[test]
+fn restore_says_when_there_is_nothing() {
+    let world = World::new();
+    world.write_local("a.md", "one");
+    world.expect(0, &["run"]);
+    let ran = world.expect(1, &["restore", "never.md"]);
+    assert!(ran.err.contains("knows no version"), "{}", ran.err);
+    world.expect(2, &["restore", "/etc/passwd"]);
+    world.expect(2, &["restore", "../../outside"]);
+}
+
+#[test]
+fn history_of_runs_and_of_a_path() {
+    let world = World::new();
+    assert!(world.expect(0, &["history"]).out.contains("no run yet"));
+    world.write_local("a.md", "one");
+    world.expect(0, &["run"]);
+    world.write_remote("a.md", "two!");
+    world.expect(0, &["run"]);
+    let history = world.json(0, &["history", "--limit", "1"]);
+    let runs = history["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 1);
+    for field in
+        ["run", "target", "direction", "started", "duration", "success", "steps", "bytes", "conflicts"]
+    {
+        assert!(!runs[0][field].is_null(), "{field}: {history:#}");
+    }
+    assert_eq!(runs[0]["bytes"], 4);
+    let versions = world.json(0, &["history", "a.md"]);
+    let versions = versions["versions"].as_array().unwrap();
+    assert_eq!(versions.len(), 2);
+    assert_eq!((&versions[0]["action"], &versions[1]["action"]), (&"update".into(), &"create".into()));
+}
+
+#[test]
+fn explain_tells_rule_sides_and_what_comes_next() {
+    let world = World::with("exclude: [\"*.log\"]");
+    world.write_local(".synclineignore", "build/\n");
+    world.write_local("a.md", "one");
+    world.write_local("x.log", "log");
+    world.write_local("build/out", "o");
+    world.expect(0, &["run"]);
+    let excluded = world.json(0, &["explain", "x.log"]);
+    assert_eq!(excluded["targets"][0]["verdict"], "ignored");
+    assert_eq!(excluded["targets"][0]["rule"], "exclude: *.log");
+    let ignored = world.expect(0, &["explain", "build/out"]);
+    assert!(ignored.out.contains(".synclineignore: build/"), "{}", ignored.out);
+    let config = world.json(0, &["explain", "syncline.yaml"]);
+    assert_eq!(config["targets"][0]["verdict"], "ignored");
+    world.write_remote("a.md", "two!");
+    let changed = world.json(0, &["explain", "a.md"]);
+    let target = &changed["targets"][0];
+    assert_eq!(target["local"]["state"], "agreed");
+    assert_eq!(
+        (&target["remote"]["state"], &target["remote"]["item"]["size"]),
+        (&"changed".into(), &4.into())
+    );
+    assert_eq!(target["last"]["action"], "create");
+    assert_eq!(target["steps"][0]["action"], "update");
+    assert!(world.expect(0, &["explain", "a.md"]).out.contains("← local  ~ update"));
+    assert!(world.expect(2, &["explain", "/etc/hosts"]).err.contains("workspace"));
+}

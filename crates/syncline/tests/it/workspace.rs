@@ -1,0 +1,112 @@
+//! The workspace around the targets: Git, state, subfolders, what outsiders left.
+
+use std::process::Command;
+
+use crate::support::World;
+
+fn git(world: &World, arguments: &[&str]) -> String {
+    let output = Command::new("git").args(arguments).current_dir(world.path("local")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_state_is_kept_out_of_git_without_touching_tracked_files() {
+    let world = World::new();
+    git(&world, &["init", "--quiet"]);
+    world.write_local(".gitignore", "*.o\n");
+    world.write_local("a.md", "a");
+    git(&world, &["add", "."]);
+    world.expect(0, &["run"]);
+    world.write_local("a.md", "b");
+    world.expect(0, &["run"]);
+    let status = git(&world, &["status", "--porcelain"]);
+    assert!(!status.contains(".syncline"), "{status}");
+    assert_eq!(world.read_local(".gitignore").as_deref(), Some("*.o\n"));
+    let exclude = world.read_local(".git/info/exclude").unwrap();
+    assert_eq!(exclude.lines().filter(|line| *line == ".syncline/").count(), 1, "{exclude}");
+    assert!(!world.remote(".git").exists(), "Git's own files are never synced");
+}
+
+#[test]
+fn the_state_can_lie_elsewhere() {
+    let world = World::new();
+    world.write_local("a.md", "a");
+    let state = world.path("state");
+    world.expect(0, &["run", "--state", state.to_str().unwrap()]);
+    assert!(state.join("state.db").exists());
+    assert!(!world.local(".syncline/state.db").exists());
+    let again = world.command(&["run"]).env("SYNCLINE_STATE", &state).output().unwrap();
+    assert!(String::from_utf8(again.stdout).unwrap().contains("nothing to do"));
+}
+
+#[test]
+fn a_workspace_that_was_somebody_elses_remote_works() {
+    let world = World::new();
+    world.write_local("a.md", "a");
+    world.expect(0, &["run"]);
+    world.write_remote(
+        "syncline.yaml",
+        "version: \"1.0\"\ntargets:\n  next:\n    remote: { kind: folder, path: ../third }\n",
+    );
+    let ran = world.command(&["run"]).current_dir(world.path("remote")).output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stdout));
+    assert!(world.path("third/a.md").exists());
+}
+
+#[test]
+fn a_target_of_a_subfolder_reports_paths_of_the_workspace() {
+    let world = World::with("path: notes/daily");
+    world.write_remote("a.md", "a");
+    let report = world.json(0, &["run"]);
+    assert_eq!(report["results"][0]["outputs_created"], serde_json::json!(["notes/daily/a.md"]));
+    world.write_remote("a.md", "b");
+    world.expect(0, &["run"]);
+    world.expect(0, &["restore", "notes/daily/a.md"]);
+    assert_eq!(world.read_remote("a.md").as_deref(), Some("a"));
+    assert_eq!(world.json(0, &["explain", "elsewhere"])["targets"], serde_json::json!([]));
+}
+
+#[test]
+fn names_that_could_drive_a_terminal_are_escaped() {
+    let world = World::new();
+    world.write_local("evil\u{1b}[2J.md", "x");
+    let plan = world.expect(0, &["plan", "--color", "always"]);
+    assert!(plan.out.contains("evil\\u{1b}[2J.md"), "{}", plan.out);
+    let plan = world.json(0, &["plan"]);
+    assert_eq!(plan["targets"][0]["steps"][0]["path"], "evil\u{1b}[2J.md");
+}
+
+#[test]
+fn doctor_says_what_is_wrong_and_what_to_do() {
+    let world = World::new();
+    let fresh = world.json(0, &["doctor"]);
+    assert_eq!(fresh["healthy"], true, "{fresh:#}");
+    world.write_local("a.md", "a");
+    world.expect(0, &["run"]);
+    let names: Vec<String> = world.json(0, &["doctor"])["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|check| check["name"].as_str().unwrap().to_owned())
+        .collect();
+    for name in ["version", "configuration", "clock", "state", "git", "main, local side", "main, remote side"]
+    {
+        assert!(names.iter().any(|known| known == name), "{name} is not in {names:?}");
+    }
+    std::fs::remove_dir_all(world.path("remote")).unwrap();
+    std::fs::write(world.path("remote"), "a file").unwrap();
+    let sick = world.expect(1, &["doctor"]);
+    assert!(sick.out.contains("FAIL"), "{}", sick.out);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let world = World::new();
+    for index in 0..300 {
+        world.write_local(&format!("{index:04}-{}.md", "x".repeat(200)), "x");
+    }
+    let mut child = world.command(&["plan", "-v"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
