@@ -67,7 +67,8 @@ pub fn snapshot_from_listing(request: &ScanRequest, listing: Listing) -> Result<
             changes.insert(path, (Some(was), Seen::Absent));
         }
     }
-    snapshot.changes = changes.into_iter().map(|(path, (was, now))| Change { path, was, now }).collect();
+    snapshot.changes =
+        changes.into_iter().map(|(path, (was, now))| Change { path, was: was.map(Box::new), now }).collect();
     request.progress.add(snapshot.count, 0);
     Ok(snapshot)
 }
@@ -81,7 +82,7 @@ pub fn detect_moves(snapshot: &mut Snapshot, side: Side) {
         if let (Some(was), Seen::Absent) = (&change.was, &change.now)
             && !was.kind.is_directory()
         {
-            vanished.insert(was.versions[side].clone(), (change.path.clone(), was.clone()));
+            vanished.insert(was.versions[side].clone(), (change.path.clone(), was.as_ref().clone()));
         }
     }
     for change in &mut snapshot.changes {

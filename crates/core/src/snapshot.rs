@@ -63,8 +63,8 @@ impl Seen {
 pub struct Change {
     /// The path.
     pub path: ItemPath,
-    /// What both sides had agreed on.
-    pub was: Option<Entry>,
+    /// What both sides had agreed on. Boxed, since most changes of a first run have none.
+    pub was: Option<Box<Entry>>,
     /// What is there now.
     pub now: Seen,
 }

@@ -181,7 +181,7 @@ pub struct Goal {
     /// The path.
     pub path: ItemPath,
     /// What had been agreed on before.
-    pub was: Option<Entry>,
+    pub was: Option<Box<Entry>>,
     /// The item that both sides will hold; `None` when none.
     pub item: Option<Item>,
     /// The version of each side, as far as it is known before the steps are done.

@@ -321,8 +321,13 @@ impl Work<'_> {
             if let Some(after) = fold::reached(goal, &state.outcomes) {
                 state.journaled[at] = true;
                 let lost = self.lost(goal, &state.outcomes);
-                if after != goal.was || !lost.is_empty() {
-                    deltas.push(Delta { path: goal.path.clone(), before: goal.was.clone(), after, lost });
+                if after.as_ref() != goal.was.as_deref() || !lost.is_empty() {
+                    deltas.push(Delta {
+                        path: goal.path.clone(),
+                        before: goal.was.as_deref().cloned(),
+                        after,
+                        lost,
+                    });
                 }
             }
         }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use syncline_connect::{Content, Endpoint, ErrorKind, ScanRequest};
 use syncline_core::{
-    Baseline, Choices, Digest, Input, ItemPath, MemoryBaseline, Need, Plan, Problem, Seen, Side, Sides,
-    Snapshot, Version, plan as make_plan,
+    Action, Baseline, Choices, Digest, Input, ItemPath, MemoryBaseline, Need, Plan, Problem, Seen, Side,
+    Sides, Snapshot, Source, Step, Version, plan as make_plan,
 };
 use syncline_store::TargetState;
 
@@ -132,12 +132,20 @@ pub(crate) async fn plan(
         };
         let made = make_plan(&input)?;
         if made.needs.is_empty() {
+            // The plan holds all that is needed from here on, but for content that is still to be found.
+            if !made.steps.iter().any(is_from_store) {
+                view.snapshots = view.snapshots.map(|snapshot| Snapshot { changes: Vec::new(), ..snapshot });
+            }
             return Ok((made, view));
         }
         answer(context, target, &made.needs, &mut view).await;
     }
     Err(syncline_connect::Error::new(ErrorKind::Invalid, "the planner asked for content again and again")
         .into())
+}
+
+fn is_from_store(step: &Step) -> bool {
+    matches!(&step.action, Action::Write { source: Source::Object(_), .. })
 }
 
 /// Reads the content that the planner needs, and puts the digests into the snapshots.

@@ -198,7 +198,7 @@ impl Emitter {
             path: node.path.clone(),
             kind: settled.kind,
             policy: settled.policy,
-            base: node.was.as_ref().map(Entry::item),
+            base: node.was.as_deref().map(Entry::item),
             versions: settled.items,
             winner: settled.winner,
             copy: settled.copy,
@@ -272,21 +272,22 @@ impl Emitter {
 
     /// Brings steps and goals into their order and connects renames.
     fn finish(self, plan: &mut Plan) {
-        let mut order: Vec<usize> = (0..self.steps.len()).collect();
-        order.sort_by(|&a, &b| {
-            let (x, y) = (&self.steps[a], &self.steps[b]);
-            let paths = x.1.path.cmp(&y.1.path);
-            let paths = if matches!(x.0, Phase::Clearing | Phase::Remove) { paths.reverse() } else { paths };
-            x.0.cmp(&y.0).then(paths).then(x.1.side.cmp(&y.1.side))
+        // In place: a first run has as many steps as the tree has items.
+        let mut steps: Vec<(Phase, usize, Step)> =
+            self.steps.into_iter().enumerate().map(|(index, (phase, step))| (phase, index, step)).collect();
+        steps.sort_unstable_by(|(phase, _, step), (other_phase, _, other)| {
+            let paths = step.path.cmp(&other.path);
+            let paths =
+                if matches!(phase, Phase::Clearing | Phase::Remove) { paths.reverse() } else { paths };
+            phase.cmp(other_phase).then(paths).then(step.side.cmp(&other.side))
         });
-        let mut place = vec![0; order.len()];
-        for (at, &index) in order.iter().enumerate() {
-            place[index] = at;
+        let mut place = vec![0; steps.len()];
+        for (at, (_, index, _)) in steps.iter().enumerate() {
+            place[*index] = at;
         }
-        let mut steps: Vec<Option<Step>> = self.steps.into_iter().map(|(_, step)| Some(step)).collect();
-        plan.steps = order.iter().filter_map(|&index| steps[index].take()).collect();
+        plan.steps = steps.into_iter().map(|(_, _, step)| step).collect();
         plan.goals = self.goals;
-        plan.goals.sort_by(|a, b| a.path.cmp(&b.path));
+        plan.goals.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         for goal in &mut plan.goals {
             for side in Side::BOTH {
                 goal.steps[side] = goal.steps[side].map(|index| place[index]);

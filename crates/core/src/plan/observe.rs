@@ -70,7 +70,7 @@ pub(super) enum Decision {
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) path: ItemPath,
-    pub(super) was: Option<Entry>,
+    pub(super) was: Option<Box<Entry>>,
     pub(super) now: Sides<Now>,
     pub(super) decision: Decision,
 }
@@ -180,7 +180,7 @@ fn node(
         },
     });
     for side in Side::BOTH {
-        normalise(input, side, was.as_ref(), &mut now);
+        normalise(input, side, was.as_deref(), &mut now);
     }
     for side in Side::BOTH {
         if let (Now::Other(found), Some(was)) = (&now[side], &was) {
@@ -238,7 +238,7 @@ fn add_desired(input: &Input<'_>, nodes: &mut Vec<Node>) -> Result<(), Damaged> 
         match nodes.binary_search_by(|node| node.path.cmp(path)) {
             Ok(at) => nodes[at].decision = Decision::Desired(item.clone()),
             Err(at) => {
-                let was = input.baseline.get(path)?;
+                let was = input.baseline.get(path)?.map(Box::new);
                 let now = Sides::from_fn(|_| if was.is_some() { Now::Same(None) } else { Now::Absent });
                 let decision = Decision::Desired(item.clone());
                 nodes.insert(at, Node { path: path.clone(), was, now, decision });
@@ -283,7 +283,7 @@ fn forget_ignored(input: &Input<'_>, nodes: &mut Vec<Node>) -> Result<(), Damage
         .filter(|(path, _)| !known.contains(path.as_str()))
         .map(|(path, was)| Node {
             path,
-            was: Some(was),
+            was: Some(Box::new(was)),
             now: Sides { local: Now::Unseen, remote: Now::Unseen },
             decision: Decision::Forget,
         })

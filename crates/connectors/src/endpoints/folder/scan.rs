@@ -190,7 +190,7 @@ fn vanished_directories(request: &ScanRequest, scope: &Scope, walked: &mut Walke
             if let Ok(path) = ItemPath::child(&directory, entry.name)
                 && request.filter.decide(&path, entry.kind.is_directory()) != Verdict::Traverse
             {
-                changes.push(Change { path, was: Some(entry.to_entry()), now: Seen::Absent });
+                changes.push(Change { path, was: Some(Box::new(entry.to_entry())), now: Seen::Absent });
             }
         })?;
     }

@@ -323,7 +323,7 @@ impl Join<'_> {
     }
 
     pub(super) fn push(&mut self, path: ItemPath, was: Option<&EntryRef<'_>>, now: Seen) {
-        self.found.changes.push(Change { path, was: was.map(EntryRef::to_entry), now });
+        self.found.changes.push(Change { path, was: was.map(|was| Box::new(was.to_entry())), now });
     }
 }
 
