@@ -230,21 +230,21 @@ fn the_file_can_be_named() {
         found.map_err(|error| {
             error
                 .to_string()
-                .replace(folder.path().to_str().unwrap(), "/work")
+                .replace(folder.path().to_str().unwrap(), "/workspace")
         })
     };
     assert_eq!(find(Some("other.yaml"), &[]).unwrap(), file);
     assert_eq!(find(None, &named).unwrap(), file);
     insta::assert_snapshot!(find(Some("none.yaml"), &named).unwrap_err(), @"
-    error: /work/none.yaml does not exist
+    error: /workspace/none.yaml does not exist
       = help: run `syncline init` to make one
     ");
     insta::assert_snapshot!(find(None, &[("SYNCLINE_CONFIG", "gone.yaml")]).unwrap_err(), @"
-    error: /work/gone.yaml does not exist (from SYNCLINE_CONFIG)
+    error: /workspace/gone.yaml does not exist (from SYNCLINE_CONFIG)
       = help: run `syncline init` to make one
     ");
     insta::assert_snapshot!(find(None, &[]).unwrap_err(), @"
-    error: there is no syncline.yaml in /work or any folder above it
+    error: there is no syncline.yaml in /workspace or any folder above it
       = help: run `syncline init` to make one, or name it with `--config`
     ");
 }

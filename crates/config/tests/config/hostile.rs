@@ -14,24 +14,24 @@ fn refuse_bytes(bytes: &[u8]) -> String {
     let errors = load_file(&file, &variables(&[]), &kinds()).unwrap_err();
     errors
         .to_string()
-        .replace(folder.path().to_str().unwrap(), "/work")
+        .replace(folder.path().to_str().unwrap(), "/workspace")
 }
 
 #[test]
 fn files_that_are_not_text_are_refused() {
     insta::assert_snapshot!(refuse_bytes(b"version: \"1.0\"\nnode: { name: h\xe9lios }\n"), @"
-    error: /work/syncline.yaml is not UTF-8 text: line 2 holds other bytes
+    error: /workspace/syncline.yaml is not UTF-8 text: line 2 holds other bytes
       = help: save it as UTF-8
     ");
-    insta::assert_snapshot!(refuse_bytes(&vec![b'#'; usize::try_from(FILE_BYTES_MAX).unwrap() + 1]), @"error: /work/syncline.yaml is too large (at most 1048576 bytes)");
+    insta::assert_snapshot!(refuse_bytes(&vec![b'#'; usize::try_from(FILE_BYTES_MAX).unwrap() + 1]), @"error: /workspace/syncline.yaml is too large (at most 1048576 bytes)");
     insta::assert_snapshot!(refuse_bytes(b""), @"
     error: the file is empty
-      --> /work/syncline.yaml:1:1
+      --> /workspace/syncline.yaml:1:1
       = help: run `syncline init` to get one to start from
     ");
     insta::assert_snapshot!(refuse_bytes(b"\n# nothing but a comment\n"), @"
     error: the file is empty
-      --> /work/syncline.yaml:1:1
+      --> /workspace/syncline.yaml:1:1
        |
      1 | 
        | ^
@@ -39,7 +39,7 @@ fn files_that_are_not_text_are_refused() {
     ");
     insta::assert_snapshot!(refuse_bytes(b"a\0b: 1\n"), @r"
     error: unexpected character: `\u{0}'
-      --> /work/syncline.yaml:1:2
+      --> /workspace/syncline.yaml:1:2
        |
      1 | a b: 1
        |  ^
