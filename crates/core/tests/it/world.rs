@@ -150,13 +150,13 @@ impl World {
                 item.digest = None;
             }
             let now = Seen::Present(Found { item, version, moved_from: None });
-            changes.push(Change { path: path.clone(), was, now });
+            changes.push(Change { path: path.clone(), was: was.map(Box::new), now });
         }
         let unseen =
             |path: &ItemPath| tree.ignored.iter().any(|top| path == top || path.is_below(top.as_str()));
         for (path, was) in agreed {
             if !unseen(&path) {
-                changes.push(Change { path, was: Some(was), now: Seen::Absent });
+                changes.push(Change { path, was: Some(Box::new(was)), now: Seen::Absent });
             }
         }
         for path in &tree.ignored {

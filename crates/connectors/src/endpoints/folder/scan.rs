@@ -116,7 +116,7 @@ fn look_at_top(
     };
     match (status, parent) {
         (Ok(_), _) if ignored_above => {
-            found.changes.push(Change { path: path.clone(), was, now: Seen::Ignored })
+            found.changes.push(Change { path: path.clone(), was: was.map(Box::new), now: Seen::Ignored })
         }
         (Ok(stat), Ok(directory)) => {
             let Ok(text) = CString::new(path.name()) else {
@@ -139,12 +139,16 @@ fn look_at_top(
                 .as_ref()
                 .is_some_and(|was| request.filter.decide(path, was.kind.is_directory()) == Verdict::Traverse);
             if was.is_some() && !traversed {
-                found.changes.push(Change { path: path.clone(), was, now: Seen::Absent });
+                found.changes.push(Change { path: path.clone(), was: was.map(Box::new), now: Seen::Absent });
             }
         }
         (Err(error), _) => {
             let problem = syncline_core::Problem::new(path.as_str(), "unreadable", error.to_string());
-            found.changes.push(Change { path: path.clone(), was, now: Seen::Unreadable(problem) });
+            found.changes.push(Change {
+                path: path.clone(),
+                was: was.map(Box::new),
+                now: Seen::Unreadable(problem),
+            });
         }
         (Ok(_), Err(_)) => found.incomplete = true,
     }
@@ -230,7 +234,7 @@ fn detect_moves(changes: &mut [Change], side: Side) {
             && let Some((stamp, false)) = Stamp::decode(was.versions[side].as_bytes())
         {
             let key = (stamp.inode, stamp.size, stamp.modified);
-            vanished.entry(key).or_insert_with(|| (change.path.clone(), was.clone()));
+            vanished.entry(key).or_insert_with(|| (change.path.clone(), was.as_ref().clone()));
         }
     }
     if vanished.is_empty() {

@@ -171,7 +171,11 @@ impl<'a> Walker<'a> {
         match ItemPath::parse(path) {
             Ok(path) => {
                 let was = self.request.baseline.get(&path)?;
-                self.found.changes.push(Change { path, was, now: Seen::Unreadable(problem) });
+                self.found.changes.push(Change {
+                    path,
+                    was: was.map(Box::new),
+                    now: Seen::Unreadable(problem),
+                });
             }
             Err(_) => {
                 self.found.incomplete = true;
