@@ -5,8 +5,10 @@
 mod config;
 mod conflicts;
 mod direction;
+mod examples;
 mod exit_codes;
 mod faces;
+mod faults;
 mod guard;
 mod history;
 mod kill;
