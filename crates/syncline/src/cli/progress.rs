@@ -12,6 +12,14 @@ use super::text::shown;
 
 /// How often the counters are looked at.
 const TICK: Duration = Duration::from_millis(100);
+/// What is over sooner than this is not worth a bar.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+const SCANNING: &str = "{spinner} {prefix}: scanning, {pos} items";
+const COMPARING: &str = "{prefix}: comparing {bar:24} {pos}/{len} items, {eta} left";
+const STEPS: &str = "{prefix}: applying {bar:24} {pos}/{len} steps, {eta} left";
+const BYTES: &str =
+    "{prefix}: applying {bar:24} {bytes}/{total_bytes}, {msg}, {binary_bytes_per_sec}, {eta} left";
 
 /// Shows the progress of runs.
 pub(crate) struct Bars(Mutex<Phase>);
@@ -42,6 +50,7 @@ impl Bars {
         phase.progress = Arc::clone(&progress);
         phase.shown = Some(Shown(bar.clone()));
         std::thread::spawn(move || {
+            std::thread::sleep(PATIENCE);
             while !bar.is_finished() {
                 let (items, bytes) =
                     (progress.items.load(Ordering::Relaxed), progress.bytes.load(Ordering::Relaxed));
@@ -59,22 +68,19 @@ impl Events for Bars {
     fn happened(&self, event: &Event) {
         match event {
             Event::Scanning { target } => {
-                let bar =
-                    ProgressBar::new_spinner().with_style(style("{spinner} {prefix}: scanning, {pos} items"));
+                let bar = ProgressBar::new_spinner().with_style(style(SCANNING));
                 self.show(bar.with_prefix(shown(target)), false);
             }
             Event::Comparing { target, items } => {
-                let look = style("{prefix}: comparing {bar:24} {pos}/{len} items, {eta} left");
+                let look = style(COMPARING);
                 self.show(ProgressBar::new(*items).with_style(look).with_prefix(shown(target)), false);
             }
             Event::Applying { target, steps, bytes: 0 } => {
-                let look = style("{prefix}: applying {bar:24} {pos}/{len} steps, {eta} left");
+                let look = style(STEPS);
                 self.show(ProgressBar::new(*steps).with_style(look).with_prefix(shown(target)), false);
             }
             Event::Applying { target, bytes, .. } => {
-                let look = style(
-                    "{prefix}: applying {bar:24} {bytes}/{total_bytes}, {msg}, {binary_bytes_per_sec}, {eta} left",
-                );
+                let look = style(BYTES);
                 self.show(ProgressBar::new(*bytes).with_style(look).with_prefix(shown(target)), true);
             }
             Event::Finished { .. } => {
@@ -91,4 +97,34 @@ impl Events for Bars {
 fn style(template: &str) -> ProgressStyle {
     // The templates are constants, and a test reads each of them.
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_event_has_a_bar_that_goes_away() {
+        let bars = Bars::new();
+        let target = || "notes".to_owned();
+        for event in [
+            Event::Scanning { target: target() },
+            Event::Comparing { target: target(), items: 3 },
+            Event::Applying { target: target(), steps: 3, bytes: 0 },
+            Event::Applying { target: target(), steps: 3, bytes: 7 },
+        ] {
+            bars.happened(&event);
+            bars.progress().add(1, 1);
+            assert!(bars.0.lock().unwrap().shown.is_some());
+        }
+        bars.happened(&Event::Finished { target: target() });
+        assert!(bars.0.lock().unwrap().shown.is_none());
+    }
+
+    #[test]
+    fn templates_are_understood() {
+        for template in [SCANNING, COMPARING, STEPS, BYTES] {
+            ProgressStyle::with_template(template).unwrap();
+        }
+    }
 }

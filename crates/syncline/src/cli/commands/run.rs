@@ -3,10 +3,11 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
+use syncline_service::operations::make_plan;
 use syncline_service::operations::start_run::{Request, start_run};
-use syncline_service::wire::{self, Plan, Report, TargetReport};
+use syncline_service::wire::{self, Plan, Report, TargetPlan, TargetReport};
 use syncline_service::{Problem, Service, WatchNews};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{OneWay, Selection, plan};
 use crate::cli::args::Globals;
@@ -92,15 +93,14 @@ impl Run {
         let mut report = start_run(service, request).await?;
         let may_ask = !self.ci && !report.dry_run && output.is_interactive() && io::stdin().is_terminal();
         for index in 0..report.results.len() {
-            if may_ask && report.results[index].awaits_approval() && ask(&report.results[index]) {
-                let result = &report.results[index];
-                let approved = Request {
-                    targets: vec![result.target.clone()],
-                    approve: result.plan_hash.clone(),
-                    ..request.clone()
-                };
-                let again = start_run(service, &approved).await?;
-                report.replace(index, again);
+            let result = &report.results[index];
+            if !(may_ask && result.awaits_approval()) {
+                continue;
+            }
+            if let Some(hash) = ask(service, request, result).await? {
+                let approved =
+                    Request { targets: vec![result.target.clone()], approve: Some(hash), ..request.clone() };
+                report.replace(index, start_run(service, &approved).await?);
             }
         }
         if let Some(file) = &self.report {
@@ -122,27 +122,31 @@ fn read_plan(file: &Path) -> Result<Plan, Problem> {
     })
 }
 
-/// Asks whether a halted plan is to be applied.
-fn ask(result: &TargetReport) -> bool {
-    let mut err = anstream::stderr().lock();
-    for halt in &result.halts {
-        let _ = writeln!(
-            err,
-            "{}: {} {}",
-            shown(&result.target),
-            paint(style::WARN, "halted:"),
-            shown(&halt.message)
-        );
-    }
-    let _ = write!(
-        err,
-        "Apply the plan of {} nevertheless? [y/N] ",
-        paint(style::STRONG, &shown(&result.target))
-    );
-    let _ = err.flush();
-    let mut answer = String::new();
-    let read = io::stdin().lock().read_line(&mut answer);
-    read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+/// Shows a halted plan, and asks whether it is to be applied; its hash when it is.
+async fn ask(service: &Service, request: &Request, result: &TargetReport) -> Result<Option<String>, Problem> {
+    let look = make_plan::Request {
+        targets: vec![result.target.clone()],
+        one_way: request.one_way,
+        ..make_plan::Request::default()
+    };
+    let plan = make_plan::make_plan(service, &look).await?;
+    let Some(shown_plan) = plan.targets.into_iter().next().filter(TargetPlan::is_approvable) else {
+        return Ok(None);
+    };
+    let name = paint(style::STRONG, &shown(&result.target));
+    let question =
+        format!("{}Apply the plan of {name} nevertheless? [y/N] ", render::plan::question(&shown_plan));
+    let (answered, answer) = oneshot::channel();
+    // A thread of its own: one that waits for a person must not keep the process from ending.
+    std::thread::spawn(move || {
+        let mut err = anstream::stderr().lock();
+        let _ = err.write_all(question.as_bytes()).and_then(|()| err.flush());
+        let mut answer = String::new();
+        let read = io::stdin().lock().read_line(&mut answer);
+        let _ = answered.send(read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"));
+    });
+    let approved = answer.await.unwrap_or(false);
+    Ok(shown_plan.hash.filter(|_| approved))
 }
 
 /// Runs targets whenever something changes, until the user or the system ends it.

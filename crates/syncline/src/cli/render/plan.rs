@@ -22,6 +22,13 @@ pub(crate) fn plan(plan: &Plan, all: bool) -> String {
     text
 }
 
+/// The plan of one target, as a question shows it: without saying how to approve it.
+pub(crate) fn question(plan: &TargetPlan) -> String {
+    let mut text = target_plan(&TargetPlan { hash: None, ..plan.clone() }, false);
+    text.push('\n');
+    text
+}
+
 /// The plan of one target.
 pub(crate) fn target_plan(plan: &TargetPlan, all: bool) -> String {
     let mut text = format!(
@@ -52,7 +59,9 @@ fn headline(plan: &TargetPlan) -> String {
         return paint(style::BAD, "no plan could be made");
     }
     let mut parts = Vec::new();
-    if plan.steps.is_empty() {
+    if plan.steps.is_empty() && !plan.halts.is_empty() {
+        parts.push(paint(style::WARN, "halted"));
+    } else if plan.steps.is_empty() {
         parts.push(paint(
             style::GOOD,
             if plan.pending() == 0 { "nothing to do" } else { "nothing can be done" },

@@ -1,0 +1,3 @@
+//! The list of use cases.
+
+mod operations;

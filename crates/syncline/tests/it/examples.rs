@@ -1,0 +1,52 @@
+//! The examples do what their pages say.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::World;
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// The commands of the page's shell blocks from the first one that runs `syncline`, without comments.
+fn commands(page: &str) -> Vec<String> {
+    let blocks = page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let lines = blocks.flat_map(str::lines).skip_while(|line| !line.starts_with("syncline"));
+    lines.map(|line| line.split("  #").next().unwrap().trim().to_owned()).collect()
+}
+
+#[test]
+fn quickstart() {
+    let world = World::new();
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/quickstart");
+    let folder = world.path("quickstart");
+    copy(&example, &folder);
+    let program = Path::new(env!("CARGO_BIN_EXE_syncline")).parent().unwrap();
+    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
+    let page = fs::read_to_string(example.join("README.md")).unwrap();
+    let mut conflicted = false;
+    for command in commands(&page) {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &command]).current_dir(&folder).env("PATH", &path);
+        let output = shell.env_remove("SYNCLINE_CONFIG").env_remove("SYNCLINE_STATE").output().unwrap();
+        let code = output.status.code();
+        conflicted |= code == Some(5);
+        let texts = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(matches!(code, Some(0 | 5)), "{command}: {code:?} {texts:?}");
+    }
+    assert!(conflicted, "the page says that there is a conflict");
+    let copy = |path: &str| fs::read_to_string(world.path("quickstart-copy").join(path)).unwrap();
+    assert!(copy("notes/ideas.md").contains("from the other side"));
+    assert!(fs::read_to_string(folder.join("notes/ideas.md")).unwrap().contains("from the other side"));
+    assert!(copy("settings/app.json").contains("theme"));
+}
