@@ -83,10 +83,15 @@ pub fn plan(input: &Input<'_>) -> Result<Plan, Damaged> {
     if plan.has_needs() {
         return Ok(plan);
     }
-    names::stop_collisions(input, &mut nodes, &mut plan)?;
-    directories::fit(input, &mut nodes, &mut plan);
-    if plan.has_needs() {
-        return Ok(plan);
+    // A directory that comes back may collide, and what collides may leave a directory held: until both are content.
+    loop {
+        directories::fit(input, &mut nodes, &mut plan);
+        if plan.has_needs() {
+            return Ok(plan);
+        }
+        if !names::stop_collisions(input, &mut nodes, &mut plan)? {
+            break;
+        }
     }
     emit::steps_and_goals(input, nodes, &mut plan)?;
     if plan.has_needs() {

@@ -1,6 +1,6 @@
 //! Names that a side would take for another one: reported and left alone, never overwritten.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -14,15 +14,21 @@ use crate::step::Plan;
 use super::Input;
 use super::observe::{Decision, Node, Now};
 
-/// Takes back every creation whose name a folding side would take for an existing or an earlier one.
-pub(super) fn stop_collisions(input: &Input<'_>, nodes: &mut [Node], plan: &mut Plan) -> Result<(), Damaged> {
+/// Takes back every creation whose name a folding side would take for an existing or an earlier one; tells
+/// whether there was any.
+pub(super) fn stop_collisions(
+    input: &Input<'_>,
+    nodes: &mut [Node],
+    plan: &mut Plan,
+) -> Result<bool, Damaged> {
+    let mut stopped = false;
     for side in Side::BOTH {
         let abilities = input.policy.abilities[side];
         if abilities.folds_case || abilities.folds_unicode {
-            stop_on(input, nodes, side, abilities, plan)?;
+            stopped |= stop_on(input, nodes, side, abilities, plan)?;
         }
     }
-    Ok(())
+    Ok(stopped)
 }
 
 /// The text under which a folding side knows a path.
@@ -37,20 +43,21 @@ fn stop_on(
     side: Side,
     abilities: Abilities,
     plan: &mut Plan,
-) -> Result<(), Damaged> {
+) -> Result<bool, Damaged> {
     if !nodes.iter().any(|node| creates(node, side)) {
-        return Ok(());
+        return Ok(false);
     }
-    let mut taken: HashMap<String, ItemPath> = HashMap::new();
+    // A baseline may hold two names that fold together, when one of them is gone from this side.
+    let mut taken: HashMap<String, BTreeSet<ItemPath>> = HashMap::new();
     visit_all(input.baseline, &mut |path, _| {
-        taken.insert(folded(path.as_str(), abilities), path);
+        taken.entry(folded(path.as_str(), abilities)).or_default().insert(path);
     })?;
     for node in nodes.iter() {
-        let key = folded(node.path.as_str(), abilities);
+        let names = taken.entry(folded(node.path.as_str(), abilities)).or_default();
         if node.now[side].is_there() {
-            taken.insert(key, node.path.clone());
-        } else if taken.get(&key) == Some(&node.path) {
-            taken.remove(&key);
+            names.insert(node.path.clone());
+        } else {
+            names.remove(&node.path);
         }
     }
     let mut stopped: Option<ItemPath> = None;
@@ -62,9 +69,9 @@ fn stop_on(
         if !creates(node, side) {
             continue;
         }
-        let key = folded(node.path.as_str(), abilities);
-        match taken.get(&key) {
-            Some(other) if *other != node.path && !is_rename_of(node, other) => {
+        let names = taken.entry(folded(node.path.as_str(), abilities)).or_default();
+        match names.iter().find(|other| **other != node.path && !is_rename_of(node, other)) {
+            Some(other) => {
                 let message = format!(
                     "the {side} side takes this name for {other:?}, which is there already; rename one of them"
                 );
@@ -72,12 +79,12 @@ fn stop_on(
                 stopped = Some(node.path.clone());
                 node.decision = Decision::Leave;
             }
-            _ => {
-                taken.insert(key, node.path.clone());
+            None => {
+                names.insert(node.path.clone());
             }
         }
     }
-    Ok(())
+    Ok(stopped.is_some())
 }
 
 /// Whether the decision puts something on `side` where nothing of this name is.

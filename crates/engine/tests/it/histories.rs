@@ -135,6 +135,12 @@ fn user(world: &World, nth: u64, choice: u64, edited: &Arc<std::sync::Mutex<BTre
                 }
             };
             note(path);
+            let folded = path.to_lowercase();
+            if endpoint.tree().keys().any(|other| other != path && folded.starts_with(&other.to_lowercase()))
+            {
+                // On a case-folding side this would be another item's path.
+                return Fault::None;
+            }
             if random.chance(70) {
                 crate::world::make_way(endpoint, path);
                 endpoint.put(path, format!("by the user {choice}"), 5_000_000_000);

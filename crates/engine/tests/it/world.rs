@@ -153,6 +153,8 @@ impl World {
             let text = self.fresh_text(random);
             let modified = self.written as i64 * 1_000_000_000;
             let endpoint = &self.sides[side];
+            let folds = self.target.policy.abilities[side].folds_case;
+            let target = if folds { spelled_as_there(endpoint, &target) } else { target };
             make_way(endpoint, &target);
             let existing: Vec<String> =
                 existing.into_iter().filter(|path| endpoint.tree().contains_key(path)).collect();
@@ -171,6 +173,7 @@ impl World {
                 }
                 (_, Some(path)) => {
                     let to = if random.chance(50) { target } else { format!("moved-{}", random.below(3)) };
+                    let to = if folds { spelled_as_there(endpoint, &to) } else { to };
                     let inside = to.starts_with(&format!("{path}/")) || path.starts_with(&format!("{to}/"));
                     let below_file = to.rsplit_once('/').is_some_and(|(parent, _)| {
                         endpoint.tree().get(parent).is_none_or(|item| !item.kind.is_directory())
@@ -183,6 +186,18 @@ impl World {
             }
         }
     }
+}
+
+/// The path as a case-folding file system would resolve it: names that are there keep their spelling.
+fn spelled_as_there(endpoint: &MemoryEndpoint, path: &str) -> String {
+    let tree = endpoint.tree();
+    let mut spelled = String::new();
+    for name in path.split('/') {
+        let wanted = if spelled.is_empty() { name.to_owned() } else { format!("{spelled}/{name}") };
+        let there = tree.keys().find(|other| other.to_lowercase() == wanted.to_lowercase());
+        spelled = there.cloned().unwrap_or(wanted);
+    }
+    spelled
 }
 
 /// Removes what keeps a file from being put at a path: files where directories are needed, a directory there.
@@ -216,11 +231,13 @@ pub fn random_policy(random: &mut Random) -> Policy {
         Rule::new("a/**", resolutions[random.below(5)]).unwrap(),
         Rule::new("**", resolutions[random.below(5)]).unwrap(),
     ];
+    let folds = random.chance(15);
     for side in Side::BOTH {
         policy.abilities[side] = Abilities {
             directory_moves: random.chance(70),
             moves: random.chance(90),
             executable: random.chance(85),
+            folds_case: side == Side::Remote && folds,
             ..Abilities::default()
         };
     }
