@@ -90,12 +90,15 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         if arguments.jobs.is_empty() || arguments.jobs.iter().any(|wanted| wanted == job) {
             say(format_args!("\n== {job}"));
             all_equal &= bench.job(job)?;
+            bench.results.machine = bench.place.machine(&bench.tools);
+            if bench.shrink == 1 {
+                // At once: a later job may fail after hours.
+                bench.results.keep()?;
+            }
         }
     }
-    bench.results.machine = bench.place.machine(&bench.tools);
     say(format_args!("\n{}", page::render(&bench.results)));
     if bench.shrink == 1 {
-        bench.results.keep()?;
         say("written: bench/results.json and docs/src/benchmarks.md");
     } else {
         say("the workloads were shrunk: nothing was written");
