@@ -14,11 +14,7 @@ const ERRORS_MAX: usize = 50;
 
 /// Everything in which `tree` does not follow `schema`, in the order of the file.
 pub(crate) fn check(tree: &Node, schema: &Json, source: &Source<'_>) -> Vec<ConfigError> {
-    let mut checker = Checker {
-        source,
-        errors: Vec::new(),
-        path: Vec::new(),
-    };
+    let mut checker = Checker { source, errors: Vec::new(), path: Vec::new() };
     checker.node(tree, &tree.at, schema);
     checker.errors
 }
@@ -36,15 +32,9 @@ impl Checker<'_> {
             return;
         }
         let found = type_of(node);
-        let fitting: Vec<&Json> = alternatives(schema)
-            .into_iter()
-            .filter(|branch| allows_type(branch, found))
-            .collect();
-        let kinds: Vec<&Json> = fitting
-            .iter()
-            .copied()
-            .filter(|branch| kind_of(branch).is_some())
-            .collect();
+        let fitting: Vec<&Json> =
+            alternatives(schema).into_iter().filter(|branch| allows_type(branch, found)).collect();
+        let kinds: Vec<&Json> = fitting.iter().copied().filter(|branch| kind_of(branch).is_some()).collect();
         match (fitting.as_slice(), kinds.is_empty()) {
             ([], _) => self.wrong_type(node, schema),
             (_, false) => self.endpoint(node, key, &kinds),
@@ -59,16 +49,11 @@ impl Checker<'_> {
     /// Checks against the alternative that the value follows best.
     fn nearest_branch(&mut self, node: &Node, key: &Mark, branches: &[&Json]) {
         let attempts = branches.iter().map(|branch| {
-            let mut attempt = Checker {
-                source: self.source,
-                errors: Vec::new(),
-                path: self.path.clone(),
-            };
+            let mut attempt = Checker { source: self.source, errors: Vec::new(), path: self.path.clone() };
             attempt.single(node, key, branch);
             attempt.errors
         });
-        self.errors
-            .extend(attempts.min_by_key(Vec::len).unwrap_or_default());
+        self.errors.extend(attempts.min_by_key(Vec::len).unwrap_or_default());
     }
 
     /// Checks the settings of an endpoint against those of its kind.
@@ -78,12 +63,7 @@ impl Checker<'_> {
             return self.missing(key, "kind", hint("", names(), "known kinds"));
         };
         let Some(name) = kind.as_text() else {
-            return self.error(
-                &kind.at,
-                "wrong_type",
-                format!("{}kind must be text", self.prefix()),
-                None,
-            );
+            return self.error(&kind.at, "wrong_type", format!("{}kind must be text", self.prefix()), None);
         };
         match kinds.iter().find(|branch| kind_of(branch) == Some(name)) {
             Some(branch) => self.single(node, key, branch),
@@ -117,11 +97,7 @@ impl Checker<'_> {
 
     fn mapping(&mut self, node: &Node, at: &Mark, schema: &Json) {
         let properties = schema.get("properties").and_then(Json::as_object);
-        let names: Vec<&str> = properties
-            .into_iter()
-            .flatten()
-            .map(|(name, _)| name.as_str())
-            .collect();
+        let names: Vec<&str> = properties.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
         let others = schema.get("additionalProperties");
         let mut guessed = Vec::new();
         for (key, value) in node.entries() {
@@ -141,20 +117,14 @@ impl Checker<'_> {
                 _ => {}
             }
         }
-        for name in schema
-            .get("required")
-            .and_then(Json::as_array)
-            .into_iter()
-            .flatten()
-        {
+        for name in schema.get("required").and_then(Json::as_array).into_iter().flatten() {
             // A key that was probably misspelt is not missed as well.
             if let Some(name) = name.as_str()
                 && node.get(name).is_none()
                 && !guessed.contains(&name)
             {
-                let hint = properties
-                    .and_then(|properties| properties.get(name))
-                    .and_then(|key| advice(name, key));
+                let hint =
+                    properties.and_then(|properties| properties.get(name)).and_then(|key| advice(name, key));
                 self.missing(at, name, hint);
             }
         }
@@ -169,11 +139,7 @@ impl Checker<'_> {
             _ => node.to_json().to_string(),
         };
         let secret = self.path.last().is_some_and(|key| is_secret_key(key));
-        let shown = if secret {
-            "value".to_owned()
-        } else {
-            format!("value {}", quote(&written))
-        };
+        let shown = if secret { "value".to_owned() } else { format!("value {}", quote(&written)) };
         let names: Vec<&str> = values.iter().filter_map(|value| value.as_str()).collect();
         let message = format!("unknown {shown} for {}", self.name());
         self.error(&node.at, "unknown_value", message, choices(&written, names));
@@ -212,12 +178,7 @@ impl Checker<'_> {
             }
             _ => None,
         };
-        let message = format!(
-            "{} must be {}, not {}",
-            self.name(),
-            expected.join(" or "),
-            found_name(found)
-        );
+        let message = format!("{} must be {}, not {}", self.name(), expected.join(" or "), found_name(found));
         self.error(&node.at, "wrong_type", message, hint);
     }
 
@@ -228,39 +189,24 @@ impl Checker<'_> {
 
     fn error(&mut self, at: &Mark, code: &'static str, message: String, hint: Option<String>) {
         match self.errors.len() {
-            0..ERRORS_MAX => self
-                .errors
-                .push(self.source.error(at, code, message).with_hint(hint)),
-            ERRORS_MAX => self.errors.push(ConfigError::new(
-                "more_errors",
-                "more is wrong than is listed here",
-            )),
+            0..ERRORS_MAX => self.errors.push(self.source.error(at, code, message).with_hint(hint)),
+            ERRORS_MAX => {
+                self.errors.push(ConfigError::new("more_errors", "more is wrong than is listed here"))
+            }
             _ => {}
         }
     }
 
     fn name(&self) -> String {
-        if self.path.is_empty() {
-            "the file".to_owned()
-        } else {
-            dotted(&self.path)
-        }
+        if self.path.is_empty() { "the file".to_owned() } else { dotted(&self.path) }
     }
 
     fn place(&self) -> String {
-        if self.path.is_empty() {
-            String::new()
-        } else {
-            format!(" in {}", dotted(&self.path))
-        }
+        if self.path.is_empty() { String::new() } else { format!(" in {}", dotted(&self.path)) }
     }
 
     fn prefix(&self) -> String {
-        if self.path.is_empty() {
-            String::new()
-        } else {
-            format!("{}.", dotted(&self.path))
-        }
+        if self.path.is_empty() { String::new() } else { format!("{}.", dotted(&self.path)) }
     }
 }
 
@@ -292,18 +238,10 @@ fn choices<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> Optio
 /// What to write for a missing key: an example, else what it means.
 fn advice(name: &str, schema: &Json) -> Option<String> {
     let only = allowed(schema).and_then(|values| values.first().copied());
-    let example = || {
-        schema
-            .get("examples")
-            .and_then(Json::as_array)
-            .and_then(|examples| examples.first())
-    };
+    let example = || schema.get("examples").and_then(Json::as_array).and_then(|examples| examples.first());
     match only.or_else(example) {
         Some(example) => Some(format!("for example `{name}: {example}`")),
-        None => schema
-            .get("description")
-            .and_then(Json::as_str)
-            .map(|text| format!("{name}: {text}")),
+        None => schema.get("description").and_then(Json::as_str).map(|text| format!("{name}: {text}")),
     }
 }
 

@@ -11,9 +11,7 @@ const NAMES: [&str; 2] = ["syncline.yaml", ".insightpulse/sync.yaml"];
 /// The nearest file at or above the folder `start`.
 #[must_use]
 pub fn discover(start: &Path) -> Option<PathBuf> {
-    let candidates = start
-        .ancestors()
-        .flat_map(|folder| NAMES.map(|name| folder.join(name)));
+    let candidates = start.ancestors().flat_map(|folder| NAMES.map(|name| folder.join(name)));
     candidates.into_iter().find(|file| file.is_file())
 }
 
@@ -26,9 +24,7 @@ pub fn locate(
     environment: &BTreeMap<String, String>,
     start: &Path,
 ) -> Result<PathBuf, ConfigError> {
-    let variable = environment
-        .get("SYNCLINE_CONFIG")
-        .filter(|value| !value.is_empty());
+    let variable = environment.get("SYNCLINE_CONFIG").filter(|value| !value.is_empty());
     let (named, by) = match (explicit, variable) {
         (Some(path), _) => (Some(start.join(path)), ""),
         (None, Some(path)) => (Some(start.join(path)), " (from SYNCLINE_CONFIG)"),
@@ -36,15 +32,10 @@ pub fn locate(
     };
     match named {
         Some(file) if file.exists() => Ok(file),
-        Some(file) => Err(
-            ConfigError::new("no_config", format!("{} does not exist{by}", file.display()))
-                .with_hint("run `syncline init` to make one".to_owned()),
-        ),
+        Some(file) => Err(ConfigError::new("no_config", format!("{} does not exist{by}", file.display()))
+            .with_hint("run `syncline init` to make one".to_owned())),
         None => discover(start).ok_or_else(|| {
-            let message = format!(
-                "there is no syncline.yaml in {} or any folder above it",
-                start.display()
-            );
+            let message = format!("there is no syncline.yaml in {} or any folder above it", start.display());
             ConfigError::new("no_config", message)
                 .with_hint("run `syncline init` to make one, or name it with `--config`".to_owned())
         }),

@@ -46,10 +46,7 @@ pub(crate) struct Key {
 impl Node {
     /// The value below `key`, when this is a mapping that has it. A key without a value counts as not written.
     pub(crate) fn get(&self, key: &str) -> Option<&Self> {
-        self.entries()
-            .iter()
-            .find(|(k, node)| k.name == key && !node.is_null())
-            .map(|(_, node)| node)
+        self.entries().iter().find(|(k, node)| k.name == key && !node.is_null()).map(|(_, node)| node)
     }
 
     /// The entries of a mapping; none of anything else.
@@ -114,20 +111,14 @@ impl Node {
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Value>::deserialize(deserializer)?;
-        Ok(Self {
-            value: spanned.value,
-            at: mark(spanned.referenced),
-        })
+        Ok(Self { value: spanned.value, at: mark(spanned.referenced) })
     }
 }
 
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<String>::deserialize(deserializer)?;
-        Ok(Self {
-            name: spanned.value,
-            at: mark(spanned.referenced),
-        })
+        Ok(Self { name: spanned.value, at: mark(spanned.referenced) })
     }
 }
 
@@ -167,9 +158,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value)
-            .map(Value::Number)
-            .ok_or_else(|| E::custom("not a finite number"))
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("not a finite number"))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -230,14 +219,7 @@ pub(crate) fn parse(text: &str, source: &Source<'_>) -> Result<Node, ConfigError
 
 fn syntax_error(error: &Error, source: &Source<'_>) -> ConfigError {
     let error = error.without_snippet();
-    let at = source.clamped(error.location().map_or(
-        Mark::File {
-            line: 1,
-            column: 1,
-            width: 1,
-        },
-        mark,
-    ));
+    let at = source.clamped(error.location().map_or(Mark::File { line: 1, column: 1, width: 1 }, mark));
     let (code, message, hint) = describe(error);
     let tab = match &at {
         Mark::File { line, .. } => (*line.max(&1) - 1..=*line)
@@ -245,11 +227,7 @@ fn syntax_error(error: &Error, source: &Source<'_>) -> ConfigError {
             .any(|line| line.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t')),
         Mark::Variable(_) => false,
     };
-    let hint = if tab {
-        Some("YAML is indented with spaces; replace the tab".to_owned())
-    } else {
-        hint
-    };
+    let hint = if tab { Some("YAML is indented with spaces; replace the tab".to_owned()) } else { hint };
     source.error(&at, code, message).with_hint(hint)
 }
 
@@ -271,35 +249,24 @@ fn describe(error: &Error) -> (&'static str, String, Option<String>) {
             "the file holds more than one document".into(),
             Some("remove the `---` line".into()),
         ),
-        Error::Unexpected {
-            expected: "string scalar",
-            ..
-        } => (
-            "bad_key",
-            "a list or a mapping cannot be a key".into(),
-            Some("put the key in quotes".into()),
-        ),
+        Error::Unexpected { expected: "string scalar", .. } => {
+            ("bad_key", "a list or a mapping cannot be a key".into(), Some("put the key in quotes".into()))
+        }
         Error::UnsupportedTag { .. } => ("bad_tag", "tags (`!name`) are not supported".into(), None),
         Error::InvalidScalar { .. } => ("bad_tag", "the value does not fit its tag".into(), None),
         Error::NonFiniteFloat { .. } => ("not_finite", "the number is not finite".into(), None),
-        Error::UnknownAnchor { .. } => (
-            "unknown_anchor",
-            "the alias names an anchor that does not exist".into(),
-            None,
-        ),
-        Error::RecursiveReferencesRequireWeakTypes { .. } => (
-            "limit_exceeded",
-            "the value contains itself through an alias".into(),
-            None,
-        ),
+        Error::UnknownAnchor { .. } => {
+            ("unknown_anchor", "the alias names an anchor that does not exist".into(), None)
+        }
+        Error::RecursiveReferencesRequireWeakTypes { .. } => {
+            ("limit_exceeded", "the value contains itself through an alias".into(), None)
+        }
         Error::AliasReplayCounterOverflow { .. }
         | Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => (
-            "limit_exceeded",
-            format!("aliases expand to too much (at most {NODES_MAX} values)"),
-            None,
-        ),
+        | Error::AliasReplayStackDepthExceeded { .. } => {
+            ("limit_exceeded", format!("aliases expand to too much (at most {NODES_MAX} values)"), None)
+        }
         Error::Budget { breach, .. } => ("limit_exceeded", describe_breach(breach), None),
         other => describe_syntax(&first_line(&other.render_with_formatter(&UserMessageFormatter))),
     }
@@ -308,18 +275,10 @@ fn describe(error: &Error) -> (&'static str, String, Option<String>) {
 /// The scanner's errors have no types, only words.
 fn describe_syntax(message: &str) -> (&'static str, String, Option<String>) {
     if message.contains("recursion limit") {
-        return (
-            "limit_exceeded",
-            describe_breach(&BudgetBreach::Depth { depth: DEPTH_MAX }),
-            None,
-        );
+        return ("limit_exceeded", describe_breach(&BudgetBreach::Depth { depth: DEPTH_MAX }), None);
     }
     let quoted = message.contains("quoted scalar");
-    (
-        "bad_yaml",
-        message.to_owned(),
-        quoted.then(|| "is a closing quote missing?".to_owned()),
-    )
+    ("bad_yaml", message.to_owned(), quoted.then(|| "is a closing quote missing?".to_owned()))
 }
 
 fn describe_breach(breach: &BudgetBreach) -> String {
@@ -337,16 +296,9 @@ fn describe_breach(breach: &BudgetBreach) -> String {
 
 /// The parser's own words, without the place that is shown beside them anyway.
 fn first_line(message: &str) -> String {
-    let line = message
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .trim_start_matches("error: ");
+    let line = message.lines().next().unwrap_or_default().trim_start_matches("error: ");
     let line = line.split(" at line ").next().unwrap_or(line);
     let mut characters = line.chars();
-    let first = characters
-        .next()
-        .map(|c| c.to_lowercase().to_string())
-        .unwrap_or_default();
+    let first = characters.next().map(|c| c.to_lowercase().to_string()).unwrap_or_default();
     format!("{first}{}", characters.as_str())
 }

@@ -59,13 +59,7 @@ impl ConfigError {
     /// Makes an error that points nowhere.
     #[must_use]
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            location: None,
-            snippet: None,
-            hint: None,
-        }
+        Self { code, message: message.into(), location: None, snippet: None, hint: None }
     }
 
     /// Adds what to do about it.
@@ -96,11 +90,7 @@ fn write_place(f: &mut fmt::Formatter<'_>, at: Option<&Location>, snippet: Optio
         let number = line.to_string();
         let margin = " ".repeat(number.len());
         let (indent, carets) = (" ".repeat(snippet.indent), "^".repeat(snippet.width));
-        write!(
-            f,
-            "\n {margin} |\n {number} | {}\n {margin} | {indent}{carets}",
-            snippet.text
-        )?;
+        write!(f, "\n {margin} |\n {number} | {}\n {margin} | {indent}{carets}", snippet.text)?;
     }
     Ok(())
 }
@@ -112,11 +102,7 @@ pub struct ConfigErrors(Vec<ConfigError>);
 impl ConfigErrors {
     /// `Err` with the errors, or `Ok` when there are none.
     pub(crate) fn check(errors: Vec<ConfigError>) -> Result<(), Self> {
-        if errors.is_empty() {
-            Ok(())
-        } else {
-            Err(Self(errors))
-        }
+        if errors.is_empty() { Ok(()) } else { Err(Self(errors)) }
     }
 
     /// The errors, in the order in which they stand in the file.

@@ -57,15 +57,9 @@ pub fn parse(
     let mut source = Source::new(file, text);
     let mut tree = document::parse(text, &source)?;
     if tree.is_null() {
-        let start = Mark::File {
-            line: 1,
-            column: 1,
-            width: 1,
-        };
+        let start = Mark::File { line: 1, column: 1, width: 1 };
         let error = source.error(&start, "empty", "the file is empty");
-        return Err(error
-            .with_hint("run `syncline init` to get one to start from".to_owned())
-            .into());
+        return Err(error.with_hint("run `syncline init` to get one to start from".to_owned()).into());
     }
     let schema = schema(kinds);
     source.protect(private(&tree, &schema));
@@ -86,9 +80,7 @@ fn check_version(tree: &Node, source: &Source<'_>) -> Result<(), ConfigError> {
             let written = quote(node.as_text().unwrap_or_default());
             let message = format!("the version {written} of the file's format is not supported");
             let hint = format!("this program reads `version: \"{VERSION}\"`; a newer one may read this file");
-            Err(source
-                .error(&node.at, "unsupported_version", message)
-                .with_hint(hint))
+            Err(source.error(&node.at, "unsupported_version", message).with_hint(hint))
         }
         _ => Ok(()),
     }
@@ -96,10 +88,7 @@ fn check_version(tree: &Node, source: &Source<'_>) -> Result<(), ConfigError> {
 
 fn read(file: &Path) -> Result<String, ConfigError> {
     let failed = |error: std::io::Error| {
-        ConfigError::new(
-            "unreadable",
-            format!("{} cannot be read: {error}", file.display()),
-        )
+        ConfigError::new("unreadable", format!("{} cannot be read: {error}", file.display()))
     };
     let fault = |code, what: String| ConfigError::new(code, format!("{} {what}", file.display()));
     let metadata = std::fs::metadata(file).map_err(failed)?;
@@ -108,24 +97,15 @@ fn read(file: &Path) -> Result<String, ConfigError> {
     }
     let mut bytes = Vec::new();
     let opened = FsFile::open(file).map_err(failed)?;
-    opened
-        .take(FILE_BYTES_MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
+    opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(fault(
-            "too_large",
-            format!("is too large (at most {FILE_BYTES_MAX} bytes)"),
-        ));
+        return Err(fault("too_large", format!("is too large (at most {FILE_BYTES_MAX} bytes)")));
     }
     String::from_utf8(bytes).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = before.split(|byte| *byte == b'\n').count();
-        fault(
-            "not_utf8",
-            format!("is not UTF-8 text: line {line} holds other bytes"),
-        )
-        .with_hint("save it as UTF-8".to_owned())
+        fault("not_utf8", format!("is not UTF-8 text: line {line} holds other bytes"))
+            .with_hint("save it as UTF-8".to_owned())
     })
 }
 
@@ -140,10 +120,7 @@ fn resolve(
         .map_err(|error| ConfigError::new("unreadable", format!("{}: {error}", file.display())))?;
     let root = root_of(&file);
     let mut resolver = Resolver::new(source, tree);
-    let lookup = Lookup {
-        root: root.clone(),
-        environment: Arc::new(Redacted::new(environment.clone())),
-    };
+    let lookup = Lookup { root: root.clone(), environment: Arc::new(Redacted::new(environment.clone())) };
     let node = written.node.resolve(&host_name(environment), &mut resolver);
     written.defaults.check(&mut resolver);
     for name in written.endpoints.keys() {
@@ -156,12 +133,10 @@ fn resolve(
     };
     let mut targets = written.targets;
     let order = tree.get("targets").map(Node::entries).unwrap_or_default();
-    let in_order = order
-        .iter()
-        .filter_map(|(key, _)| targets.remove(&key.name).map(|target| (&key.name, target)));
-    let targets: Vec<Target> = in_order
-        .filter_map(|(name, target)| target.resolve(name, &around, &mut resolver))
-        .collect();
+    let in_order =
+        order.iter().filter_map(|(key, _)| targets.remove(&key.name).map(|target| (&key.name, target)));
+    let targets: Vec<Target> =
+        in_order.filter_map(|(name, target)| target.resolve(name, &around, &mut resolver)).collect();
     ConfigErrors::check(in_file_order(resolver.errors))?;
     resolver.errors = Vec::new();
     warn_of_overlaps(&targets, &mut resolver);
@@ -197,22 +172,13 @@ fn in_file_order(mut errors: Vec<ConfigError>) -> Vec<ConfigError> {
 
 fn warn_of_overlaps(targets: &[Target], resolver: &mut Resolver<'_>) {
     for (index, target) in targets.iter().enumerate() {
-        let overlapping = targets[..index]
-            .iter()
-            .find(|other| overlap(target.path.as_ref(), other.path.as_ref()));
+        let overlapping =
+            targets[..index].iter().find(|other| overlap(target.path.as_ref(), other.path.as_ref()));
         if let Some(other) = overlapping {
-            let message = format!(
-                "the targets {} and {} share files",
-                quote(&other.name),
-                quote(&target.name)
-            );
+            let message =
+                format!("the targets {} and {} share files", quote(&other.name), quote(&target.name));
             let hint = "that is allowed, but a change made by one is seen by the other; `include` and `exclude` part them";
-            resolver.warn(
-                &["targets", &target.name, "path"],
-                "targets_overlap",
-                message,
-                hint,
-            );
+            resolver.warn(&["targets", &target.name, "path"], "targets_overlap", message, hint);
         }
     }
 }
@@ -220,10 +186,8 @@ fn warn_of_overlaps(targets: &[Target], resolver: &mut Resolver<'_>) {
 /// Warns of references where nothing resolves them: they are for the settings of endpoints alone.
 fn warn_of_literal_references(resolver: &mut Resolver<'_>) {
     let tree = resolver.tree;
-    let elsewhere = tree
-        .entries()
-        .iter()
-        .filter(|(key, _)| !matches!(key.name.as_str(), "endpoints" | "targets"));
+    let elsewhere =
+        tree.entries().iter().filter(|(key, _)| !matches!(key.name.as_str(), "endpoints" | "targets"));
     let targets = tree.get("targets").map(Node::entries).unwrap_or_default();
     let in_targets = targets.iter().flat_map(|(_, target)| target.entries());
     let in_targets = in_targets.filter(|(key, _)| !matches!(key.name.as_str(), "remote" | "description"));
@@ -233,11 +197,7 @@ fn warn_of_literal_references(resolver: &mut Resolver<'_>) {
             let message = "`${…}` is taken literally here".to_owned();
             let hint = "references work in the settings of endpoints; a single value is set by its variable, \
                         such as SYNCLINE_NODE__NAME";
-            resolver.warnings.push(
-                resolver
-                    .source
-                    .warning(&node.at, "literal_reference", message, hint),
-            );
+            resolver.warnings.push(resolver.source.warning(&node.at, "literal_reference", message, hint));
         }
         waiting.extend(node.below());
     }

@@ -29,24 +29,15 @@ fn visit(node: &Node, schema: Option<&Json>, place: Place, found: &mut Vec<Mark>
         Value::Text(text) if place.private && !is_reference(text) => found.push(node.at.clone()),
         Value::Number(_) if place.private => found.push(node.at.clone()),
         Value::List(items) => {
-            let schema = schema.and_then(|schema| {
-                alternatives(schema)
-                    .into_iter()
-                    .find_map(|branch| branch.get("items"))
-            });
+            let schema = schema
+                .and_then(|schema| alternatives(schema).into_iter().find_map(|branch| branch.get("items")));
             items.iter().for_each(|item| visit(item, schema, place, found));
         }
         Value::Map(entries) => {
             let (branches, settings) = branches_for(node, schema);
             let settings = place.settings || settings;
-            let property = |key: &str| {
-                branches
-                    .iter()
-                    .find_map(|branch| branch.get("properties")?.get(key))
-            };
-            let others = branches
-                .iter()
-                .filter_map(|branch| branch.get("additionalProperties"));
+            let property = |key: &str| branches.iter().find_map(|branch| branch.get("properties")?.get(key));
+            let others = branches.iter().filter_map(|branch| branch.get("additionalProperties"));
             let others = others.into_iter().find(|others| others.is_object());
             for (key, value) in entries {
                 if place.private {
@@ -60,10 +51,7 @@ fn visit(node: &Node, schema: Option<&Json>, place: Place, found: &mut Vec<Mark>
                     (None, Some(_)) => settings && looks_secret,
                     (None, None) => (settings && key.name != "kind") || looks_secret,
                 };
-                let below = Place {
-                    settings,
-                    private: place.private || private,
-                };
+                let below = Place { settings, private: place.private || private };
                 visit(value, known.or(others), below, found);
             }
         }
@@ -78,8 +66,6 @@ fn branches_for<'a>(node: &Node, schema: Option<&'a Json>) -> (Vec<&'a Json>, bo
         return (branches, false);
     }
     let kind = node.get("kind").and_then(Node::as_text);
-    let of_kind = branches
-        .into_iter()
-        .filter(|branch| kind.is_some() && kind_of(branch) == kind);
+    let of_kind = branches.into_iter().filter(|branch| kind.is_some() && kind_of(branch) == kind);
     (of_kind.collect(), true)
 }

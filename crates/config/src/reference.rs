@@ -39,11 +39,7 @@ fn write_section(page: &mut String, path: &Path, schema: &Json) -> Vec<(Path, Js
     let Some(properties) = schema.get("properties").and_then(Json::as_object) else {
         return below;
     };
-    let title = if path.is_empty() {
-        "The file".to_owned()
-    } else {
-        format!("`{}`", path.join("."))
-    };
+    let title = if path.is_empty() { "The file".to_owned() } else { format!("`{}`", path.join(".")) };
     page.push_str(&format!("\n## {title}\n\n"));
     if let Some(text) = schema.get("description").and_then(Json::as_str) {
         page.push_str(&format!("{}\n\n", one_line(text)));
@@ -70,46 +66,24 @@ fn write_row(page: &mut String, path: &Path, property: &Json, required: bool) {
         Some(name) if is_single(property) => format!("`{name}`"),
         _ => String::new(),
     };
-    let description = property
-        .get("description")
-        .and_then(Json::as_str)
-        .unwrap_or_default();
-    let examples = property
-        .get("examples")
-        .and_then(Json::as_array)
-        .and_then(|list| list.first());
-    let example = examples
-        .map(|value| format!(" Example: `{value}`."))
-        .unwrap_or_default();
+    let description = property.get("description").and_then(Json::as_str).unwrap_or_default();
+    let examples = property.get("examples").and_then(Json::as_array).and_then(|list| list.first());
+    let example = examples.map(|value| format!(" Example: `{value}`.")).unwrap_or_default();
     let meaning = format!("{}{}{example}", one_line(description), values_text(property));
     // Writing to a string cannot fail.
-    let _ = writeln!(
-        page,
-        "| `{key}` | {types} | {default} | {} | {variable} |",
-        meaning.replace('|', "\\|")
-    );
+    let _ =
+        writeln!(page, "| `{key}` | {types} | {default} | {} | {variable} |", meaning.replace('|', "\\|"));
 }
 
 fn write_kinds(page: &mut String, kinds: &[KindSchema]) {
     page.push_str("\n# Kinds of endpoint\n\nThe settings of an endpoint, here or inside a target's `remote`. Text may refer to secrets: `${env:NAME}`, `${file:PATH}`.\n");
     let root = schema(kinds);
-    let branches = root
-        .pointer("/properties/endpoints/additionalProperties")
-        .map(alternatives)
-        .unwrap_or_default();
+    let branches =
+        root.pointer("/properties/endpoints/additionalProperties").map(alternatives).unwrap_or_default();
     for (kind, branch) in kinds.iter().zip(branches) {
-        page.push_str(&format!(
-            "\n## `kind: {}`\n\n{}\n\n",
-            kind.name,
-            one_line(kind.summary)
-        ));
+        page.push_str(&format!("\n## `kind: {}`\n\n{}\n\n", kind.name, one_line(kind.summary)));
         page.push_str("| key | type | default | meaning | variable |\n|---|---|---|---|---|\n");
-        for (key, property) in branch
-            .get("properties")
-            .and_then(Json::as_object)
-            .into_iter()
-            .flatten()
-        {
+        for (key, property) in branch.get("properties").and_then(Json::as_object).into_iter().flatten() {
             if key != "kind" {
                 let path = vec!["endpoints".into(), "<name>".into(), key.clone()];
                 write_row(page, &path, property, is_required(branch, key));
@@ -128,10 +102,7 @@ fn mappings(path: Path, property: &Json) -> Vec<(Path, Json)> {
         if branch.get("properties").is_some() {
             found.push((path.clone(), branch.clone()));
         }
-        if let Some(named) = branch
-            .get("additionalProperties")
-            .filter(|below| below.is_object())
-        {
+        if let Some(named) = branch.get("additionalProperties").filter(|below| below.is_object()) {
             let mut path = path.clone();
             path.push("<name>".into());
             found.extend(mappings(path, named));
@@ -148,10 +119,7 @@ fn mappings(path: Path, property: &Json) -> Vec<(Path, Json)> {
 }
 
 fn is_required(schema: &Json, key: &str) -> bool {
-    schema
-        .get("required")
-        .and_then(Json::as_array)
-        .is_some_and(|keys| keys.iter().any(|name| name == key))
+    schema.get("required").and_then(Json::as_array).is_some_and(|keys| keys.iter().any(|name| name == key))
 }
 
 /// The twin of a path. What stands in a list has none, nor has what stands at the top.
@@ -160,24 +128,14 @@ fn variable(path: &Path) -> Option<String> {
         return None;
     }
     let name = |name: &String| {
-        if name == "<name>" {
-            "<NAME>".to_owned()
-        } else {
-            twin(name)
-        }
+        if name == "<name>" { "<NAME>".to_owned() } else { twin(name) }
     };
-    Some(format!(
-        "{PREFIX}{}",
-        path.iter().map(name).collect::<Vec<_>>().join(SEPARATOR)
-    ))
+    Some(format!("{PREFIX}{}", path.iter().map(name).collect::<Vec<_>>().join(SEPARATOR)))
 }
 
 fn is_single(property: &Json) -> bool {
     alternatives(property).iter().any(|branch| {
-        matches!(
-            branch.get("type").and_then(Json::as_str),
-            Some("string" | "integer" | "number" | "boolean")
-        )
+        matches!(branch.get("type").and_then(Json::as_str), Some("string" | "integer" | "number" | "boolean"))
     })
 }
 

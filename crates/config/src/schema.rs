@@ -25,10 +25,7 @@ pub struct KindSchema {
 #[must_use]
 pub fn schema(kinds: &[KindSchema]) -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
-    let mut root = settings
-        .into_generator()
-        .into_root_schema_for::<File>()
-        .to_value();
+    let mut root = settings.into_generator().into_root_schema_for::<File>().to_value();
     let endpoint = endpoint_schema(kinds);
     complete(&mut root, &endpoint);
     if let Value::Object(root) = &mut root {
@@ -137,10 +134,7 @@ fn inlined(schema: &Value, root: &Value, depth: usize) -> Value {
                 .filter(|(key, _)| !(*key == "$ref" || *key == "$defs"))
                 .map(|(key, value)| (key.clone(), inlined(value, root, depth)))
                 .collect();
-            let pointer = object
-                .get("$ref")
-                .and_then(Value::as_str)
-                .and_then(|text| text.strip_prefix('#'));
+            let pointer = object.get("$ref").and_then(Value::as_str).and_then(|text| text.strip_prefix('#'));
             if let Some(found) = pointer.and_then(|pointer| root.pointer(pointer))
                 && depth < REFERENCE_DEPTH_MAX
                 && let Value::Object(found) = inlined(found, root, depth + 1)
@@ -158,11 +152,7 @@ fn inlined(schema: &Value, root: &Value, depth: usize) -> Value {
 
 /// The alternatives of a schema, nested ones included; itself when it has none.
 pub(crate) fn alternatives(schema: &Value) -> Vec<&Value> {
-    match schema
-        .get("oneOf")
-        .or_else(|| schema.get("anyOf"))
-        .and_then(Value::as_array)
-    {
+    match schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Value::as_array) {
         Some(branches) => branches.iter().flat_map(alternatives).collect(),
         None => vec![schema],
     }
@@ -178,10 +168,7 @@ pub(crate) fn allowed(schema: &Value) -> Option<Vec<&Value>> {
     if let Some(value) = schema.get("const") {
         return Some(vec![value]);
     }
-    schema
-        .get("enum")
-        .and_then(Value::as_array)
-        .map(|values| values.iter().collect())
+    schema.get("enum").and_then(Value::as_array).map(|values| values.iter().collect())
 }
 
 /// Whether a schema allows values of this JSON type.

@@ -54,17 +54,8 @@ impl<T> fmt::Display for Redacted<T> {
 /// Whether the value of a key of this name is probably a secret.
 pub(crate) fn is_secret_key(key: &str) -> bool {
     let key = key.to_lowercase().replace('-', "_");
-    let tells_where = ["_file", "_path", "_env", "_url", "_id", "_name"]
-        .iter()
-        .any(|end| key.ends_with(end));
-    let words = [
-        "password",
-        "passwd",
-        "passphrase",
-        "token",
-        "secret",
-        "credential",
-    ];
+    let tells_where = ["_file", "_path", "_env", "_url", "_id", "_name"].iter().any(|end| key.ends_with(end));
+    let words = ["password", "passwd", "passphrase", "token", "secret", "credential"];
     !tells_where && (key.ends_with("_key") || key == "apikey" || words.iter().any(|word| key.contains(word)))
 }
 
@@ -102,10 +93,9 @@ fn reference(inner: &str) -> Result<Part<'_>, String> {
     match inner.split_once(':') {
         Some(("env", name)) if !name.is_empty() && !name.contains(['=', '\0']) => Ok(Part::Variable(name)),
         Some(("file", path)) if !path.is_empty() && !path.contains('\0') => Ok(Part::File(path)),
-        Some(("env" | "file", _)) => Err(format!(
-            "the reference {} names nothing",
-            quote(&format!("${{{inner}}}"))
-        )),
+        Some(("env" | "file", _)) => {
+            Err(format!("the reference {} names nothing", quote(&format!("${{{inner}}}"))))
+        }
         // What stands in an unknown reference may be a secret that somebody tried to hide: it is not repeated.
         Some(_) => {
             Err("a reference is of an unknown kind; `${env:NAME}` and `${file:PATH}` are known".into())
@@ -135,9 +125,7 @@ pub(crate) fn has_reference(text: &str) -> bool {
 pub(crate) fn is_reference(text: &str) -> bool {
     has_reference(text)
         && parts(text).is_ok_and(|parts| {
-            parts
-                .iter()
-                .all(|part| !matches!(part, Part::Literal(text) if !text.is_empty()))
+            parts.iter().all(|part| !matches!(part, Part::Literal(text) if !text.is_empty()))
         })
 }
 
@@ -204,13 +192,10 @@ impl Lookup {
 
     /// Warns of every file that a setting refers to and every user of this machine may read.
     pub(crate) fn exposed_files(&self, text: &str) -> Vec<Warning> {
-        let files = parts(text)
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(|part| match part {
-                Part::File(path) => Some(path),
-                _ => None,
-            });
+        let files = parts(text).unwrap_or_default().into_iter().filter_map(|part| match part {
+            Part::File(path) => Some(path),
+            _ => None,
+        });
         files
             .filter(|path| is_readable_by_all(&self.root.join(path)))
             .map(|path| Warning {

@@ -34,11 +34,7 @@ pub(crate) struct Source<'a> {
 
 impl<'a> Source<'a> {
     pub(crate) fn new(file: &Path, text: &'a str) -> Self {
-        Self {
-            file: file.into(),
-            lines: text.lines().collect(),
-            private: None,
-        }
+        Self { file: file.into(), lines: text.lines().collect(), private: None }
     }
 
     /// From now on no snippet shows the values at `marks`.
@@ -57,21 +53,14 @@ impl<'a> Source<'a> {
 
     /// A warning at `mark`.
     pub(crate) fn warning(&self, mark: &Mark, code: &'static str, message: String, hint: &str) -> Warning {
-        Warning {
-            code,
-            message,
-            location: Some(self.location(mark)),
-            hint: Some(hint.to_owned()),
-        }
+        Warning { code, message, location: Some(self.location(mark)), hint: Some(hint.to_owned()) }
     }
 
     pub(crate) fn location(&self, mark: &Mark) -> Location {
         match mark {
-            Mark::File { line, column, .. } => Location::File {
-                file: Arc::clone(&self.file),
-                line: *line,
-                column: *column,
-            },
+            Mark::File { line, column, .. } => {
+                Location::File { file: Arc::clone(&self.file), line: *line, column: *column }
+            }
             Mark::Variable(name) => Location::Variable(Arc::clone(name)),
         }
     }
@@ -87,11 +76,7 @@ impl<'a> Source<'a> {
             Mark::File { line, .. } if line as usize > self.lines.len() && !self.lines.is_empty() => {
                 let column = self.lines.last().map_or(0, |line| line.chars().count()) + 1;
                 let number = |value| u32::try_from(value).unwrap_or(u32::MAX);
-                Mark::File {
-                    line: number(self.lines.len()),
-                    column: number(column),
-                    width: 1,
-                }
+                Mark::File { line: number(self.lines.len()), column: number(column), width: 1 }
             }
             mark => mark,
         }
@@ -102,24 +87,13 @@ impl<'a> Source<'a> {
             return None;
         };
         let (masked, column) = self.masked(*line, (*column as usize).saturating_sub(1))?;
-        let shown: Vec<char> = masked
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
+        let shown: Vec<char> = masked.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let column = column.min(shown.len());
-        let start = if shown.len() <= LINE_MAX {
-            0
-        } else {
-            column.saturating_sub(LINE_BEFORE)
-        };
+        let start = if shown.len() <= LINE_MAX { 0 } else { column.saturating_sub(LINE_BEFORE) };
         let end = shown.len().min(start + LINE_MAX);
         let width = (*width as usize).clamp(1, (end.max(column) - column).max(1));
         let text: String = shown[start..end].iter().collect();
-        Some(Snippet {
-            text: text.trim_end().to_owned(),
-            indent: column - start,
-            width,
-        })
+        Some(Snippet { text: text.trim_end().to_owned(), indent: column - start, width })
     }
 
     /// The line without the values that no message may show, and where the character at `column` is now.
@@ -129,10 +103,8 @@ impl<'a> Source<'a> {
             return Some((self.guessed(number, line), column));
         };
         let mut shown: Vec<char> = line.chars().collect();
-        let mut spans: Vec<(usize, usize)> = private
-            .iter()
-            .filter_map(|mark| self.span_on(mark, number))
-            .collect();
+        let mut spans: Vec<(usize, usize)> =
+            private.iter().filter_map(|mark| self.span_on(mark, number)).collect();
         spans.sort_unstable();
         spans.dedup();
         let mut column = column;
@@ -181,18 +153,12 @@ impl<'a> Source<'a> {
     /// Whether a line above, indented less, ends in a key that looks like a secret: a block scalar, say.
     fn is_below_secret(&self, number: u32) -> bool {
         let indent = |line: &str| line.chars().take_while(|c| *c == ' ').count();
-        let mut least = self.line(number).map_or(0, |line| {
-            if line.trim().is_empty() {
-                usize::MAX
-            } else {
-                indent(line)
-            }
-        });
+        let mut least = self
+            .line(number)
+            .map_or(0, |line| if line.trim().is_empty() { usize::MAX } else { indent(line) });
         // In broken YAML, indentation says little: a key without a value on the line before is enough.
-        let before = (1..number)
-            .rev()
-            .filter_map(|above| self.line(above))
-            .find(|line| !line.trim().is_empty());
+        let before =
+            (1..number).rev().filter_map(|above| self.line(above)).find(|line| !line.trim().is_empty());
         if before.is_some_and(|line| secret_key_end(line).is_some_and(|end| line[end..].trim().is_empty())) {
             return true;
         }
@@ -215,9 +181,7 @@ fn secret_key_end(line: &str) -> Option<usize> {
         let key = line[..at].trim_end().trim_end_matches(['"', '\'']);
         let start = key
             .rfind(|c: char| !c.is_alphanumeric() && c != '_' && c != '-')
-            .map_or(0, |index| {
-                index + key[index..].chars().next().map_or(1, char::len_utf8)
-            });
+            .map_or(0, |index| index + key[index..].chars().next().map_or(1, char::len_utf8));
         is_secret_key(&key[start..]).then_some(at + 1)
     })
 }

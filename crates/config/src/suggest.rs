@@ -7,11 +7,7 @@ const LIST_MAX: usize = 24;
 
 /// Puts foreign text into back-ticks, control characters escaped, cropped when it is long.
 pub(crate) fn quote(text: &str) -> String {
-    let mut shown: String = text
-        .chars()
-        .take(QUOTE_MAX)
-        .flat_map(char::escape_debug)
-        .collect();
+    let mut shown: String = text.chars().take(QUOTE_MAX).flat_map(char::escape_debug).collect();
     if text.chars().count() > QUOTE_MAX {
         shown.push('…');
     }

@@ -18,15 +18,7 @@ pub(crate) const SEPARATOR: &str = "__";
 
 /// The part of a variable's name that stands for one key.
 pub(crate) fn twin(key: &str) -> String {
-    key.chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() {
-                c.to_ascii_uppercase()
-            } else {
-                '_'
-            }
-        })
-        .collect()
+    key.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
 }
 
 /// Puts the values of the environment into the tree.
@@ -77,36 +69,21 @@ impl Refusal {
                 let part = rest.split(SEPARATOR).next().unwrap_or_default();
                 let names: Vec<&str> = known.iter().map(String::as_str).collect();
                 let hint = match nearest(part, &names) {
-                    Some(near) => Some(format!(
-                        "did you mean {}?",
-                        quote(&format!("{PREFIX}{above}{near}"))
-                    )),
+                    Some(near) => Some(format!("did you mean {}?", quote(&format!("{PREFIX}{above}{near}")))),
                     None if names.is_empty() => {
                         Some("the setting above it is a single value, or empty".to_owned())
                     }
                     None => hint(part, names, &format!("known after {PREFIX}{above}")),
                 };
-                (
-                    "unknown_variable",
-                    format!("the environment variable {name} matches no setting"),
-                    hint,
-                )
+                ("unknown_variable", format!("the environment variable {name} matches no setting"), hint)
             }
             Self::Ambiguous => {
                 let message = format!("the environment variable {name} matches more than one setting");
-                (
-                    "ambiguous_variable",
-                    message,
-                    Some("set the value in the file".to_owned()),
-                )
+                ("ambiguous_variable", message, Some("set the value in the file".to_owned()))
             }
             Self::NotSingle => {
                 let message = format!("the environment variable {name} matches more than a single value");
-                (
-                    "unknown_variable",
-                    message,
-                    Some("lists and mappings are set in the file".to_owned()),
-                )
+                ("unknown_variable", message, Some("lists and mappings are set in the file".to_owned()))
             }
         };
         ConfigError {
@@ -125,16 +102,10 @@ fn set(node: &mut Node, schema: &Json, rest: &str, new: &Override<'_>) -> Result
     }
     let keys = keys(node, schema);
     if node.is_null() {
-        *node = Node {
-            value: Value::Map(Vec::new()),
-            at: new.mark.clone(),
-        };
+        *node = Node { value: Value::Map(Vec::new()), at: new.mark.clone() };
     }
     let Value::Map(entries) = &mut node.value else {
-        return Err(Refusal::Unknown {
-            rest: rest.to_owned(),
-            known: Vec::new(),
-        });
+        return Err(Refusal::Unknown { rest: rest.to_owned(), known: Vec::new() });
     };
     let mut matches: Vec<(&String, &Json, &str)> = Vec::new();
     for (key, below) in &keys {
@@ -148,10 +119,7 @@ fn set(node: &mut Node, schema: &Json, rest: &str, new: &Override<'_>) -> Result
     match matches.as_slice() {
         [] => {
             let known = keys.iter().map(|(key, _)| twin(key)).collect();
-            Err(Refusal::Unknown {
-                rest: rest.to_owned(),
-                known,
-            })
+            Err(Refusal::Unknown { rest: rest.to_owned(), known })
         }
         [(_, _, one), (_, _, other), ..] if one.len() == other.len() => Err(Refusal::Ambiguous),
         [(key, below, left), ..] => set(child(entries, key, new.mark), below, left, new),
@@ -168,16 +136,8 @@ fn keys<'a>(node: &Node, schema: &'a Json) -> Vec<(String, &'a Json)> {
             continue;
         }
         let properties = branch.get("properties").and_then(Json::as_object);
-        keys.extend(
-            properties
-                .into_iter()
-                .flatten()
-                .map(|(key, below)| (key.clone(), below)),
-        );
-        if let Some(below) = branch
-            .get("additionalProperties")
-            .filter(|below| below.is_object())
-        {
+        keys.extend(properties.into_iter().flatten().map(|(key, below)| (key.clone(), below)));
+        if let Some(below) = branch.get("additionalProperties").filter(|below| below.is_object()) {
             keys.extend(node.entries().iter().map(|(key, _)| (key.name.clone(), below)));
         }
     }
@@ -186,34 +146,19 @@ fn keys<'a>(node: &Node, schema: &'a Json) -> Vec<(String, &'a Json)> {
 
 /// The value below `key` in a mapping, made when it is not there.
 fn child<'a>(entries: &'a mut Vec<(Key, Node)>, key: &str, mark: &Mark) -> &'a mut Node {
-    let index = entries
-        .iter()
-        .position(|(known, _)| known.name == key)
-        .unwrap_or_else(|| {
-            let key = Key {
-                name: key.to_owned(),
-                at: mark.clone(),
-            };
-            entries.push((
-                key,
-                Node {
-                    value: Value::Null,
-                    at: mark.clone(),
-                },
-            ));
-            entries.len() - 1
-        });
+    let index = entries.iter().position(|(known, _)| known.name == key).unwrap_or_else(|| {
+        let key = Key { name: key.to_owned(), at: mark.clone() };
+        entries.push((key, Node { value: Value::Null, at: mark.clone() }));
+        entries.len() - 1
+    });
     &mut entries[index].1
 }
 
 /// The text of a variable as a value of the type that the schema wants; `None` when that is not a single value.
 fn single(schema: &Json, text: &str) -> Option<Value> {
     let branches = alternatives(schema);
-    let allows = |name| {
-        branches
-            .iter()
-            .any(|branch| branch.get("type").is_some() && allows_type(branch, name))
-    };
+    let allows =
+        |name| branches.iter().any(|branch| branch.get("type").is_some() && allows_type(branch, name));
     if allows("boolean") {
         match text {
             "true" | "1" => return Some(Value::Bool(true)),

@@ -73,25 +73,16 @@ impl Workspace {
         direction: Option<Direction>,
     ) -> Result<Vec<&Target>, ConfigError> {
         if self.targets.is_empty() {
-            return Err(
-                ConfigError::new("no_targets", format!("{} has no targets", self.file.display()))
-                    .with_hint("add one under `targets`".to_owned()),
-            );
+            return Err(ConfigError::new("no_targets", format!("{} has no targets", self.file.display()))
+                .with_hint("add one under `targets`".to_owned()));
         }
         let mut chosen = vec![patterns.is_empty(); self.targets.len()];
         for pattern in patterns {
             let matches = self.matches(pattern)?;
-            chosen
-                .iter_mut()
-                .zip(matches)
-                .for_each(|(chosen, matched)| *chosen |= matched);
+            chosen.iter_mut().zip(matches).for_each(|(chosen, matched)| *chosen |= matched);
         }
         let wanted = |target: &Target| direction.is_none_or(|direction| target.direction == direction);
-        let targets = self
-            .targets
-            .iter()
-            .zip(chosen)
-            .filter(|(target, chosen)| *chosen && wanted(target));
+        let targets = self.targets.iter().zip(chosen).filter(|(target, chosen)| *chosen && wanted(target));
         let targets: Vec<&Target> = targets.map(|(target, _)| target).collect();
         match (targets.is_empty(), direction) {
             (true, Some(direction)) => Err(ConfigError::new(
@@ -114,10 +105,7 @@ impl Workspace {
                     )
                 })?
                 .compile_matcher();
-            self.targets
-                .iter()
-                .map(|target| glob.is_match(&target.name))
-                .collect()
+            self.targets.iter().map(|target| glob.is_match(&target.name)).collect()
         } else {
             self.targets.iter().map(|target| target.name == pattern).collect()
         };
@@ -125,9 +113,7 @@ impl Workspace {
             return Ok(found);
         }
         let names = self.targets.iter().map(|target| target.name.as_str());
-        Err(
-            ConfigError::new("unknown_target", format!("no target matches {}", quote(pattern)))
-                .with_hint(hint(pattern, names, "known targets")),
-        )
+        Err(ConfigError::new("unknown_target", format!("no target matches {}", quote(pattern)))
+            .with_hint(hint(pattern, names, "known targets")))
     }
 }

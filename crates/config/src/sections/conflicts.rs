@@ -122,12 +122,7 @@ fn resolution(policy: Policy, side: Option<Side>, path: &[&str], resolver: &mut 
         }
         (Policy::KeepBoth | Policy::Newest | Policy::Manual, Some(_)) => {
             let hint = "remove `side`, or write `policy: prefer`".to_owned();
-            resolver.error(
-                path,
-                "unknown_key",
-                "`side` only goes with `policy: prefer`",
-                hint,
-            );
+            resolver.error(path, "unknown_key", "`side` only goes with `policy: prefer`", hint);
             Resolution::default()
         }
         (Policy::Prefer, Some(Side::Local)) => Resolution::Prefer(core::Side::Local),

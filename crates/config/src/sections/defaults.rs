@@ -46,12 +46,7 @@ pub(crate) struct Defaults {
 
 impl Default for Defaults {
     fn default() -> Self {
-        Self {
-            direction: Direction::default(),
-            dry_run: false,
-            fail_on_diff: false,
-            idempotent: true,
-        }
+        Self { direction: Direction::default(), dry_run: false, fail_on_diff: false, idempotent: true }
     }
 }
 

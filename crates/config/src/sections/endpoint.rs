@@ -84,10 +84,7 @@ impl EndpointConfig {
             };
             match self.lookup.resolve(text) {
                 Ok(resolved) => *text = resolved,
-                Err(error) => errors.push(ConfigError {
-                    location: Some(location.clone()),
-                    ..error
-                }),
+                Err(error) => errors.push(ConfigError { location: Some(location.clone()), ..error }),
             }
         }
         ConfigErrors::check(errors)?;
@@ -107,10 +104,11 @@ impl EndpointConfig {
         for (pointer, location) in &self.references {
             if let Some(Value::String(text)) = self.settings.pointer(pointer) {
                 let exposed = self.lookup.exposed_files(text);
-                warnings.extend(exposed.into_iter().map(|warning| Warning {
-                    location: Some(location.clone()),
-                    ..warning
-                }));
+                warnings.extend(
+                    exposed
+                        .into_iter()
+                        .map(|warning| Warning { location: Some(location.clone()), ..warning }),
+                );
             }
         }
         warnings
@@ -151,18 +149,11 @@ impl Endpoint {
         if let Some(node) = find(resolver.tree, path) {
             collect_strings(node, &mut Vec::new(), false, &mut strings);
         }
-        let references = strings
-            .into_iter()
-            .filter(|string| needs_resolution(string.text))
-            .map(|string| {
-                let escape = |name: &String| name.replace('~', "~0").replace('/', "~1");
-                let pointer: String = string
-                    .path
-                    .iter()
-                    .map(|name| format!("/{}", escape(name)))
-                    .collect();
-                (pointer, resolver.source.location(string.at))
-            });
+        let references = strings.into_iter().filter(|string| needs_resolution(string.text)).map(|string| {
+            let escape = |name: &String| name.replace('~', "~0").replace('/', "~1");
+            let pointer: String = string.path.iter().map(|name| format!("/{}", escape(name))).collect();
+            (pointer, resolver.source.location(string.at))
+        });
         EndpointConfig {
             name: name.map(str::to_owned),
             kind,
@@ -191,11 +182,7 @@ pub(crate) fn check_secrets(path: &[&str], resolver: &mut Resolver<'_>) {
             if in_url || (string.secret && !string.text.is_empty()) {
                 let message = format!("{name} looks like a secret that was written out");
                 let hint = "refer to it: `${env:NAME}` or `${file:PATH}`";
-                resolver.warnings.push(
-                    resolver
-                        .source
-                        .warning(string.at, "literal_secret", message, hint),
-                );
+                resolver.warnings.push(resolver.source.warning(string.at, "literal_secret", message, hint));
             }
         }
     }
@@ -211,12 +198,7 @@ struct Setting<'a> {
 
 fn collect_strings<'a>(node: &'a Node, path: &mut Vec<String>, secret: bool, found: &mut Vec<Setting<'a>>) {
     match &node.value {
-        Written::Text(text) => found.push(Setting {
-            path: path.clone(),
-            text,
-            at: &node.at,
-            secret,
-        }),
+        Written::Text(text) => found.push(Setting { path: path.clone(), text, at: &node.at, secret }),
         Written::Map(entries) => {
             for (key, value) in entries {
                 path.push(key.name.clone());

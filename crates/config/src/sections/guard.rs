@@ -22,16 +22,8 @@ pub(crate) struct Guard {
 
 impl Default for Guard {
     fn default() -> Self {
-        let core::Guard {
-            deletes_max_percent,
-            deletes_max,
-            ..
-        } = core::Guard::default();
-        Self {
-            deletes_max_percent,
-            deletes_max,
-            sentinel: None,
-        }
+        let core::Guard { deletes_max_percent, deletes_max, .. } = core::Guard::default();
+        Self { deletes_max_percent, deletes_max, sentinel: None }
     }
 }
 
@@ -47,10 +39,6 @@ impl Guard {
             }
             parsed.ok()
         });
-        core::Guard {
-            deletes_max_percent: self.deletes_max_percent,
-            deletes_max: self.deletes_max,
-            sentinel,
-        }
+        core::Guard { deletes_max_percent: self.deletes_max_percent, deletes_max: self.deletes_max, sentinel }
     }
 }

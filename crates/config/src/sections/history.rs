@@ -17,10 +17,7 @@ pub(crate) struct History {
 
 impl Default for History {
     fn default() -> Self {
-        Self {
-            keep_days: 90,
-            conflicts_keep_days: 30,
-        }
+        Self { keep_days: 90, conflicts_keep_days: 30 }
     }
 }
 
@@ -35,9 +32,6 @@ pub struct HistoryConfig {
 
 impl History {
     pub(crate) const fn resolve(self) -> HistoryConfig {
-        HistoryConfig {
-            keep_days: self.keep_days,
-            conflicts_keep_days: self.conflicts_keep_days,
-        }
+        HistoryConfig { keep_days: self.keep_days, conflicts_keep_days: self.conflicts_keep_days }
     }
 }

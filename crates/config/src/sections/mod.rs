@@ -55,12 +55,7 @@ pub(crate) struct Resolver<'a> {
 
 impl<'a> Resolver<'a> {
     pub(crate) fn new(source: &'a Source<'a>, tree: &'a Tree) -> Self {
-        Self {
-            source,
-            tree,
-            errors: Vec::new(),
-            warnings: Vec::new(),
-        }
+        Self { source, tree, errors: Vec::new(), warnings: Vec::new() }
     }
 
     /// Records an error at the value of `path`.
@@ -71,10 +66,7 @@ impl<'a> Resolver<'a> {
         message: impl Into<String>,
         hint: impl Into<Option<String>>,
     ) {
-        let error = self
-            .source
-            .error(self.tree.locate(path), code, message)
-            .with_hint(hint);
+        let error = self.source.error(self.tree.locate(path), code, message).with_hint(hint);
         self.errors.push(error);
     }
 
@@ -86,23 +78,18 @@ impl<'a> Resolver<'a> {
         message: impl Into<String>,
         hint: impl Into<Option<String>>,
     ) {
-        self.errors
-            .push(self.source.error(mark, code, message).with_hint(hint));
+        self.errors.push(self.source.error(mark, code, message).with_hint(hint));
     }
 
     /// Records a warning at the value of `path`.
     pub(crate) fn warn(&mut self, path: &[&str], code: &'static str, message: String, hint: &str) {
-        self.warnings
-            .push(self.source.warning(self.tree.locate(path), code, message, hint));
+        self.warnings.push(self.source.warning(self.tree.locate(path), code, message, hint));
     }
 
     /// Where the key `name` directly below the section `section` stands.
     pub(crate) fn key(&self, section: &str, name: &str) -> Mark {
         let entries = self.tree.get(section).map(Tree::entries).unwrap_or_default();
-        let key = entries
-            .iter()
-            .find(|(key, _)| key.name == name)
-            .map(|(key, _)| key.at.clone());
+        let key = entries.iter().find(|(key, _)| key.name == name).map(|(key, _)| key.at.clone());
         key.unwrap_or_else(|| self.tree.locate(&[section]).clone())
     }
 }
@@ -115,9 +102,7 @@ pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= NAME_MAX
         && !name.starts_with(['-', '.'])
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
 }
 
 /// What a name must look like, for hints.

@@ -33,17 +33,9 @@ impl Node {
 /// A host name, made fit to be the name of a node.
 fn sanitised(host: &str) -> String {
     let fit = |c: char| {
-        if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') {
-            c
-        } else {
-            '-'
-        }
+        if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' }
     };
     let name: String = host.chars().take(NAME_MAX).map(fit).collect();
     let name = name.trim_start_matches(['-', '.']);
-    if name.is_empty() {
-        "node".to_owned()
-    } else {
-        name.to_owned()
-    }
+    if name.is_empty() { "node".to_owned() } else { name.to_owned() }
 }

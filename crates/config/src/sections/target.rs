@@ -97,12 +97,7 @@ impl Target {
             for (index, pattern) in patterns.iter().enumerate() {
                 if let Err(error) = core::filter::glob(pattern) {
                     let index = index.to_string();
-                    resolver.error(
-                        &["targets", name, key, &index],
-                        "bad_glob",
-                        error.to_string(),
-                        None,
-                    );
+                    resolver.error(&["targets", name, key, &index], "bad_glob", error.to_string(), None);
                 }
             }
         }
@@ -177,30 +172,20 @@ fn local_path(text: &str, target: &str, resolver: &mut Resolver<'_>) -> Result<O
     }
     let drive = matches!(text.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic());
     if text.starts_with(['/', '~', '\\']) || drive || relative.split(['/', '\\']).any(|name| name == "..") {
-        return error(
-            "path_escapes",
-            format!("the path {} leads out of the workspace", quote(text)),
-        );
+        return error("path_escapes", format!("the path {} leads out of the workspace", quote(text)));
     }
     if text.contains('\\') {
         return error(
             "bad_path",
-            format!(
-                "the path {} holds a backslash; names are separated by `/`",
-                quote(text)
-            ),
+            format!("the path {} holds a backslash; names are separated by `/`", quote(text)),
         );
     }
-    let relative: Vec<&str> = relative
-        .split('/')
-        .filter(|name| !matches!(*name, "" | "."))
-        .collect();
+    let relative: Vec<&str> = relative.split('/').filter(|name| !matches!(*name, "" | ".")).collect();
     match ItemPath::parse(&relative.join("/")) {
         Ok(path) => match path.protected() {
-            Some(reason) => error(
-                "bad_path",
-                format!("the path {} cannot be a target: {reason}", quote(text)),
-            ),
+            Some(reason) => {
+                error("bad_path", format!("the path {} cannot be a target: {reason}", quote(text)))
+            }
             None => Ok(Some(path)),
         },
         Err(problem) => error("bad_path", problem.to_string()),

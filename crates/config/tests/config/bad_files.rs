@@ -546,10 +546,7 @@ fn independent_errors_come_together_and_in_order() {
         + "  other: { remote: disk, guard: { sentinel: /x } }\n";
     let errors = load(&text).unwrap_err();
     let codes: Vec<&str> = errors.iter().map(|error| error.code).collect();
-    assert_eq!(
-        codes,
-        ["unknown_endpoint", "path_escapes", "bad_glob", "bad_path"]
-    );
+    assert_eq!(codes, ["unknown_endpoint", "path_escapes", "bad_glob", "bad_path"]);
 }
 
 #[test]

@@ -30,17 +30,10 @@ fn a_variable_overrides_what_was_written() {
     assert_eq!(notes.direction, Direction::Push);
     assert!(workspace.dry_run && !notes.watch);
     assert_eq!(notes.guard.deletes_max, 12);
-    assert_eq!(
-        notes.path.as_ref().unwrap().as_str(),
-        "123",
-        "text stays text, whatever it looks like"
-    );
+    assert_eq!(notes.path.as_ref().unwrap().as_str(), "123", "text stays text, whatever it looks like");
     assert_eq!(notes.conflicts.len(), 1);
     assert_eq!(notes.remote.settings["path"], "/mnt/other");
-    assert_eq!(
-        workspace.history.keep_days, 90,
-        "an empty variable counts as not set"
-    );
+    assert_eq!(workspace.history.keep_days, 90, "an empty variable counts as not set");
 }
 
 #[test]
@@ -54,10 +47,7 @@ fn names_with_dashes_and_dots_have_twins() {
 fn a_target_whose_name_holds_the_separator_is_found() {
     let text = "version: \"1.0\"\ntargets:\n  a: { remote: { kind: folder, path: /x } }\n  a__b: { remote: { kind: folder, path: /x } }\n";
     let workspace = load_in(text, &[("SYNCLINE_TARGETS__A__B__PATH", "deep")]).unwrap();
-    assert_eq!(
-        workspace.target("a__b").unwrap().path.as_ref().unwrap().as_str(),
-        "deep"
-    );
+    assert_eq!(workspace.target("a__b").unwrap().path.as_ref().unwrap().as_str(), "deep");
     assert_eq!(workspace.target("a").unwrap().path, None);
 }
 

@@ -7,12 +7,7 @@ use crate::support::{kinds, load};
 
 /// Calls `each` for every key that the schema declares, with its dotted path.
 fn keys(path: &str, schema: &Value, each: &mut dyn FnMut(&str, &Value)) {
-    for (key, property) in schema
-        .get("properties")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-    {
+    for (key, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
         let path = format!("{path}.{key}");
         each(&path, property);
         keys(&path, property, each);
@@ -22,11 +17,7 @@ fn keys(path: &str, schema: &Value, each: &mut dyn FnMut(&str, &Value)) {
             keys(path, below, each);
         }
     }
-    for branch in ["oneOf", "anyOf"]
-        .iter()
-        .filter_map(|name| schema.get(*name)?.as_array())
-        .flatten()
-    {
+    for branch in ["oneOf", "anyOf"].iter().filter_map(|name| schema.get(*name)?.as_array()).flatten() {
         keys(path, branch, each);
     }
 }
@@ -43,10 +34,7 @@ fn the_schema_describes_every_key_and_forbids_all_others() {
         assert!(closed, "{path} takes unknown keys");
         found.push(path.to_owned());
     });
-    assert!(
-        found.contains(&".targets.conflicts.match".to_owned()),
-        "{found:?}"
-    );
+    assert!(found.contains(&".targets.conflicts.match".to_owned()), "{found:?}");
     let text = schema.to_string();
     for leftover in ["\"null\"", "$ref", "x-syncline", ":null"] {
         assert!(!text.contains(leftover), "{leftover} in {text}");
@@ -58,10 +46,7 @@ fn the_schema_holds_the_settings_of_every_kind() {
     let schema = schema(&kinds());
     let branches = &schema["properties"]["endpoints"]["additionalProperties"]["oneOf"];
     assert_eq!(branches[0]["properties"]["kind"]["const"], "folder");
-    assert_eq!(
-        branches[1]["properties"]["lock"]["properties"]["timeout_ms"]["type"],
-        "integer"
-    );
+    assert_eq!(branches[1]["properties"]["lock"]["properties"]["timeout_ms"]["type"], "integer");
     let inline = &schema["properties"]["targets"]["additionalProperties"]["properties"]["remote"]["anyOf"];
     assert_eq!(&inline[1]["oneOf"], branches);
 }
@@ -77,16 +62,10 @@ fn the_reference_names_every_key() {
             "{path} is missing"
         );
     });
-    for variable in [
-        "SYNCLINE_DEFAULTS__DIRECTION",
-        "SYNCLINE_TARGETS__<NAME>__GUARD__DELETES_MAX",
-    ] {
+    for variable in ["SYNCLINE_DEFAULTS__DIRECTION", "SYNCLINE_TARGETS__<NAME>__GUARD__DELETES_MAX"] {
         assert!(page.contains(variable), "{variable} is missing");
     }
-    let row = page
-        .lines()
-        .find(|line| line.starts_with("| `deletes_max_percent`"))
-        .unwrap();
+    let row = page.lines().find(|line| line.starts_with("| `deletes_max_percent`")).unwrap();
     insta::assert_snapshot!(row, @"| `deletes_max_percent` | whole number | `50` | Most removals on one side, in percent of the items that both sides had agreed on. | `SYNCLINE_TARGETS__<NAME>__GUARD__DELETES_MAX_PERCENT` |");
 }
 

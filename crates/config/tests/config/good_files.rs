@@ -43,20 +43,9 @@ fn everything_written_takes_effect() {
     let workspace = sample();
     assert_eq!(workspace.node, "helios");
     assert!(workspace.dry_run && workspace.fail_on_diff);
-    assert_eq!(
-        (workspace.history.keep_days, workspace.history.conflicts_keep_days),
-        (7, 30)
-    );
-    let names: Vec<&str> = workspace
-        .targets
-        .iter()
-        .map(|target| target.name.as_str())
-        .collect();
-    assert_eq!(
-        names,
-        ["zebra", "memories", "country"],
-        "targets keep the order of the file"
-    );
+    assert_eq!((workspace.history.keep_days, workspace.history.conflicts_keep_days), (7, 30));
+    let names: Vec<&str> = workspace.targets.iter().map(|target| target.name.as_str()).collect();
+    assert_eq!(names, ["zebra", "memories", "country"], "targets keep the order of the file");
 
     let memories = workspace.target("memories").unwrap();
     assert_eq!(memories.direction, Direction::Bidirectional);
@@ -64,22 +53,9 @@ fn everything_written_takes_effect() {
     assert_eq!((memories.include.len(), memories.exclude.len()), (2, 1));
     assert!(memories.watch);
     let sentinel = Some(ItemPath::parse(".syncline-sentinel").unwrap());
-    assert_eq!(
-        memories.guard,
-        Guard {
-            deletes_max_percent: 10,
-            deletes_max: 7,
-            sentinel
-        }
-    );
-    assert_eq!(
-        (memories.remote.name.as_deref(), memories.remote.kind.as_str()),
-        (None, "folder")
-    );
-    assert_eq!(
-        *memories.remote.settings,
-        serde_json::json!({ "path": "/mnt/backup" })
-    );
+    assert_eq!(memories.guard, Guard { deletes_max_percent: 10, deletes_max: 7, sentinel });
+    assert_eq!((memories.remote.name.as_deref(), memories.remote.kind.as_str()), (None, "folder"));
+    assert_eq!(*memories.remote.settings, serde_json::json!({ "path": "/mnt/backup" }));
 }
 
 #[test]
@@ -93,10 +69,7 @@ fn what_is_not_written_has_defaults() {
     assert_eq!(zebra.remote.name.as_deref(), Some("knowledge"));
 
     let bare = load("version: \"1.0\"\ntargets:\nendpoints:\n").unwrap();
-    assert!(
-        bare.targets.is_empty(),
-        "a key without a value counts as not written"
-    );
+    assert!(bare.targets.is_empty(), "a key without a value counts as not written");
     assert!(!bare.node.is_empty(), "the node has the name of the host");
 }
 
@@ -105,16 +78,10 @@ fn conflict_rules_decide_in_order() {
     let workspace = sample();
     let decide = |name: &str, path: &str| {
         let rules = workspace.target(name).unwrap().conflicts.clone();
-        let policy = Policy {
-            rules,
-            ..Policy::new(Direction::Bidirectional)
-        };
+        let policy = Policy { rules, ..Policy::new(Direction::Bidirectional) };
         policy.resolution(&ItemPath::parse(path).unwrap())
     };
-    assert_eq!(
-        decide("memories", "settings/a.log"),
-        Resolution::Prefer(Side::Remote)
-    );
+    assert_eq!(decide("memories", "settings/a.log"), Resolution::Prefer(Side::Remote));
     assert_eq!(decide("memories", "deep/down/a.log"), Resolution::Newest);
     assert_eq!(decide("memories", "a.md"), Resolution::Manual);
     assert_eq!(decide("country", "deep/down/anything"), Resolution::Newest);
@@ -124,10 +91,7 @@ fn conflict_rules_decide_in_order() {
 #[test]
 fn words_that_older_yaml_took_for_truth_values_stay_text() {
     let workspace = sample();
-    assert_eq!(
-        workspace.target("country").unwrap().path,
-        Some(ItemPath::parse("no").unwrap())
-    );
+    assert_eq!(workspace.target("country").unwrap().path, Some(ItemPath::parse("no").unwrap()));
 }
 
 #[test]
@@ -159,23 +123,13 @@ fn targets_are_selected_by_name_glob_and_direction() {
     let select = |patterns: &[&str], direction| {
         let patterns: Vec<String> = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
         let names = |targets: Vec<&syncline_config::Target>| {
-            targets
-                .iter()
-                .map(|target| target.name.clone())
-                .collect::<Vec<_>>()
-                .join(" ")
+            targets.iter().map(|target| target.name.clone()).collect::<Vec<_>>().join(" ")
         };
-        workspace
-            .select(&patterns, direction)
-            .map(names)
-            .map_err(|error| error.to_string())
+        workspace.select(&patterns, direction).map(names).map_err(|error| error.to_string())
     };
     assert_eq!(select(&[], None).unwrap(), "zebra memories country");
     assert_eq!(select(&["country", "z*"], None).unwrap(), "zebra country");
-    assert_eq!(
-        select(&["*"], Some(Direction::Bidirectional)).unwrap(),
-        "memories"
-    );
+    assert_eq!(select(&["*"], Some(Direction::Bidirectional)).unwrap(), "memories");
     insta::assert_snapshot!(select(&["memoris"], None).unwrap_err(), @"
     error: no target matches `memoris`
       = help: did you mean `memories`?
@@ -203,19 +157,12 @@ fn the_file_is_found_from_below() {
     std::fs::write(&legacy, SAMPLE).unwrap();
     assert_eq!(discover(&deep), Some(legacy.clone()));
     let workspace = load_file(&legacy, &variables(&[]), &kinds()).unwrap();
-    assert_eq!(
-        workspace.root,
-        folder.path(),
-        "the workspace is the folder above `.insightpulse`"
-    );
+    assert_eq!(workspace.root, folder.path(), "the workspace is the folder above `.insightpulse`");
 
     let file = folder.path().join("syncline.yaml");
     std::fs::write(&file, SAMPLE).unwrap();
     assert_eq!(discover(&deep), Some(file.clone()));
-    assert_eq!(
-        load_file(&file, &variables(&[]), &kinds()).unwrap().root,
-        folder.path()
-    );
+    assert_eq!(load_file(&file, &variables(&[]), &kinds()).unwrap().root, folder.path());
 }
 
 #[test]
@@ -227,11 +174,7 @@ fn the_file_can_be_named() {
     let find = |explicit: Option<&str>, environment: &[(&str, &str)]| {
         let found: Result<PathBuf, _> =
             locate(explicit.map(Path::new), &variables(environment), folder.path());
-        found.map_err(|error| {
-            error
-                .to_string()
-                .replace(folder.path().to_str().unwrap(), "/workspace")
-        })
+        found.map_err(|error| error.to_string().replace(folder.path().to_str().unwrap(), "/workspace"))
     };
     assert_eq!(find(Some("other.yaml"), &[]).unwrap(), file);
     assert_eq!(find(None, &named).unwrap(), file);

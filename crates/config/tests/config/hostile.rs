@@ -12,9 +12,7 @@ fn refuse_bytes(bytes: &[u8]) -> String {
     let file = folder.path().join("syncline.yaml");
     std::fs::write(&file, bytes).unwrap();
     let errors = load_file(&file, &variables(&[]), &kinds()).unwrap_err();
-    errors
-        .to_string()
-        .replace(folder.path().to_str().unwrap(), "/workspace")
+    errors.to_string().replace(folder.path().to_str().unwrap(), "/workspace")
 }
 
 #[test]
@@ -92,9 +90,7 @@ fn bombs_are_refused() {
      1 | {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a:
        |                                         ^
     ");
-    let deep: String = (0..200)
-        .map(|level| format!("{}a:\n", " ".repeat(level)))
-        .collect();
+    let deep: String = (0..200).map(|level| format!("{}a:\n", " ".repeat(level))).collect();
     insta::assert_snapshot!(refusal(&deep), @"
     error: the file is nested too deeply (at most 32 levels)
       --> syncline.yaml:33:33

@@ -14,11 +14,7 @@ fn with_remote(remote: &str) -> String {
 }
 
 fn resolved(workspace: &Workspace) -> serde_json::Value {
-    workspace.targets[0]
-        .remote
-        .resolved_settings()
-        .unwrap()
-        .into_exposed()
+    workspace.targets[0].remote.resolved_settings().unwrap().into_exposed()
 }
 
 #[test]
@@ -28,10 +24,7 @@ fn references_are_resolved_when_asked_for() {
     );
     let workspace = load_in(&text, &[("TOKEN", SECRET), ("STAGE", "live")]).unwrap();
     let remote = &workspace.targets[0].remote;
-    assert_eq!(
-        remote.settings["token"], "${env:TOKEN}",
-        "nothing is resolved before it is needed"
-    );
+    assert_eq!(remote.settings["token"], "${env:TOKEN}", "nothing is resolved before it is needed");
     let settings = resolved(&workspace);
     assert_eq!(settings["token"], SECRET);
     assert_eq!(settings["bucket"], "b-live-live");
@@ -42,11 +35,7 @@ fn references_are_resolved_when_asked_for() {
 fn a_file_gives_its_first_line() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("secrets")).unwrap();
-    std::fs::write(
-        folder.path().join("secrets/token"),
-        format!("  {SECRET} \nsecond line\n"),
-    )
-    .unwrap();
+    std::fs::write(folder.path().join("secrets/token"), format!("  {SECRET} \nsecond line\n")).unwrap();
     let file = folder.path().join("syncline.yaml");
     let text = with_remote(r#"{ kind: s3, bucket: b, token: "${file:secrets/token}" }"#);
     std::fs::write(&file, text).unwrap();
@@ -62,13 +51,7 @@ fn a_file_that_everybody_may_read_is_pointed_out() {
     let secret = folder.path().join("token");
     std::fs::write(&secret, SECRET).unwrap();
     let text = with_remote(r#"{ kind: s3, bucket: b, token: "${file:token}" }"#);
-    let workspace = parse(
-        &text,
-        &folder.path().join("syncline.yaml"),
-        &variables(&[]),
-        &kinds(),
-    )
-    .unwrap();
+    let workspace = parse(&text, &folder.path().join("syncline.yaml"), &variables(&[]), &kinds()).unwrap();
     let warnings = |mode| {
         std::fs::set_permissions(&secret, PermissionsExt::from_mode(mode)).unwrap();
         workspace.targets[0].remote.secret_warnings().len()
@@ -107,18 +90,10 @@ fn files_that_hold_no_secret_are_refused() {
     std::fs::write(folder.path().join("huge"), "x".repeat(70_000)).unwrap();
     let refuse = |name: &str| {
         let text = with_remote(&format!(r#"{{ kind: s3, bucket: "${{file:{name}}}" }}"#));
-        let workspace = parse(
-            &text,
-            &folder.path().join("syncline.yaml"),
-            &variables(&[]),
-            &kinds(),
-        )
-        .unwrap();
+        let workspace =
+            parse(&text, &folder.path().join("syncline.yaml"), &variables(&[]), &kinds()).unwrap();
         let errors = workspace.targets[0].remote.resolved_settings().unwrap_err();
-        errors
-            .iter()
-            .map(|error| error.message.clone())
-            .collect::<String>()
+        errors.iter().map(|error| error.message.clone()).collect::<String>()
     };
     insta::assert_snapshot!(refuse("folder"), @"the file of `${file:folder}` is not a regular file");
     insta::assert_snapshot!(refuse("blank"), @"the file of `${file:blank}` has an empty first line");
@@ -170,9 +145,8 @@ fn a_secret_that_was_written_out_is_a_warning() {
       --> syncline.yaml:6:43
       = help: refer to it: `${env:NAME}` or `${file:PATH}`
     ");
-    let text = with_remote(&format!(
-        r#"{{ kind: s3, bucket: b, endpoint: "https://me:{SECRET}@example.org" }}"#
-    ));
+    let text =
+        with_remote(&format!(r#"{{ kind: s3, bucket: b, endpoint: "https://me:{SECRET}@example.org" }}"#));
     let workspace = load(&text).unwrap();
     assert_eq!(workspace.warnings.len(), 1);
     assert!(!format!("{workspace:?}").contains(SECRET));
@@ -180,10 +154,9 @@ fn a_secret_that_was_written_out_is_a_warning() {
 
 #[test]
 fn references_elsewhere_are_a_warning() {
-    let workspace = load(&target(
-        "remote: disk\ndescription: \"${env:A} is fine here\"\nexclude: [\"${env:B}\"]",
-    ))
-    .unwrap();
+    let workspace =
+        load(&target("remote: disk\ndescription: \"${env:A} is fine here\"\nexclude: [\"${env:B}\"]"))
+            .unwrap();
     assert_eq!(workspace.warnings.len(), 1);
     insta::assert_snapshot!(workspace.warnings[0], @"
     warning: `${…}` is taken literally here
@@ -210,10 +183,7 @@ fn no_output_shows_a_secret() {
             assert!(!shown.contains(SECRET), "{shown}");
         }
     }
-    assert_eq!(
-        format!("{:?} {}", Redacted::new(SECRET), Redacted::new(SECRET)),
-        "[redacted] [redacted]"
-    );
+    assert_eq!(format!("{:?} {}", Redacted::new(SECRET), Redacted::new(SECRET)), "[redacted] [redacted]");
 }
 
 #[test]
@@ -229,13 +199,9 @@ fn no_error_shows_a_secret() {
         )),
         with_remote(&format!("\n  kind: s3\n  token:\n    {SECRET}: {{\n")),
         with_remote(&format!("\n  kind: s3\n  token:\n\t{SECRET}\n")),
-        with_remote(&format!(
-            "{{ kind: s3, bucket: b, endpoint: [\"https://me:{SECRET}@example.org\"] }}"
-        )),
+        with_remote(&format!("{{ kind: s3, bucket: b, endpoint: [\"https://me:{SECRET}@example.org\"] }}")),
         with_remote(&format!("{{ kind: s3, bucket: b, token: \"${{{SECRET}}}\" }}")),
-        with_remote(&format!(
-            "{{ kind: s3, bucket: b, token: \"${{vault:{SECRET}}}\" }}"
-        )),
+        with_remote(&format!("{{ kind: s3, bucket: b, token: \"${{vault:{SECRET}}}\" }}")),
     ];
     texts.into_iter().for_each(|text| assert_silent(&text));
 }
@@ -245,14 +211,10 @@ fn what_a_misspelt_key_holds_is_not_shown() {
     for text in [
         with_remote(&format!("{{ kind: s3, bucket: b, tokne: {SECRET} }}")),
         with_remote(&format!("{{ kind: s3, tokne: {SECRET}, bucet: b }}")),
-        with_remote(&format!(
-            "{{ kind: s3, tokne: [ {{ x: \"{SECRET}\" }} ], bucet: b }}"
-        )),
+        with_remote(&format!("{{ kind: s3, tokne: [ {{ x: \"{SECRET}\" }} ], bucet: b }}")),
         with_remote(&format!("{{ kind: s4, bucket: {SECRET} }}")),
         with_remote(&format!("{{ bucket: {SECRET} }}")),
-        with_remote(&format!(
-            "{{ kind: s3, tokne: \"first\n        {SECRET}\", bucet: b }}"
-        )),
+        with_remote(&format!("{{ kind: s3, tokne: \"first\n        {SECRET}\", bucet: b }}")),
         with_remote(&format!("disk\ntoken: {SECRET}")),
         format!("version: \"1.0\"\npassword: {SECRET}\n"),
         format!(

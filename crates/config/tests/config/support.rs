@@ -46,16 +46,8 @@ pub(crate) fn kinds() -> Vec<KindSchema> {
         },
     });
     vec![
-        KindSchema {
-            name: "folder",
-            summary: "A folder of this machine.",
-            schema: folder,
-        },
-        KindSchema {
-            name: "s3",
-            summary: "A bucket.",
-            schema: s3,
-        },
+        KindSchema { name: "folder", summary: "A folder of this machine.", schema: folder },
+        KindSchema { name: "s3", summary: "A bucket.", schema: s3 },
     ]
 }
 
@@ -66,19 +58,11 @@ pub(crate) fn load(text: &str) -> Result<Workspace, ConfigErrors> {
 
 /// Loads text in an environment.
 pub(crate) fn load_in(text: &str, environment: &[(&str, &str)]) -> Result<Workspace, ConfigErrors> {
-    parse(
-        text,
-        Path::new("syncline.yaml"),
-        &variables(environment),
-        &kinds(),
-    )
+    parse(text, Path::new("syncline.yaml"), &variables(environment), &kinds())
 }
 
 pub(crate) fn variables(environment: &[(&str, &str)]) -> BTreeMap<String, String> {
-    environment
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
+    environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 /// What is said of text that does not load.
