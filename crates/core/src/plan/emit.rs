@@ -118,7 +118,7 @@ impl Emitter {
                 item.digest = node.was.as_ref().map(|was| was.digest);
             }
             let versions = Sides { local: Some(local.version), remote: Some(remote.version) };
-            self.goal(&node, Some(item), versions, Sides::default());
+            self.goal(node, Some(item), versions, Sides::default());
         }
     }
 
