@@ -1,5 +1,8 @@
 //! Tests of the pure core: tables for the planner, properties over a model world.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "a replayed seed shows its world")]
+
 mod properties;
 mod random;
 mod table;

@@ -1,5 +1,7 @@
 //! Tests of the engine: deterministic simulation over two memory endpoints with injected faults.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod crash;
 mod faults;
 mod histories;
