@@ -1,3 +1,4 @@
 //! The list of use cases.
 
 mod operations;
+mod scrub;

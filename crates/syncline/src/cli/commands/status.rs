@@ -52,11 +52,8 @@ fn page(response: &Response) -> String {
         parts.push(format!("{} pending", count(pending, "change")));
     }
     parts.push(count(response.open_conflicts, "open conflict"));
-    parts.push(format!(
-        "{} in history ({})",
-        count(response.backups.objects, "version"),
-        bytes(response.backups.bytes)
-    ));
+    let backups = response.backups;
+    parts.push(format!("history: {} ({})", count(backups.objects, "object"), bytes(backups.bytes)));
     let _ = writeln!(text, "{}", paint(style::FAINT, &parts.join(" · ")));
     text
 }
