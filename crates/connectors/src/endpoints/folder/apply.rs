@@ -152,6 +152,8 @@ impl Work<'_> {
     ) -> Result<Vec<T>> {
         let taken = AtomicUsize::new(0);
         let run = |thread: usize| {
+            // What content is opened with may need the runtime, such as a layer with a time limit.
+            let _runtime = self.handle.enter();
             work(thread, &mut || {
                 let from = taken.fetch_add(CHUNK, Ordering::Relaxed);
                 (from < jobs.len()).then(|| &jobs[from..jobs.len().min(from + CHUNK)])

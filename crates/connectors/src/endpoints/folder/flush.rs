@@ -22,6 +22,16 @@ struct State {
     done: bool,
 }
 
+/// Tells the flushing thread to stop when it is dropped.
+struct Ended<'a>(&'a Flusher);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).done = true;
+        self.0.wake.notify_one();
+    }
+}
+
 impl Flusher {
     /// Counts what was written.
     pub(super) fn written(&self, bytes: u64) {
@@ -39,9 +49,11 @@ impl Flusher {
     pub(super) fn beside<T>(&self, root: &Directory, work: impl FnOnce() -> Result<T>) -> Result<T> {
         std::thread::scope(|scope| {
             let flushing = scope.spawn(|| self.flush(root));
-            let worked = work();
-            self.state.lock().unwrap_or_else(PoisonError::into_inner).done = true;
-            self.wake.notify_one();
+            let worked = {
+                // However the work ends, even by a panic: the flushing thread must not wait for more.
+                let _ended = Ended(self);
+                work()
+            };
             let flushed = flushing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             let worked = worked?;
             flushed.map_err(|error| Error::io(error, "making staged content durable"))?;
