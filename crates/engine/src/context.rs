@@ -27,6 +27,9 @@ pub struct Context {
     pub workers: usize,
     /// Who runs this, for leases and for people.
     pub holder: String,
+    /// Whether each run takes the workspace for itself and gives it back: a watch does, so that other commands can
+    /// work between its runs. Otherwise the caller holds the workspace.
+    pub lock_each_run: bool,
 }
 
 /// What happens during a run, in the order in which it happens.

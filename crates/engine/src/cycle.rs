@@ -3,8 +3,10 @@
 //! Recover what an earlier run left unfinished; look at both sides; plan; stop at a halt; apply; and, for the
 //! few paths that somebody else changed meanwhile, look again.
 
+use std::time::Duration;
+
 use syncline_core::{ItemPath, Mark, Nanos, Plan, Problem, Sides};
-use syncline_store::{Lease, RunFinish, RunStart, RunState, TargetState};
+use syncline_store::{ErrorKind, Lease, RunFinish, RunStart, RunState, TargetState, WorkspaceLock};
 
 use crate::apply;
 use crate::context::{Context, Event, Options, Target};
@@ -14,6 +16,9 @@ use crate::result::RunResult;
 
 /// How often a run looks again at paths that changed under its hands.
 const ROUNDS_MAX: usize = 4;
+/// How long a watch waits for the workspace, and how long between two tries.
+const LOCK_PATIENCE: Duration = Duration::from_secs(30);
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// How long a lease holds without being renewed, in nanoseconds.
 const LEASE_NS: i64 = 60_000_000_000;
 
@@ -26,6 +31,7 @@ pub async fn run(context: &Context, target: &Target, options: &Options) -> Resul
     if options.dry_run {
         return preview(context, target, options).await;
     }
+    let _workspace = if context.lock_each_run { Some(lock(context).await?) } else { None };
     let now = context.clock.now();
     let lease = context.store.acquire(&target.name, &context.holder, now, LEASE_NS, false).await?;
     let result = cycle(context, target, options, &lease).await;
@@ -34,6 +40,19 @@ pub async fn run(context: &Context, target: &Target, options: &Options) -> Resul
     released?;
     context.events.happened(&Event::Finished { target: target.name.clone() });
     Ok(result)
+}
+
+/// Takes the workspace, waiting a while for another run or command to give it back.
+async fn lock(context: &Context) -> Result<WorkspaceLock> {
+    let deadline = tokio::time::Instant::now() + LOCK_PATIENCE;
+    loop {
+        match context.store.lock() {
+            Err(error) if error.kind() == ErrorKind::Locked && tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(LOCK_PAUSE).await;
+            }
+            other => return Ok(other?),
+        }
+    }
 }
 
 async fn cycle(context: &Context, target: &Target, options: &Options, lease: &Lease) -> Result<RunResult> {

@@ -147,6 +147,7 @@ impl Service {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             // The lock keeps other processes away, so the lease of one that was killed may be taken over at once.
             holder: self.workspace.node.clone(),
+            lock_each_run: false,
         }
     }
 

@@ -44,8 +44,9 @@ pub async fn watch(
     for (configured, direction) in chosen {
         opened.push((service.target(configured, direction)?, configured.path.clone()));
     }
-    let writing = service.writing().await?;
-    let context = service.context(&writing.store);
+    // Each run takes the workspace for itself: other commands can work in between.
+    let store = service.writing().await?.store;
+    let context = Context { lock_each_run: true, ..service.context(&store) };
     let options = Options { cause: "watch".to_owned(), ..Options::default() };
     let mut tasks = JoinSet::new();
     for (target, folder) in opened {

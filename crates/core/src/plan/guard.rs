@@ -22,8 +22,8 @@ pub(super) fn check_roots(input: &Input<'_>, plan: &mut Plan) {
             Root::Missing if agreed > 0 => Some((
                 "root_missing",
                 format!(
-                    "the {side} root is gone, though {agreed} items were agreed on; mount or restore it, or forget \
-                     the target's state if this is meant"
+                    "the {side} root is gone, though {agreed} items were agreed on; mount or restore it; if it is meant, give \
+                     the target a new name to start afresh"
                 ),
                 false,
             )),

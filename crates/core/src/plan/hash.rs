@@ -5,8 +5,9 @@ use crate::item::{Item, Kind};
 use crate::step::{Action, Expected, Plan, Source, Step};
 
 impl Plan {
-    /// The hash over everything that the plan would do. Two plans with the same hash do the same to the same
-    /// versions; halts and problems do not count.
+    /// The hash over everything that the plan would do, and to what: contents count by their digest, or by size and
+    /// time where nobody had to read them. Halts and problems do not count, nor do versions: a content that was
+    /// only touched, or that an endpoint has come to know better, is still the one that a person approved.
     #[must_use]
     pub fn hash(&self) -> Digest {
         let mut writer = Writer(blake3::Hasher::new());
@@ -51,6 +52,7 @@ impl Writer {
         self.number(u64::from(item.kind == Kind::File { executable: true }));
         self.digest(item.digest);
         self.number(item.size);
+        self.number(if item.digest.is_none() { item.modified.cast_unsigned() } else { 0 });
     }
 
     fn step(&mut self, step: &Step) {
@@ -58,9 +60,8 @@ impl Writer {
         self.text(step.path.as_str());
         match &step.expected {
             Expected::Absent => self.text("absent"),
-            Expected::Present { version, keep } => {
+            Expected::Present { keep, .. } => {
                 self.text("present");
-                self.bytes(version.as_bytes());
                 self.digest(*keep);
             }
         }
@@ -69,18 +70,14 @@ impl Writer {
                 self.text("write");
                 self.item(item);
                 match source {
-                    Source::Opposite { path, version } => {
-                        self.text(path.as_str());
-                        self.bytes(version.as_bytes());
-                    }
+                    Source::Opposite { path, .. } => self.text(path.as_str()),
                     Source::Object(digest) => self.digest(Some(*digest)),
                     Source::Nothing => self.text("nothing"),
                 }
             }
-            Action::Move { from, version, item } => {
+            Action::Move { from, item, .. } => {
                 self.text("move");
                 self.text(from.as_str());
-                self.bytes(version.as_bytes());
                 self.item(item);
             }
             Action::Remove { item } => {
