@@ -124,13 +124,20 @@ impl Filter {
     }
 }
 
-/// Compiles one glob as every setting of Syncline understands it; see [`Filter::new`].
+/// Compiles one glob as every setting of Syncline understands it; see [`Filter::new`]. A `/` or `./` in front
+/// anchors it at the root, one at its end says nothing.
 ///
 /// # Errors
 /// When the pattern cannot be understood.
 pub fn glob(pattern: &str) -> Result<Glob, PatternError> {
-    let anywhere = if pattern.contains('/') { pattern.to_owned() } else { format!("**/{pattern}") };
-    GlobBuilder::new(anywhere.trim_start_matches("./").trim_end_matches('/'))
+    let plain = pattern.trim_end_matches('/');
+    let anchored = plain.strip_prefix("./").or_else(|| plain.strip_prefix('/'));
+    let whole = match anchored {
+        Some(rest) => rest.to_owned(),
+        None if plain.contains('/') => plain.to_owned(),
+        None => format!("**/{plain}"),
+    };
+    GlobBuilder::new(&whole)
         .literal_separator(true)
         .backslash_escape(true)
         .build()
@@ -154,4 +161,63 @@ fn ignore_rules(text: &str) -> Result<Gitignore, PatternError> {
             .map_err(|error| PatternError { pattern: line.to_owned(), message: error.to_string() })?;
     }
     rules.build().map_err(|error| PatternError { pattern: String::new(), message: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ignored(filter: &Filter, path: &str, directory: bool) -> bool {
+        matches!(filter.decide_deep(&ItemPath::parse(path).unwrap(), directory), Verdict::Ignored(_))
+    }
+
+    #[test]
+    fn globs_are_anchored_by_a_slash_in_front_or_within() {
+        let rows: [(&str, &str, bool); 10] = [
+            ("build", "build", true),
+            ("build", "a/build/x", true),
+            ("build/", "a/build/x", true),
+            ("/build", "build/x", true),
+            ("/build", "a/build", false),
+            ("./build", "build", true),
+            ("docs/*.md", "docs/a.md", true),
+            ("docs/*.md", "docs/a/b.md", false),
+            ("docs/**", "docs/a/b.md", true),
+            ("*.tmp", "a/b/c.tmp", true),
+        ];
+        for (pattern, path, expected) in rows {
+            let filter = Filter::new(&[], &[pattern.to_owned()], None, Vec::new()).unwrap();
+            assert_eq!(ignored(&filter, path, false), expected, "{pattern} on {path}");
+        }
+    }
+
+    #[test]
+    fn include_globs_look_into_directories_that_they_do_not_name() {
+        let filter = Filter::new(&["docs/*.md".to_owned()], &[], None, Vec::new()).unwrap();
+        let decide = |path: &str, directory| filter.decide(&ItemPath::parse(path).unwrap(), directory);
+        assert_eq!(decide("docs", true), Verdict::Traverse);
+        assert_eq!(decide("docs/a.md", false), Verdict::Included);
+        assert!(matches!(decide("docs/a.txt", false), Verdict::Ignored(_)));
+    }
+
+    #[test]
+    fn internals_and_reserved_paths_are_ignored_in_every_spelling() {
+        let reserved = vec![ItemPath::parse("syncline.yaml").unwrap()];
+        let filter = Filter::new(&[], &[], Some((".synclineignore", "*.o\n!keep.o\n")), reserved).unwrap();
+        for path in [
+            ".git",
+            "a/.GIT/config",
+            "git~1",
+            ".g\u{200c}it/x",
+            ".git. ",
+            ".syncline/x",
+            "syncline.yaml",
+            "x.o",
+        ] {
+            assert!(ignored(&filter, path, false), "{path:?}");
+        }
+        for path in ["keep.o", ".gitignore", "git", "a/syncline.yaml", ".github/x"] {
+            assert!(!ignored(&filter, path, false), "{path:?}");
+        }
+    }
 }

@@ -33,12 +33,15 @@ pub struct Opening {
     pub events: Arc<dyn Events>,
     /// Who or what asks, for the records of runs.
     pub cause: String,
+    /// Files that belong to no target although they may lie in one, such as the plan that is being saved.
+    pub reserved: Vec<PathBuf>,
 }
 
 /// An open workspace.
 pub struct Service {
     workspace: Workspace,
     registry: Registry,
+    reserved: Vec<PathBuf>,
     state: PathBuf,
     store: OnceCell<Store>,
     events: Arc<dyn Events>,
@@ -66,6 +69,7 @@ impl Service {
         Ok(Self {
             workspace,
             registry: opening.registry,
+            reserved: opening.reserved,
             state,
             store: OnceCell::new(),
             events: opening.events,
@@ -84,6 +88,11 @@ impl Service {
     #[must_use]
     pub const fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// Files that belong to no target, besides the configuration and the state.
+    pub(crate) fn reserved(&self) -> &[PathBuf] {
+        &self.reserved
     }
 
     /// The state folder; it need not exist.

@@ -94,7 +94,8 @@ fn filter(
     };
     let remote_root = folder_of(remote);
     let roots = [Some(local_root.to_owned()), remote_root];
-    let own = [service.workspace().file.as_path(), service.state()];
+    let mut own = vec![service.workspace().file.as_path(), service.state()];
+    own.extend(service.reserved().iter().map(PathBuf::as_path));
     let reserved =
         roots.iter().flatten().flat_map(|root| own.iter().filter_map(|path| below(root, path))).collect();
     let ignore = ignore.as_deref().map(|text| (IGNORE_FILE, text));

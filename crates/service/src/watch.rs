@@ -39,7 +39,11 @@ pub async fn watch(
     told: mpsc::UnboundedSender<WatchNews>,
     stop: signal::Receiver<bool>,
 ) -> Result<()> {
-    let chosen = start_run::choose(service, request)?;
+    let mut chosen = start_run::choose(service, request)?;
+    // Where the file says which targets to watch, it is they, unless others are named.
+    if request.targets.is_empty() && chosen.iter().any(|(target, _)| target.watch) {
+        chosen.retain(|(target, _)| target.watch);
+    }
     let mut opened = Vec::new();
     for (configured, direction) in chosen {
         opened.push((service.target(configured, direction)?, configured.path.clone()));

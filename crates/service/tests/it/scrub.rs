@@ -106,6 +106,7 @@ fn service(folder: &Path) -> Service {
     let text = json!({ "version": "1.0", "targets": { "main": { "remote": { "kind": "folder", "path": remote } } } });
     std::fs::write(&config, text.to_string()).expect("written");
     Service::open(Opening {
+        reserved: Vec::new(),
         config,
         environment: BTreeMap::new(),
         registry: Registry { endpoints: &KINDS },

@@ -48,9 +48,14 @@ impl Output {
 
     /// Prints a result: as JSON, or as `human` writes it.
     pub(crate) fn result<T: Serialize>(&self, value: &T, human: impl FnOnce() -> String) {
+        self.outcome(value, false, human);
+    }
+
+    /// As [`Output::result`]; what is wrong is told even by a quiet command.
+    pub(crate) fn outcome<T: Serialize>(&self, value: &T, wrong: bool, human: impl FnOnce() -> String) {
         if self.is_json() {
             self.json(value);
-        } else if !self.quiet {
+        } else if wrong || !self.quiet {
             self.raw(&human());
         }
     }

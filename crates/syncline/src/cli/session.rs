@@ -19,23 +19,45 @@ pub(crate) fn current_folder() -> Result<PathBuf, Problem> {
 
 /// Opens the workspace that the options name, and tells what its configuration warns of.
 pub(crate) fn open(globals: &Globals, output: &Output, cause: &str) -> Result<Service, Problem> {
-    let service = open_quietly(globals, output, cause)?;
+    Ok(warned(opened(globals, output, cause, Vec::new())?, output))
+}
+
+/// As [`open`]; the file of a saved plan belongs to no target, wherever it lies.
+pub(crate) fn open_with_plan(
+    globals: &Globals,
+    output: &Output,
+    plan: Option<&Path>,
+) -> Result<Service, Problem> {
+    let plan = plan.map(std::path::absolute).transpose();
+    let plan = plan.map_err(|error| Problem::io(error, "finding the saved plan"))?;
+    Ok(warned(opened(globals, output, "command line", plan.into_iter().collect())?, output))
+}
+
+fn warned(service: Service, output: &Output) -> Service {
     for warning in &service.workspace().warnings {
         output.note(shown_lines(&warning.to_string()));
     }
-    Ok(service)
+    service
 }
 
 /// Opens the workspace that the options name.
 pub(crate) fn open_quietly(globals: &Globals, output: &Output, cause: &str) -> Result<Service, Problem> {
+    opened(globals, output, cause, Vec::new())
+}
+
+fn opened(
+    globals: &Globals,
+    output: &Output,
+    cause: &str,
+    reserved: Vec<PathBuf>,
+) -> Result<Service, Problem> {
     let environment = syncline_config::from_process();
     let config = syncline_config::locate(globals.config.as_deref(), &environment, &current_folder()?)?;
     let state = globals.state.as_deref().map(std::path::absolute).transpose();
     let state = state.map_err(|error| Problem::io(error, "finding the state folder"))?;
     let events: Arc<dyn Events> = if output.is_interactive() { Arc::new(Bars::new()) } else { Arc::new(()) };
-    let opening =
-        Opening { config, environment, registry: wiring::registry(), state, events, cause: cause.to_owned() };
-    Service::open(opening)
+    let (registry, cause) = (wiring::registry(), cause.to_owned());
+    Service::open(Opening { config, environment, registry, state, events, cause, reserved })
 }
 
 /// The paths, relative to the workspace, that a path typed by a person may mean: relative to the working

@@ -53,3 +53,16 @@ fn a_side_that_is_gone_removes_nothing() {
     std::fs::rename(world.path("away"), world.path("remote")).unwrap();
     world.expect(0, &["run"]);
 }
+
+#[test]
+fn a_quiet_run_still_tells_why_it_halted() {
+    let world = World::new();
+    world.write_local("one.txt", "one");
+    world.write_local("two.txt", "two");
+    let calm = world.expect(0, &["run", "--ci", "-q"]);
+    assert_eq!(calm.out, "");
+    std::fs::remove_file(world.remote("one.txt")).unwrap();
+    std::fs::remove_file(world.remote("two.txt")).unwrap();
+    let halted = world.expect(4, &["run", "--ci", "-q"]);
+    assert!(halted.out.contains("--approve"), "{}", halted.out);
+}

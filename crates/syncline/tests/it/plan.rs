@@ -77,3 +77,16 @@ fn a_rename_is_a_move() {
     assert_eq!(world.agreed("new/a.md").as_deref(), Some("a"));
     assert!(!world.remote("old").exists());
 }
+
+#[test]
+fn a_plan_saved_in_the_workspace_right_after_an_edit_is_still_good() {
+    let world = World::new();
+    world.write_local("notes.txt", "first");
+    world.expect(0, &["run", "--ci"]);
+    world.write_local("notes.txt", "second");
+    world.expect(0, &["plan", "--out", "saved.plan"]);
+    std::thread::sleep(std::time::Duration::from_millis(80));
+    world.expect(0, &["run", "--ci", "--plan", "saved.plan"]);
+    assert_eq!(world.agreed("notes.txt").as_deref(), Some("second"));
+    assert_eq!(world.read_remote("saved.plan"), None, "the plan itself was not synced");
+}

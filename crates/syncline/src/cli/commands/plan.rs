@@ -36,7 +36,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// Runs the command.
     pub(crate) fn run(self, globals: &Globals, output: &Output) -> Result<u8, Problem> {
-        let service = session::open(globals, output, "command line")?;
+        let service = session::open_with_plan(globals, output, self.out.as_deref())?;
         let request = Request {
             targets: self.selection.targets,
             direction: self.selection.direction.map(Into::into),

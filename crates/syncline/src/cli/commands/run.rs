@@ -64,7 +64,7 @@ pub(crate) struct Run {
 impl Run {
     /// Runs the command.
     pub(crate) fn run(self, globals: &Globals, output: &Output) -> Result<u8, Problem> {
-        let service = session::open(globals, output, "command line")?;
+        let service = session::open_with_plan(globals, output, self.plan.as_deref())?;
         let request = Request {
             targets: self.selection.targets.clone(),
             direction: self.selection.direction.map(Into::into),
@@ -84,8 +84,9 @@ impl Run {
             output.result(&made, || render::plan::plan(&made, output.verbose));
             return Ok(plan::exit_code(&made, self.detailed_exitcode || changes_count));
         }
-        output.result(&report, || render::report::report(&report, output.verbose));
-        Ok(report.exit_code(changes_count))
+        let code = report.exit_code(changes_count);
+        output.outcome(&report, code != 0, || render::report::report(&report, output.verbose));
+        Ok(code)
     }
 
     /// Runs, asks about what is halted, and writes the report.
