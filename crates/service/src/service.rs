@@ -8,7 +8,7 @@ use syncline_config::{KindSchema, Workspace};
 use syncline_connect::Registry;
 use syncline_core::{Direction, ItemPath};
 use syncline_engine::{Clock, Context, Events, Target};
-use syncline_store::{RunRecord, Store, WorkspaceLock};
+use syncline_store::{RunQuery, RunRecord, Store, WorkspaceLock};
 use tokio::sync::OnceCell;
 
 use crate::clock::SystemClock;
@@ -18,6 +18,8 @@ use crate::targets;
 
 /// The folder beneath the workspace in which state lies unless it was moved.
 const STATE_FOLDER: &str = ".syncline";
+/// The name of the newest run.
+const LAST: &str = "last";
 
 /// What is needed to open a workspace.
 pub struct Opening {
@@ -179,6 +181,20 @@ impl Service {
     pub(crate) async fn run_named(&self, store: &Store, id: &str) -> Result<RunRecord> {
         store.run(id).await?.ok_or_else(|| {
             Problem::new(Class::NotFound, "unknown_run", format!("there is no run {id:?}"))
+                .with_hint("see `syncline history` for the runs that there are")
+        })
+    }
+
+    /// As [`Service::run_named`], but `last` is the last run that changed something: a halted one, or one that only
+    /// had something to remember, leaves nothing to undo.
+    pub(crate) async fn run_to_undo(&self, store: &Store, id: &str) -> Result<RunRecord> {
+        if id != LAST {
+            return self.run_named(store, id).await;
+        }
+        let changed = |run: &RunRecord| run.finish.as_ref().is_some_and(|finish| finish.steps > 0);
+        let runs = store.runs(&RunQuery::default()).await?;
+        runs.into_iter().find(changed).ok_or_else(|| {
+            Problem::new(Class::NotFound, "unknown_run", "no run has changed anything yet")
                 .with_hint("see `syncline history` for the runs that there are")
         })
     }

@@ -28,7 +28,8 @@ pub const OPERATION: Operation = Operation {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// The run: its identifier, an unambiguous beginning of it, or `last`. Runs of its target after it are undone too.
+    /// The run: its identifier, an unambiguous beginning of it, or `last` for the last one that changed something.
+    /// Runs of its target after it are undone too.
     pub run: String,
     /// Only show what would be done.
     #[serde(default)]
@@ -45,7 +46,7 @@ pub struct Request {
 pub async fn rollback(service: &Service, request: &Request) -> Result<Report> {
     let started = service.clock().now();
     let (store, _writing) = service.for_run(request.dry_run).await?;
-    let run = service.run_named(&store, &request.run).await?;
+    let run = service.run_to_undo(&store, &request.run).await?;
     let target = service.configured(&run.start.target)?;
     let desired = syncline_engine::before_run(&store, &run).await?;
     let options = Options {

@@ -48,6 +48,26 @@ fn a_rollback_leaves_alone_what_it_is_not_about() {
 }
 
 #[test]
+fn the_last_run_is_the_last_one_that_changed_something() {
+    let world = World::with("guard: { deletes_max_percent: 10 }");
+    world.expect(1, &["rollback", "last"]);
+    world.write_local("a.md", "one");
+    world.write_local("b.md", "b");
+    world.expect(0, &["run"]);
+    world.write_local("a.md", "two");
+    world.expect(0, &["run"]);
+    // A run that only has new times to remember, and one that is halted.
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    world.write_local("a.md", "two");
+    world.expect(0, &["run"]);
+    std::fs::remove_file(world.local("b.md")).unwrap();
+    world.expect(4, &["run"]);
+    assert_eq!(world.json(0, &["history"])["runs"].as_array().unwrap().len(), 4);
+    world.expect(0, &["rollback", "last"]);
+    assert_eq!(world.agreed("a.md").as_deref(), Some("one"));
+}
+
+#[test]
 fn a_rollback_takes_an_unambiguous_prefix_and_refuses_what_is_unknown() {
     let world = World::new();
     world.write_local("a.md", "one");

@@ -1,7 +1,7 @@
 //! One process at a time changes a workspace.
 
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::fs::File;
+use std::io::Write as _;
 
 use crate::support::World;
 
@@ -9,21 +9,20 @@ use crate::support::World;
 fn a_second_process_is_refused_and_told_which_one_runs() {
     let world = World::new();
     world.write_local("a.md", "a");
-    let mut watching =
-        world.command(&["run", "--watch"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while world.read_remote("a.md").is_none() {
-        assert!(Instant::now() < deadline, "the watch never ran");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let refused = world.run(&["run", "--format", "json"]);
-    let looked = world.run(&["plan"]);
-    watching.kill().unwrap();
-    watching.wait().unwrap();
-    assert_eq!(refused.code, 1);
-    assert!(refused.out.contains(&watching.id().to_string()), "{}", refused.out);
+    world.expect(0, &["run"]);
+    // This test stands for the process that changes the workspace.
+    let mut held = File::options().write(true).open(world.local(".syncline/lock")).unwrap();
+    held.lock().unwrap();
+    held.set_len(0).unwrap();
+    write!(held, "{}", std::process::id()).unwrap();
+    let refused = world.expect(1, &["run", "--format", "json"]);
+    assert!(refused.out.contains(&std::process::id().to_string()), "{}", refused.out);
     assert!(refused.out.contains("state_locked"), "{}", refused.out);
-    assert_eq!(looked.code, 0, "looking is always allowed");
-    // The one that was killed leaves nothing that keeps the next one from running.
+    world.expect(1, &["rollback", "last"]);
+    // Looking is always allowed.
+    world.expect(0, &["plan"]);
+    world.expect(0, &["history"]);
+    // One that ends, however it does, leaves nothing that keeps the next one from running.
+    drop(held);
     world.expect(0, &["run"]);
 }

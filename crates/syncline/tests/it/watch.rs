@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 
 use crate::support::World;
 
+/// How long a change may take to arrive.
+const LIMIT: Duration = Duration::from_secs(2);
+
 /// Ends a process when the test does, however it does.
 struct Running(Child);
 
@@ -33,13 +36,12 @@ fn a_change_on_either_side_arrives_within_two_seconds() {
     let mut running = Running(child);
     within(Duration::from_secs(10), "the first run", || world.read_remote("first.md").is_some());
     std::thread::sleep(Duration::from_millis(300));
-    let limit = Duration::from_secs(2);
     world.write_local("ours.md", "ours");
-    within(limit, "local to remote", || world.read_remote("ours.md").as_deref() == Some("ours"));
+    within(LIMIT, "local to remote", || world.read_remote("ours.md").as_deref() == Some("ours"));
     world.write_remote("theirs.md", "theirs");
-    within(limit, "remote to local", || world.read_local("theirs.md").as_deref() == Some("theirs"));
+    within(LIMIT, "remote to local", || world.read_local("theirs.md").as_deref() == Some("theirs"));
     std::fs::remove_file(world.remote("first.md")).unwrap();
-    within(limit, "a removal", || world.read_local("first.md").is_none());
+    within(LIMIT, "a removal", || world.read_local("first.md").is_none());
     // A polite request to end is followed.
     let pid = running.0.id().to_string();
     assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
@@ -49,4 +51,57 @@ fn a_change_on_either_side_arrives_within_two_seconds() {
     std::io::Read::read_to_string(&mut running.0.stdout.take().unwrap(), &mut out).unwrap();
     assert!(out.contains("1 created"), "{out}");
     assert!(!out.contains("nothing to do"), "{out}");
+}
+
+/// Starts `run --watch` and waits until its first run is through.
+fn watching(world: &World, arguments: &[&str]) -> Running {
+    world.write_local("first.md", "first");
+    let mut all = vec!["run", "--watch"];
+    all.extend(arguments);
+    let child = world.command(&all).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let running = Running(child);
+    within(Duration::from_secs(10), "the first run", || world.read_remote("first.md").is_some());
+    std::thread::sleep(Duration::from_millis(300));
+    running
+}
+
+#[test]
+fn other_commands_work_between_the_runs_of_a_watch() {
+    let world = World::with("conflicts: manual");
+    world.write_local("a.md", "base");
+    let _running = watching(&world, &[]);
+    world.write_local("b.md", "one");
+    within(LIMIT, "local to remote", || world.read_remote("b.md").as_deref() == Some("one"));
+    // The watch may see one edit before the other: then there is no conflict, and both are made again.
+    let id = loop {
+        world.write_local("a.md", "local edit");
+        world.write_remote("a.md", "remote edit");
+        let list = world.json(0, &["conflicts", "list"]);
+        if let Some(conflict) = list["conflicts"].as_array().unwrap().first() {
+            break conflict["id"].as_str().unwrap().to_owned();
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    patiently(&world, &["conflicts", "resolve", &id, "--take", "remote"]);
+    assert_eq!(world.agreed("a.md").as_deref(), Some("remote edit"));
+    assert!(world.expect(0, &["history"]).out.contains("conflict settled"));
+    world.write_local("b.md", "two");
+    within(LIMIT, "an update", || world.read_remote("b.md").as_deref() == Some("two"));
+    patiently(&world, &["rollback", "last"]);
+    assert_eq!(world.agreed("b.md").as_deref(), Some("one"));
+}
+
+/// Runs a command until it does not happen to meet a run of the watch.
+#[track_caller]
+fn patiently(world: &World, arguments: &[&str]) {
+    let began = Instant::now();
+    loop {
+        let ran = world.run(arguments);
+        if ran.code == 0 {
+            return;
+        }
+        let busy = ran.err.contains("in use by process");
+        assert!(busy && began.elapsed() < Duration::from_secs(5), "{}{}", ran.out, ran.err);
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
