@@ -143,23 +143,17 @@ pub trait Contents: Send + Sync {
 /// Keeps old content, by digest. Every implementation refuses content that does not have the digest.
 #[async_trait]
 pub trait History: Send + Sync {
-    /// Keeps the content of an open regular file; may link to it instead of copying it, when `may_link`.
+    /// Keeps the content of an open regular file, as a copy: a link would change with the next write to the file.
     ///
     /// # Errors
     /// When it could not be kept, or is not the content of that digest.
-    async fn keep_file(&self, digest: &Digest, file: &std::fs::File, may_link: bool) -> Result<()>;
+    async fn keep_file(&self, digest: &Digest, file: &std::fs::File) -> Result<()>;
 
     /// Keeps content.
     ///
     /// # Errors
     /// As [`History::keep_file`].
     async fn keep(&self, digest: &Digest, content: Content) -> Result<()>;
-
-    /// Takes back an object that this batch kept by linking to a file which then turned out to have changed.
-    ///
-    /// # Errors
-    /// When it could not be removed.
-    async fn forget_link(&self, digest: &Digest) -> Result<()>;
 
     /// Makes everything kept so far durable.
     ///

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use syncline_connect::{Batch, Contents, History};
 use syncline_core::{
-    Action, Conflict, Digest, Expected, Goal, ItemPath, Mark, Outcome, Plan, Problem, Side, Sides, Source,
-    Step, Version, fold,
+    Action, Conflict, Digest, Entry, Expected, Goal, ItemPath, Mark, Outcome, Plan, Problem, Side, Sides,
+    Source, Step, Version, fold,
 };
 use syncline_store::{ConflictRecord, Delta, Lost};
 use tokio::sync::Mutex;
@@ -53,6 +53,7 @@ pub(crate) async fn apply(
         state: Mutex::new(State {
             outcomes: fill_store(context, target, plan, view).await?,
             journaled: vec![false; plan.goals.len()],
+            learned: false,
         }),
     };
     if context.workers == 0 {
@@ -275,6 +276,8 @@ struct Work<'a> {
 struct State {
     outcomes: Vec<Option<Outcome>>,
     journaled: Vec<bool>,
+    /// Whether the sides agree on something that they had not agreed on before.
+    learned: bool,
 }
 
 impl Work<'_> {
@@ -322,12 +325,11 @@ impl Work<'_> {
                 state.journaled[at] = true;
                 let lost = self.lost(goal, &state.outcomes);
                 if after.as_ref() != goal.was.as_deref() || !lost.is_empty() {
-                    deltas.push(Delta {
-                        path: goal.path.clone(),
-                        before: goal.was.as_deref().cloned(),
-                        after,
-                        lost,
-                    });
+                    state.learned |= !is_same_content(after.as_ref(), goal.was.as_deref());
+                    // What both sides had done already is not this run's to undo: it was so before.
+                    let untouched = goal.steps == Sides { local: None, remote: None };
+                    let before = if untouched { after.clone() } else { goal.was.as_deref().cloned() };
+                    deltas.push(Delta { path: goal.path.clone(), before, after, lost });
                 }
             }
         }
@@ -364,7 +366,8 @@ impl Work<'_> {
     /// Leaves the run's mark on every side that keeps one and may be written, when anything was done.
     async fn leave_marks(&self) -> Result<Sides<bool>> {
         let state = self.state.lock().await;
-        let done = state.outcomes.iter().any(|outcome| matches!(outcome, Some(Outcome::Applied { .. })));
+        let applied = |outcome: &Option<Outcome>| matches!(outcome, Some(Outcome::Applied { .. }));
+        let done = state.learned || state.outcomes.iter().any(applied);
         drop(state);
         let mut marked = Sides::default();
         for side in Side::BOTH {
@@ -376,6 +379,15 @@ impl Work<'_> {
             }
         }
         Ok(marked)
+    }
+}
+
+/// Whether two entries stand for the same content, whatever their versions.
+pub(crate) fn is_same_content(one: Option<&Entry>, other: Option<&Entry>) -> bool {
+    match (one, other) {
+        (None, None) => true,
+        (Some(one), Some(other)) => one.kind == other.kind && one.digest == other.digest,
+        _ => false,
     }
 }
 

@@ -35,10 +35,7 @@ pub(crate) struct HistoryBridge(pub(crate) Objects);
 
 #[async_trait]
 impl History for HistoryBridge {
-    async fn keep_file(&self, digest: &Digest, file: &File, may_link: bool) -> Result<()> {
-        if may_link && self.0.link_file(digest, file).map_err(translate)? {
-            return Ok(());
-        }
+    async fn keep_file(&self, digest: &Digest, file: &File) -> Result<()> {
         let mut file = file;
         file.rewind().map_err(|error| Error::io(error, "reading old content for history"))?;
         self.0.put_reader(&mut file, Some(*digest)).map_err(translate)?;
@@ -47,11 +44,6 @@ impl History for HistoryBridge {
 
     async fn keep(&self, digest: &Digest, content: Content) -> Result<()> {
         self.0.put_reader(&mut content.into_reader(), Some(*digest)).map_err(translate)?;
-        Ok(())
-    }
-
-    async fn forget_link(&self, digest: &Digest) -> Result<()> {
-        self.0.forget(digest);
         Ok(())
     }
 

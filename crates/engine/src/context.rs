@@ -112,6 +112,8 @@ pub struct Options {
     pub choices: Choices,
     /// The hash of the only plan that may be applied, when one was saved.
     pub plan: Option<String>,
+    /// How many removals the runs just before this one have made: the guard counts them too.
+    pub removed_before: u64,
     /// Look only at these paths and what is below them.
     pub only: Option<Vec<ItemPath>>,
 }

@@ -69,7 +69,7 @@ async fn cycle(context: &Context, target: &Target, options: &Options, lease: &Le
         // Read anew: an earlier round may have announced and left its mark.
         let state = context.store.target(&target.name).await?;
         let view = look::look(context, target, &state, only.take()).await?;
-        let (plan, view) = look::plan(context, target, &options.choices, view).await?;
+        let (plan, view) = look::plan(context, target, options, view).await?;
         if round == 0 {
             check_saved(target, options, &plan)?;
             result.distrust.clone_from(&view.distrust);
@@ -113,7 +113,7 @@ pub async fn preview(context: &Context, target: &Target, options: &Options) -> R
     let state = context.store.peek_target(&target.name).await?;
     let mut result = begin(context, target);
     let view = look::look(context, target, &state, options.only.clone()).await?;
-    let (plan, view) = look::plan(context, target, &options.choices, view).await?;
+    let (plan, view) = look::plan(context, target, options, view).await?;
     check_saved(target, options, &plan)?;
     result.distrust.clone_from(&view.distrust);
     result.plan_hash = plan.hash().to_string();

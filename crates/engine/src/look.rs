@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use syncline_connect::{Content, Endpoint, ErrorKind, ScanRequest};
 use syncline_core::{
-    Action, Baseline, Choices, Digest, Input, ItemPath, MemoryBaseline, Need, Plan, Problem, Seen, Side,
-    Sides, Snapshot, Source, Step, Version, plan as make_plan,
+    Action, Baseline, Digest, Halt, Input, ItemPath, MemoryBaseline, Need, Plan, Problem, Seen, Side, Sides,
+    Snapshot, Source, Step, Version, plan as make_plan,
 };
 use syncline_store::TargetState;
 
-use crate::context::{Context, Event, Target};
+use crate::context::{Context, Event, Options, Target};
 use crate::error::Result;
 
 /// How often the planner may ask for more content before it must have decided.
@@ -117,21 +117,26 @@ fn foreign(target: &Target, state: &TargetState, snapshots: &Sides<Snapshot>) ->
 pub(crate) async fn plan(
     context: &Context,
     target: &Target,
-    choices: &Choices,
+    options: &Options,
     mut view: View,
 ) -> Result<(Plan, View)> {
+    let (choices, removed_before) = (&options.choices, options.removed_before);
     for _ in 0..QUESTIONS_MAX {
         let input = Input {
             baseline: view.baseline.as_ref(),
             agreed_count: view.agreed_count,
             snapshots: view.snapshots.as_ref(),
             partial: view.partial,
+            removed_before,
             policy: &target.policy,
             choices,
             now: context.clock.now(),
         };
-        let made = make_plan(&input)?;
+        let mut made = make_plan(&input)?;
         if made.needs.is_empty() {
+            if view.distrust.is_some() && !(choices.desired.is_empty() && choices.takes.is_empty()) {
+                made.halts.push(distrusted(&view));
+            }
             // The plan holds all that is needed from here on, but for content that is still to be found.
             if !made.steps.iter().any(is_from_store) {
                 view.snapshots = view.snapshots.map(|snapshot| Snapshot { changes: Vec::new(), ..snapshot });
@@ -142,6 +147,13 @@ pub(crate) async fn plan(
     }
     Err(syncline_connect::Error::new(ErrorKind::Invalid, "the planner asked for content again and again")
         .into())
+}
+
+/// What people ask for refers to an agreement; without one, the sides have to agree first.
+fn distrusted(view: &View) -> Halt {
+    let why = view.distrust.as_deref().unwrap_or_default();
+    let message = format!("{why}; run the target once without a wish, then ask again");
+    Halt { code: "distrusted", side: Side::Remote, message, approvable: false }
 }
 
 fn is_from_store(step: &Step) -> bool {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use syncline_core::{Baseline, Entry, Item, ItemPath};
 use syncline_store::{Delta, RunQuery, RunRecord, Store};
 
+use crate::apply::is_same_content;
 use crate::error::{Error, Result};
 
 /// What the target's paths held before `run`: the wishes of a rollback. Runs after it are undone too.
@@ -14,7 +15,7 @@ use crate::error::{Error, Result};
 pub async fn before_run(store: &Store, run: &RunRecord) -> Result<BTreeMap<ItemPath, Option<Item>>> {
     let mut desired = BTreeMap::new();
     for (_, deltas) in back_to(store, &run.start.target, &run.start.id, true).await? {
-        for delta in deltas {
+        for delta in deltas.into_iter().filter(changed) {
             // Runs come newest first: the oldest word counts.
             desired.insert(delta.path, delta.before.as_ref().map(Entry::item));
         }
@@ -39,7 +40,7 @@ pub async fn version_at(
     match at {
         Some(run) => {
             for (_, deltas) in back_to(store, target, &run.start.id, false).await? {
-                for delta in deltas.into_iter().filter(|delta| concerns(&delta.path)) {
+                for delta in deltas.into_iter().filter(|delta| concerns(&delta.path) && changed(delta)) {
                     desired.insert(delta.path, delta.before.as_ref().map(Entry::item));
                 }
             }
@@ -59,9 +60,15 @@ pub async fn version_at(
                     break;
                 }
             }
+            keep_absent(store, target, path, &mut desired).await?;
         }
     }
     Ok(desired)
+}
+
+/// Whether a run changed the content of the path, and did not only learn of it.
+fn changed(delta: &Delta) -> bool {
+    !is_same_content(delta.before.as_ref(), delta.after.as_ref())
 }
 
 fn is_directory(desired: &BTreeMap<ItemPath, Option<Item>>, path: &ItemPath) -> bool {
@@ -92,6 +99,26 @@ async fn agreed_now(
         if let Some(entry) = Baseline::get(baseline.as_ref(), path)? {
             desired.insert(path.clone(), Some(entry.item()));
         }
+    }
+    Ok(())
+}
+
+/// Below a directory, only what is not there any more is brought back: what is there is somebody's present work.
+async fn keep_absent(
+    store: &Store,
+    target: &str,
+    path: &ItemPath,
+    desired: &mut BTreeMap<ItemPath, Option<Item>>,
+) -> Result<()> {
+    let baseline = store.baseline(&store.peek_target(target).await?).await?;
+    let mut there = Vec::new();
+    for below in desired.keys().filter(|below| *below != path) {
+        if baseline.get(below)?.is_some() {
+            there.push(below.clone());
+        }
+    }
+    for below in there {
+        desired.remove(&below);
     }
     Ok(())
 }

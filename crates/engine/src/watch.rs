@@ -1,13 +1,14 @@
 //! Watching: changes on both sides start runs that look only at what changed; a full scan now and then is the
 //! backup.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use syncline_connect::{WatchEvent, Watcher};
 use syncline_core::{ItemPath, Side, Sides};
+use syncline_store::RunState;
 use tokio::time::{Instant, sleep_until};
 
 use crate::context::{Context, Options, Target};
@@ -42,6 +43,9 @@ impl Default for Watching {
     }
 }
 
+/// How long removals count together for the guard: a mass of them comes in many small runs here.
+const REMOVALS_WINDOW: Duration = Duration::from_secs(60);
+
 /// Most paths of one partial scan; more than that is a full one.
 const PATHS_MAX: usize = 4096;
 
@@ -61,7 +65,8 @@ pub async fn watch(
     let mut watch = Watch::start(target, watching, told);
     let mut only = None;
     loop {
-        let options = Options { only: only.take(), ..options.clone() };
+        let removed_before = watch.removed_lately();
+        let options = Options { only: only.take(), removed_before, ..options.clone() };
         let result = run(context, target, &options).await;
         watch.note(&result, context);
         told(Told::Run(&result));
@@ -88,6 +93,8 @@ struct Watch {
     limited: bool,
     failures: u32,
     next_full: Instant,
+    /// When runs removed how many items.
+    removals: VecDeque<(Instant, u64)>,
 }
 
 impl Watch {
@@ -107,11 +114,32 @@ impl Watch {
                 }
             }
         });
-        Self { watchers, watching, limited, failures: 0, next_full: Instant::now() }
+        Self {
+            watchers,
+            watching,
+            limited,
+            failures: 0,
+            next_full: Instant::now(),
+            removals: VecDeque::new(),
+        }
+    }
+
+    /// How many removals the runs of the last minute have made.
+    fn removed_lately(&mut self) -> u64 {
+        let now = Instant::now();
+        while self.removals.front().is_some_and(|(when, _)| now - *when > REMOVALS_WINDOW) {
+            self.removals.pop_front();
+        }
+        self.removals.iter().map(|(_, count)| count).sum()
     }
 
     /// Sets the time of the next full scan after a run.
     fn note(&mut self, result: &Result<RunResult>, context: &Context) {
+        if let Ok(result) = result
+            && result.tally.removed > 0
+        {
+            self.removals.push_back((Instant::now(), result.tally.removed));
+        }
         self.failures = if result.is_ok() { 0 } else { self.failures.saturating_add(1) };
         let interval = match (self.failures, self.limited) {
             (0, false) => self.watching.rescan,
@@ -121,6 +149,10 @@ impl Watch {
         // Jitter from the clock's own digits: enough to keep many machines from scanning in step.
         let jitter = u32::try_from(context.clock.now().rem_euclid(1000)).unwrap_or_default();
         let next = Instant::now() + interval * (900 + jitter / 5) / 1000;
+        if result.as_ref().is_ok_and(|result| result.state == RunState::Partial) {
+            // What could not be done is tried again before the next full scan is due.
+            self.next_full = self.next_full.min(Instant::now() + self.watching.poll);
+        }
         if self.failures > 0 || self.next_full <= Instant::now() || next < self.next_full {
             self.next_full = next;
         }

@@ -131,8 +131,8 @@ pub(crate) async fn load_all(connection: &mut SqliteConnection) -> Result<Vec<Co
 }
 
 impl Store {
-    /// Records conflicts, or refreshes them by their identifiers: the time when they were first seen and a
-    /// resolution stay.
+    /// Records conflicts, or refreshes them by their identifiers: the time when they were first seen stays, and
+    /// so does a resolution, unless the conflict is found open again.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Locked`] when the lease is stale; otherwise when the database fails.
@@ -143,8 +143,11 @@ impl Store {
         for record in records {
             let mut record = record.clone();
             if let Some(known) = load(&mut transaction, &record.id).await? {
-                record.opened = known.opened;
-                if known.resolved.is_some() {
+                // One that is found open again, after it was settled, waits for a decision again.
+                if record.resolved.is_some() || known.resolved.is_none() {
+                    record.opened = known.opened;
+                }
+                if record.resolved.is_some() && known.resolved.is_some() {
                     record.resolved = known.resolved;
                     record.resolution = known.resolution;
                 }

@@ -150,8 +150,7 @@ impl Store {
             return;
         }
         let remove = move |store: &Self| {
-            obsolete.iter().for_each(|digest| store.objects().forget(digest));
-            Ok(())
+            obsolete.iter().try_for_each(|digest| store.objects().remove(digest).map(drop))
         };
         if let Err(error) = self.blocking(remove).await {
             tracing::warn!(%error, "obsolete objects could not be removed");

@@ -5,7 +5,6 @@ mod memory;
 mod reader;
 mod writer;
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -78,29 +77,6 @@ impl Objects {
         match &*self.0 {
             Backend::Folder(folder) => folder.put_reader(reader, expected),
             Backend::Memory(memory) => memory.put_reader(reader, expected),
-        }
-    }
-
-    /// Keeps the open `file` as the object `digest` by giving it another name; `false` when that cannot be done
-    /// (another file system, not our file), and the caller must copy.
-    ///
-    /// - The caller answers for the digest; call [`Objects::forget`] when it turns out to be another one.
-    /// - The object is the very same file: whoever still has it open for writing changes the object too.
-    ///   Its mode is not touched, and [`Objects::open`] notices the damage by the digest.
-    ///
-    /// # Errors
-    /// When the object's folder cannot be written.
-    pub fn link_file(&self, digest: &Digest, file: &File) -> Result<bool> {
-        match &*self.0 {
-            Backend::Folder(folder) => folder.link_file(digest, file),
-            Backend::Memory(_) => Ok(false),
-        }
-    }
-
-    /// Takes back an object that was just put or linked and is not what it was said to be.
-    pub fn forget(&self, digest: &Digest) {
-        if let Err(error) = self.remove(digest) {
-            tracing::warn!(%digest, %error, "an object could not be taken back");
         }
     }
 

@@ -34,47 +34,10 @@ pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// Gives the open `file` another name. `Ok(false)` when the file system cannot.
-#[cfg(target_os = "linux")]
-pub(crate) fn link_open_file(file: &File, name: &Path) -> io::Result<bool> {
-    use rustix::fs::{AtFlags, CWD, linkat};
-    use rustix::io::Errno;
-    use std::os::fd::AsRawFd;
-
-    let source = format!("/proc/self/fd/{}", file.as_raw_fd());
-    match linkat(CWD, source.as_str(), CWD, name, AtFlags::SYMLINK_FOLLOW) {
-        Ok(()) => Ok(true),
-        // Another file system, not permitted for this file, too many links, or already removed.
-        Err(
-            Errno::XDEV
-            | Errno::PERM
-            | Errno::MLINK
-            | Errno::NOENT
-            | Errno::ACCESS
-            | Errno::OPNOTSUPP
-            | Errno::NOSYS,
-        ) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Gives the open `file` another name. `Ok(false)` when the system cannot.
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn link_open_file(_file: &File, _name: &Path) -> io::Result<bool> {
-    Ok(false)
-}
-
 /// Reads exactly `buffer.len()` bytes at `offset`, without moving the file's own position.
 #[cfg(unix)]
 pub(crate) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
-}
-
-/// Whether the metadata are those of one and the same file.
-#[cfg(unix)]
-pub(crate) fn is_same_file(a: &Metadata, b: &Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    (a.dev(), a.ino()) == (b.dev(), b.ino())
 }
 
 /// Whether an open file still has a name.

@@ -302,7 +302,7 @@ impl MemoryHistory {
 
 #[async_trait]
 impl History for MemoryHistory {
-    async fn keep_file(&self, digest: &Digest, file: &std::fs::File, _may_link: bool) -> Result<()> {
+    async fn keep_file(&self, digest: &Digest, file: &std::fs::File) -> Result<()> {
         let mut bytes = Vec::new();
         let read = file.try_clone().and_then(|mut file| file.read_to_end(&mut bytes));
         read.map_err(|error| Error::io(error, "reading old content"))?;
@@ -314,11 +314,6 @@ impl History for MemoryHistory {
         let read = content.into_reader().read_to_end(&mut bytes);
         read.map_err(|error| Error::io(error, "reading old content"))?;
         self.insert(digest, bytes)
-    }
-
-    async fn forget_link(&self, digest: &Digest) -> Result<()> {
-        lock(&self.kept).remove(digest);
-        Ok(())
     }
 
     async fn sync(&self) -> Result<()> {

@@ -151,18 +151,14 @@ struct FaultHistory {
 
 #[async_trait]
 impl History for FaultHistory {
-    async fn keep_file(&self, digest: &Digest, file: &std::fs::File, may_link: bool) -> Result<()> {
+    async fn keep_file(&self, digest: &Digest, file: &std::fs::File) -> Result<()> {
         pass(&self.hook, Call::Keep(digest)).await?;
-        self.inner.keep_file(digest, file, may_link).await
+        self.inner.keep_file(digest, file).await
     }
 
     async fn keep(&self, digest: &Digest, content: Content) -> Result<()> {
         pass(&self.hook, Call::Keep(digest)).await?;
         self.inner.keep(digest, content).await
-    }
-
-    async fn forget_link(&self, digest: &Digest) -> Result<()> {
-        self.inner.forget_link(digest).await
     }
 
     async fn sync(&self) -> Result<()> {

@@ -48,6 +48,8 @@ pub(super) fn settle(input: &Input<'_>, node: &Node, items: &Sides<&Item>) -> Se
         (Some(_), Some(directory)) => (Some(directory), true),
         (winner, _) => (winner, keep_loser),
     };
+    // A version that may not go to the other side cannot win there: both stay, and a person has to look.
+    let winner = winner.filter(|winner| input.policy.direction.may_write(winner.other()));
     let copy = winner.filter(|_| keep_loser).map(|winner| {
         let loser = winner.other();
         conflict_path(&node.path, items[loser], &input.policy.nodes[loser])

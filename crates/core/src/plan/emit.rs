@@ -10,7 +10,7 @@ use crate::digest::Digest;
 use crate::item::{Item, Version};
 use crate::path::ItemPath;
 use crate::side::{Side, Sides};
-use crate::snapshot::Found;
+use crate::snapshot::{Found, Problem};
 use crate::step::{Action, Conflict, Expected, Goal, Need, Plan, Source, Step};
 
 use super::Input;
@@ -267,6 +267,10 @@ impl Emitter {
         }
         if reached {
             self.goal(node, item.cloned(), versions, steps);
+        } else {
+            let message = "cannot be brought to the version asked for on both sides: it is ignored or unreadable \
+                           there, or the direction forbids it";
+            plan.problems.push(Problem::new(node.path.as_str(), "not_reachable", message));
         }
     }
 

@@ -1,8 +1,9 @@
 //! The guard: reasons to stop and ask before anything is touched.
 
-use crate::side::Side;
+use crate::baseline::{Damaged, visit_all};
+use crate::side::{Side, Sides};
 use crate::snapshot::Root;
-use crate::step::{Action, Halt, Plan};
+use crate::step::{Action, Halt, Plan, Step};
 
 use super::Input;
 
@@ -11,8 +12,6 @@ pub(super) fn check_roots(input: &Input<'_>, plan: &mut Plan) {
     let agreed = input.agreed_count;
     for side in Side::BOTH {
         let snapshot = input.snapshots[side];
-        let emptied = !input.partial && snapshot.complete && snapshot.count == 0;
-        let other_empty = input.snapshots[side.other()].count == 0;
         let halt = match &snapshot.root {
             Root::WrongType(what) => Some((
                 "root_type_changed",
@@ -26,14 +25,6 @@ pub(super) fn check_roots(input: &Input<'_>, plan: &mut Plan) {
                      the target a new name to start afresh"
                 ),
                 false,
-            )),
-            Root::Present if emptied && agreed > 0 && !other_empty => Some((
-                "root_emptied",
-                format!(
-                    "the {side} side is empty, though {agreed} items were agreed on; check that the right folder \
-                     is mounted, or approve the plan to remove everything on the other side too"
-                ),
-                true,
             )),
             _ if agreed > 0 && snapshot.sentinel == Some(false) => {
                 let name = input.policy.guard.sentinel.as_ref().map_or("", |path| path.as_str());
@@ -51,35 +42,68 @@ pub(super) fn check_roots(input: &Input<'_>, plan: &mut Plan) {
     }
 }
 
-/// Halts when a side would lose more items than the guard allows. Renames are no removals, nor is what a person
-/// asked for by name.
-pub(super) fn check_removals(input: &Input<'_>, plan: &mut Plan) {
+/// Halts when a side would lose more items than the guard allows, or when a side that was emptied would decide.
+/// Renames are no removals, and directories do not count: what they hold does.
+pub(super) fn check_removals(input: &Input<'_>, plan: &mut Plan) -> Result<(), Damaged> {
+    let is_removal =
+        |step: &Step| matches!(&step.action, Action::Remove { item } if !item.kind.is_directory());
+    let removals = Sides::from_fn(|side| {
+        plan.steps.iter().filter(|step| step.side == side && is_removal(step)).count() as u64
+    });
+    for side in Side::BOTH {
+        if is_emptied(input, plan, side, removals[side.other()]) {
+            let message = format!(
+                "the {side} side is empty, though {} items were agreed on; check that the right folder is mounted, \
+                 or approve the plan if everything was really meant to go",
+                input.agreed_count
+            );
+            plan.halts.push(Halt { code: "root_emptied", side, message, approvable: true });
+        }
+    }
+    if removals == (Sides { local: 0, remote: 0 }) {
+        return Ok(());
+    }
+    let agreed = files_agreed(input)? + input.removed_before;
     let guard = &input.policy.guard;
     for side in Side::BOTH {
-        let removals = plan
-            .steps
-            .iter()
-            .filter(|step| {
-                step.side == side
-                    && matches!(&step.action, Action::Remove { item } if !item.kind.is_directory())
-            })
-            .filter(|step| !input.choices.desired.contains_key(&step.path))
-            .count() as u64;
-        let percent = removals * 100;
-        let limit = u64::from(guard.deletes_max_percent) * input.agreed_count;
+        if removals[side] == 0 {
+            continue;
+        }
+        let removals = removals[side] + input.removed_before;
         let message = if removals > guard.deletes_max {
             format!(
                 "{removals} removals on the {side} side are more than deletes_max ({})",
                 guard.deletes_max
             )
-        } else if percent > limit {
+        } else if removals * 100 > u64::from(guard.deletes_max_percent) * agreed {
             format!(
-                "{removals} removals on the {side} side are more than deletes_max_percent ({} % of {} items)",
-                guard.deletes_max_percent, input.agreed_count
+                "{removals} removals on the {side} side are more than deletes_max_percent ({} % of {agreed} files)",
+                guard.deletes_max_percent
             )
         } else {
             continue;
         };
         plan.halts.push(Halt { code: "too_many_removals", side, message, approvable: true });
     }
+    Ok(())
+}
+
+/// Whether a side holds nothing any more, and the plan would follow it, or fill what may be a bare mount point.
+fn is_emptied(input: &Input<'_>, plan: &Plan, side: Side, followed: u64) -> bool {
+    let snapshot = input.snapshots[side];
+    let empty = !input.partial && snapshot.complete && snapshot.root == Root::Present && snapshot.count == 0;
+    if !empty || input.agreed_count == 0 {
+        return false;
+    }
+    let refills = || {
+        let onto = |goal: &&crate::step::Goal| goal.steps[side].is_some() && goal.item.is_some();
+        plan.goals.iter().filter(onto).any(|goal| goal.was.is_some())
+    };
+    followed > 0 || refills()
+}
+
+fn files_agreed(input: &Input<'_>) -> Result<u64, Damaged> {
+    let mut files = 0;
+    visit_all(input.baseline, &mut |_, entry| files += u64::from(!entry.kind.is_directory()))?;
+    Ok(files)
 }

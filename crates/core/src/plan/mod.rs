@@ -36,6 +36,8 @@ pub struct Input<'a> {
     pub snapshots: Sides<&'a Snapshot>,
     /// Whether the snapshots cover only some paths: then their counts say nothing about the whole.
     pub partial: bool,
+    /// How many removals runs just before this one have made already: a mass of them must not pass in slices.
+    pub removed_before: u64,
     /// What the target wants.
     pub policy: &'a Policy,
     /// What is already decided.
@@ -74,7 +76,7 @@ pub enum Take {
 pub fn plan(input: &Input<'_>) -> Result<Plan, Damaged> {
     let mut plan = Plan::default();
     guard::check_roots(input, &mut plan);
-    if plan.halts.iter().any(|halt| !halt.approvable) {
+    if !plan.halts.is_empty() {
         return Ok(plan);
     }
     let mut nodes = observe::join(input, &mut plan)?;
@@ -97,7 +99,7 @@ pub fn plan(input: &Input<'_>) -> Result<Plan, Damaged> {
     if plan.has_needs() {
         return Ok(plan);
     }
-    guard::check_removals(input, &mut plan);
+    guard::check_removals(input, &mut plan)?;
     if input.choices.approved == Some(plan.hash()) {
         plan.halts.retain(|halt| !halt.approvable);
     }

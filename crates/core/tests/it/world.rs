@@ -176,6 +176,7 @@ impl World {
                 agreed_count: self.baseline.count(),
                 snapshots: snapshots.as_ref(),
                 partial: false,
+                removed_before: 0,
                 policy: &self.policy,
                 choices,
                 now: 1_000_000,

@@ -208,3 +208,91 @@ fn the_guard_halts_before_any_change() {
         assert_eq!(runs[0].finish.as_ref().unwrap().state, RunState::Halted);
     });
 }
+
+#[test]
+fn a_rollback_undoes_only_what_a_run_did() {
+    block_on(async {
+        let world = pair(Direction::Bidirectional).await;
+        for side in Side::BOTH {
+            world.sides[side].put("same.txt", "on both sides from the start", 1);
+        }
+        let learned = world.run().await.unwrap();
+        assert_eq!(learned.tally.steps(), 0);
+        let record = world.context.store.run(&learned.run.unwrap()).await.unwrap().unwrap();
+        let desired = syncline_engine::before_run(&world.context.store, &record).await.unwrap();
+        assert!(desired.is_empty(), "a run that only learned has nothing to undo: {desired:?}");
+    });
+}
+
+#[test]
+fn what_people_ask_for_waits_until_the_sides_agree_again() {
+    block_on(async {
+        let world = agreed(3).await;
+        world.sides.local.put("dir/0.txt", "edited", 2);
+        let run = world.run().await.unwrap().run.unwrap();
+        let id = world.context.store.target("t").await.unwrap().id;
+        world.sides.remote.set_mark(&id, None);
+        let record = world.context.store.run(&run).await.unwrap().unwrap();
+        let desired = syncline_engine::before_run(&world.context.store, &record).await.unwrap();
+        let mutations = Side::BOTH.map(|side| world.sides[side].mutations());
+        let refused = world.run_with(Choices { desired, ..Choices::default() }).await.unwrap();
+        assert_eq!(refused.halts[0].code, "distrusted");
+        assert_eq!(Side::BOTH.map(|side| world.sides[side].mutations()), mutations);
+    });
+}
+
+#[test]
+fn a_winner_that_may_not_travel_leaves_the_conflict_open() {
+    block_on(async {
+        let mut policy = Policy::new(Direction::Push);
+        policy.rules = vec![Rule::new("**", Resolution::Newest).unwrap()];
+        let world = World::new(policy).await;
+        world.sides.local.put("x.txt", "base", 1);
+        world.run().await.unwrap();
+        world.sides.local.put("x.txt", "from local", 2);
+        world.sides.remote.put("x.txt", "from remote, newer", 3);
+        let result = world.run().await.unwrap();
+        assert!(result.conflicts[0].open && result.conflicts[0].winner.is_none(), "{:?}", result.conflicts);
+        assert_eq!(world.sides.remote.get("x.txt").unwrap(), "from remote, newer".as_bytes());
+    });
+}
+
+#[test]
+fn the_guard_counts_files_and_not_the_directories_above_them() {
+    block_on(async {
+        let mut world = pair(Direction::Bidirectional).await;
+        for number in 0..5 {
+            world.sides.local.put(&format!("a/b/c/d/e/{number}.txt"), format!("content {number}"), 1);
+        }
+        world.run().await.unwrap();
+        world.target.policy.guard = Guard::default();
+        for number in 0..5 {
+            world.sides.local.remove(&format!("a/b/c/d/e/{number}.txt"));
+        }
+        let halted = world.run().await.unwrap();
+        assert_eq!(halted.halts[0].code, "too_many_removals");
+        let options = Options { removed_before: 1000, ..Options::default() };
+        world.sides.local.put("a/b/c/d/e/0.txt", "content 0", 1);
+        world.target.policy.guard.deletes_max_percent = 100;
+        let slice = syncline_engine::run(&world.context, &world.target, &options).await.unwrap();
+        assert_eq!(slice.halts[0].code, "too_many_removals", "removals of the last minute count as well");
+    });
+}
+
+#[test]
+fn a_remote_rewound_past_a_run_that_only_learned_is_noticed() {
+    block_on(async {
+        let world = agreed(1).await;
+        let id = world.context.store.target("t").await.unwrap().id;
+        let old = world.sides.remote.mark(&id);
+        for side in Side::BOTH {
+            world.sides[side].put("dir/0.txt", "the same edit on both sides", 2);
+        }
+        world.run().await.unwrap();
+        world.sides.remote.put("dir/0.txt", "content 0", 1);
+        world.sides.remote.set_mark(&id, old);
+        let result = world.run().await.unwrap();
+        assert!(result.distrust.is_some(), "the backup carries an older mark");
+        assert!(format!("{:?}", world.shape(Side::Local)).contains("the same edit on both sides"));
+    });
+}

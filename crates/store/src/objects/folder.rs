@@ -31,7 +31,7 @@ pub(super) struct Folder {
     root: PathBuf,
     handle: File,
     /// What was put since the last successful sync.
-    pending: Mutex<Vec<Digest>>,
+    pending: Mutex<Vec<Pending>>,
 }
 
 /// Where an object is and how it is stored.
@@ -77,7 +77,7 @@ impl Folder {
         })
     }
 
-    fn pending(&self) -> MutexGuard<'_, Vec<Digest>> {
+    fn pending(&self) -> MutexGuard<'_, Vec<Pending>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -135,7 +135,7 @@ impl Folder {
             Err(error) => return Err(Error::io("refresh", &place.path, &error)),
         }
         // Whoever wrote it may not have made it durable.
-        self.pending().push(*digest);
+        self.pending().push(Pending { digest: *digest, new: false });
         Ok(true)
     }
 
@@ -154,7 +154,7 @@ impl Folder {
         };
         written.map_err(|error| Error::io("write", &temporary.path, &error))?;
         self.keep(temporary, digest, compressed)?;
-        self.pending().push(*digest);
+        self.pending().push(Pending { digest: *digest, new: true });
         Ok(())
     }
 
@@ -211,32 +211,9 @@ impl Folder {
         let digest = checked(&hasher, expected)?;
         if !self.reuse(&digest)? {
             self.keep(temporary, &digest, compressed)?;
-            self.pending().push(digest);
+            self.pending().push(Pending { digest, new: true });
         }
         Ok((digest, size))
-    }
-
-    pub(super) fn link_file(&self, digest: &Digest, file: &File) -> Result<bool> {
-        let path = self.path(digest, false);
-        if let Some(place) = self.find(digest) {
-            let same = fs::symlink_metadata(&place.path)
-                .and_then(|there| Ok(platform::is_same_file(&there, &file.metadata()?)))
-                .unwrap_or(false);
-            if same || self.reuse(digest)? {
-                self.pending().push(*digest);
-                return Ok(true);
-            }
-        }
-        self.ensure_folder(&path)?;
-        let linked = match platform::link_open_file(file, &path) {
-            // Another thread was faster; what it put has the same digest.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.reuse(digest)?,
-            result => result.map_err(|error| Error::io("create", &path, &error))?,
-        };
-        if linked {
-            self.pending().push(*digest);
-        }
-        Ok(linked)
     }
 
     pub(super) fn open_object(&self, digest: &Digest) -> Result<ObjectReader> {
@@ -331,14 +308,22 @@ impl Folder {
         if pending.is_empty() {
             return Ok(());
         }
-        let mut paths = pending.iter().filter_map(|digest| Some(self.find(digest)?.path));
+        let mut paths = pending.iter().filter_map(|one| Some(self.find(&one.digest)?.path));
         platform::sync_file_system(&self.handle, &mut paths).map_err(|error| {
-            for digest in &pending {
-                let _ = self.remove(digest);
+            // What was there before is none of this batch's to take away.
+            for one in pending.iter().filter(|one| one.new) {
+                let _ = self.remove(&one.digest);
             }
             Error::io("make durable", &self.root, &error)
         })
     }
+}
+
+/// An object that is not known to be durable.
+struct Pending {
+    digest: Digest,
+    /// Whether it was put since the last sync, or was there already.
+    new: bool,
 }
 
 /// Something that is written and then closed.

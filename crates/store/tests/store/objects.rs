@@ -116,26 +116,6 @@ async fn a_failing_source_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_linked_file_is_the_object() {
-    let scene = Scene::new().await;
-    let file = scene.folder.path().join("file");
-    fs::write(&file, b"content").unwrap();
-    let digest = Digest::of(b"content");
-    let open = File::open(&file).unwrap();
-    assert!(scene.objects().link_file(&digest, &open).unwrap());
-    assert!(scene.objects().link_file(&digest, &open).unwrap());
-    fs::remove_file(&file).unwrap();
-    scene.objects().sync().unwrap();
-    assert_eq!(read(scene.objects(), &digest).unwrap(), b"content");
-
-    // Nothing to link any more, and not a file of this file system.
-    scene.objects().forget(&digest);
-    assert!(!scene.objects().link_file(&digest, &open).unwrap());
-    assert!(!scene.objects().link_file(&digest, &File::open("/proc/self/stat").unwrap()).unwrap());
-    assert!(!scene.objects().contains(&digest));
-}
-
-#[tokio::test]
 async fn a_damaged_object_is_noticed_and_replaced() {
     let scene = Scene::new().await;
     let text = b"the same line again and again\n".repeat(400);

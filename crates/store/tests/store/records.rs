@@ -1,7 +1,7 @@
 //! Leases, runs, conflicts, approvals.
 
 use syncline_core::{Mark, Sides};
-use syncline_store::{ConflictQuery, ErrorKind, Lease, RunQuery, RunState, Store};
+use syncline_store::{ConflictQuery, ConflictRecord, ErrorKind, Lease, RunQuery, RunState, Store};
 
 use crate::helpers::{HOUR_NS, acquire, conflict, contents, created, finish, run, start};
 
@@ -152,12 +152,19 @@ async fn conflicts_live_until_they_are_settled_and_old() {
     store.resolve_conflict("c1", "again", 100).await.unwrap();
     assert_eq!(store.resolve_conflict("x", "", 1).await.unwrap_err().kind(), ErrorKind::NotFound);
     let mut refreshed = first.clone();
-    (refreshed.run, refreshed.opened) = ("r2".into(), 77);
+    (refreshed.run, refreshed.opened, refreshed.resolved) = ("r2".into(), 77, Some(78));
     store.put_conflicts(&lease, std::slice::from_ref(&refreshed)).await.unwrap();
     let known = store.conflict("c1").await.unwrap().unwrap();
     assert_eq!((known.run.as_str(), known.opened, known.resolved), ("r2", 10, Some(99)));
     assert_eq!(known.resolution.as_deref(), Some("took local"));
     assert_eq!(store.conflicts(&open).await.unwrap(), [second]);
+
+    // The same conflict again: it waits for a decision again.
+    let again = ConflictRecord { run: "r3".into(), opened: 200, resolved: None, ..first };
+    store.put_conflicts(&lease, std::slice::from_ref(&again)).await.unwrap();
+    assert_eq!(store.conflict("c1").await.unwrap().unwrap().opened, 200);
+    assert_eq!(store.conflicts(&open).await.unwrap().len(), 2);
+    store.resolve_conflict("c1", "took local", 99).await.unwrap();
 
     assert_eq!(store.prune_conflicts(99).await.unwrap(), 0);
     assert_eq!(store.prune_conflicts(i64::MAX).await.unwrap(), 1);

@@ -227,6 +227,8 @@ fn in_order(mut changes: Vec<Change>) -> Vec<Change> {
 }
 
 /// Tells for each added file that it is one that vanished elsewhere: the same inode, size and modification time.
+/// Only with the same change time as well, which nobody can set, is its content known without reading it: a file
+/// below a renamed folder. Inodes are used again, and many programs set modification times.
 fn detect_moves(changes: &mut [Change], side: Side) {
     let mut vanished: HashMap<(u64, u64, i64), (ItemPath, Entry)> = HashMap::new();
     for change in changes.iter() {
@@ -253,7 +255,10 @@ fn detect_moves(changes: &mut [Change], side: Side) {
             && same
             && let Some((from, entry)) = vanished.remove(&key)
         {
-            found.item.digest = Some(entry.digest);
+            let was = Stamp::decode(entry.versions[side].as_bytes());
+            if was.is_some_and(|(was, _)| was.changed == stamp.changed) {
+                found.item.digest = Some(entry.digest);
+            }
             found.moved_from = Some(from);
         }
     }

@@ -41,10 +41,8 @@ pub(super) struct Staged {
 
 /// Old content in history.
 pub(super) struct Kept {
-    pub(super) digest: Digest,
-    /// The state of the old item after it was kept: a link to it changes its ctime.
+    /// The state of the old item when it was kept.
     pub(super) stamp: Stamp,
-    pub(super) linked: bool,
 }
 
 impl Prepared {
@@ -233,7 +231,10 @@ impl<'a> Stager<'a> {
                 break;
             }
         }
-        set_file_modified(&file, item.modified)?;
+        // A version from history carries no time: it is modified now.
+        if item.modified != 0 {
+            set_file_modified(&file, item.modified)?;
+        }
         let mut stat = stat_file(&file)?;
         if stat.mode & 0o777 != mode {
             set_file_mode(&file, mode)?;
@@ -252,7 +253,9 @@ fn stage_link(
     let mut target = Vec::new();
     content.into_reader().take(LINK_BYTES_MAX as u64).read_to_end(&mut target)?;
     directory.make_link(name, &target)?;
-    directory.set_modified(name, item.modified)?;
+    if item.modified != 0 {
+        directory.set_modified(name, item.modified)?;
+    }
     Ok((Digest::of(&target), Stamp::of(&directory.stat(name)?)))
 }
 
@@ -276,23 +279,19 @@ pub(super) fn keep_old(
                 return Err(Outcome::Refused { found: describe(&opened) });
             }
             let digest = keep.map_or_else(|| digest_of(&file), Ok).map_err(io_failed)?;
-            let linked = stat.links == 1;
-            wait(work, history.keep_file(&digest, &file, linked)).map_err(failed)?;
+            wait(work, history.keep_file(&digest, &file)).map_err(failed)?;
             let kept = stat_file(&file).map_err(io_failed)?;
             let stamp = Stamp::of(&kept);
             if !stamp.is_same_file(before) {
-                if linked {
-                    wait(work, history.forget_link(&digest)).map_err(failed)?;
-                }
                 return Err(Outcome::Refused { found: describe(&kept) });
             }
-            Ok(Some(Kept { digest, stamp, linked }))
+            Ok(Some(Kept { stamp }))
         }
         Type::Symlink => {
             let target = parent.read_link(name).map_err(io_failed)?;
             let digest = keep.unwrap_or_else(|| Digest::of(&target));
             wait(work, history.keep(&digest, Content::bytes(target))).map_err(failed)?;
-            Ok(Some(Kept { digest, stamp: before, linked: false }))
+            Ok(Some(Kept { stamp: before }))
         }
         _ => Ok(None),
     }

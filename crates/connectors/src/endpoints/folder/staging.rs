@@ -24,6 +24,9 @@ pub(super) const THREADS_MAX: usize = 2;
 /// Steps from which a second thread pays.
 pub(super) const STAGING_THREADS_FROM: usize = 32;
 
+/// How often the folder is made again when another program removes it at the same moment.
+const TRIES: usize = 5;
+
 /// The staging folder of one batch.
 pub(super) struct Staging {
     /// `.syncline`.
@@ -54,12 +57,14 @@ impl Staging {
         }
         let failed = |error: io::Error| Error::io(error, format_args!("making {STATE}/staging"));
         let state = make_and_open(root, STATE).map_err(failed)?;
-        let all = make_and_open(&state, "staging").map_err(failed)?;
-        // Held until the own folder is locked, so that nobody takes it for a left-over in between.
-        let guard = state.beneath("staging").map_err(failed)?;
-        guard.lock().map_err(failed)?;
-        sweep(&state, &all, batch, handle).map_err(failed)?;
-        let own = make_and_open(&all, &batch.run).map_err(failed)?;
+        // Another program that ends may remove the empty folder under our hands: then it is made again.
+        let (all, guard, own) = (0..TRIES)
+            .find_map(|_| match Self::enter(&state, batch, handle) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                entered => Some(entered),
+            })
+            .unwrap_or_else(|| Self::enter(&state, batch, handle))
+            .map_err(failed)?;
         if !own.try_lock().map_err(failed)? {
             return Err(Error::new(ErrorKind::Locked, format!("run {} is still at work here", batch.run)));
         }
@@ -71,6 +76,21 @@ impl Staging {
         let tree = make_and_open(&own, "tree").map_err(failed)?;
         let swap = make_and_open(&own, "swap").map_err(failed)?;
         Ok(Self { state, new, tree, swap, all, run: batch.run.clone(), own })
+    }
+
+    /// The folder of all batches, the handle that holds its lock, and the folder of this batch.
+    fn enter(
+        state: &Directory,
+        batch: &Batch,
+        handle: &Handle,
+    ) -> io::Result<(Directory, Directory, Directory)> {
+        let all = make_and_open(state, "staging")?;
+        // Held until the own folder is locked, so that nobody takes it for a left-over in between.
+        let guard = state.beneath("staging")?;
+        guard.lock()?;
+        sweep(state, &all, batch, handle)?;
+        let own = make_and_open(&all, &batch.run)?;
+        Ok((all, guard, own))
     }
 
     /// Takes something in `swap` that is neither expected nor new out of the way, where a person finds it.

@@ -9,7 +9,7 @@ use super::apply::Work;
 use super::names::Names;
 use super::parents::Parents;
 use super::platform::{Directory, Stat, Type, now, set_file_mode, stat_file};
-use super::stage::{Kept, Prepared, Spot, describe, is_expected, keep_old, refused_or_failed, wait};
+use super::stage::{Prepared, Spot, describe, is_expected, keep_old, refused_or_failed, wait};
 use super::version::Stamp;
 use super::walk::kind_of;
 
@@ -91,15 +91,13 @@ impl<'a> Swapper<'a> {
         if item.kind.is_directory() && stat.kind == Type::Directory && version.as_bytes().is_empty() {
             return Ok(Ok(applied(Version::none(), None, 0)));
         }
-        let late = match self.keep_late(step, &parent, &stat, version, *keep, prepared)? {
-            Ok(late) => late,
-            Err(outcome) => return Ok(Err(outcome)),
-        };
-        let kept = prepared.kept.as_ref().or(late.as_ref());
+        if let Err(outcome) = self.keep_late(step, &parent, &stat, version, *keep, prepared)? {
+            return Ok(Err(outcome));
+        }
         if stat.kind == Type::Directory && !is_empty(&parent, name) {
             return Ok(Err(Outcome::Refused { found: "a directory that is not empty".into() }));
         }
-        Ok(self.replace(at, step, prepared, &parent, &stat, kept))
+        Ok(self.replace(at, step, prepared, &parent, &stat))
     }
 
     /// Puts an item where nothing may be.
@@ -138,7 +136,6 @@ impl<'a> Swapper<'a> {
         prepared: &Prepared,
         parent: &Directory,
         old: &Stat,
-        kept: Option<&Kept>,
     ) -> Swapped<Outcome> {
         let (swap, name, place) = (&self.work.staging.swap, step.path.name(), at.to_string());
         let failed = |error| refused_or_failed(step, error);
@@ -178,21 +175,14 @@ impl<'a> Swapper<'a> {
         match removed {
             Ok(()) => Ok(written(parent, step, step.item(), prepared)),
             Err(outcome) => {
-                self.take_back(&place, parent, name, &new, kept).map_err(failed)?;
+                self.take_back(&place, parent, name, &new).map_err(failed)?;
                 Err(outcome)
             }
         }
     }
 
     /// Undoes an exchange that brought out something else than expected.
-    fn take_back(
-        &self,
-        place: &str,
-        parent: &Directory,
-        name: &str,
-        new: &Stat,
-        kept: Option<&Kept>,
-    ) -> io::Result<()> {
+    fn take_back(&self, place: &str, parent: &Directory, name: &str, new: &Stat) -> io::Result<()> {
         let swap = &self.work.staging.swap;
         match swap.exchange(place, parent, name) {
             Ok(()) => {}
@@ -209,17 +199,7 @@ impl<'a> Swapper<'a> {
             }
             Err(_) => {}
         }
-        self.forget(kept)
-    }
-
-    /// What history holds by a link is only as good as the file that it links to.
-    fn forget(&self, kept: Option<&Kept>) -> io::Result<()> {
-        match kept {
-            Some(kept) if kept.linked => {
-                wait(self.work, self.work.batch.history.forget_link(&kept.digest)).map_err(io::Error::other)
-            }
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     fn remove(
@@ -249,10 +229,9 @@ impl<'a> Swapper<'a> {
                 Err(error) => failed(error),
             };
         }
-        let late = match self.keep_late(step, &parent, &stat, version, *keep, prepared)? {
-            Ok(late) => late,
-            Err(outcome) => return Ok(Err(outcome)),
-        };
+        if let Err(outcome) = self.keep_late(step, &parent, &stat, version, *keep, prepared)? {
+            return Ok(Err(outcome));
+        }
         let (swap, place) = (&self.work.staging.swap, at.to_string());
         if let Err(error) = parent.move_new(name, swap, &place) {
             return failed(error);
@@ -269,7 +248,7 @@ impl<'a> Swapper<'a> {
         }
         let back =
             swap.move_new(&place, &parent, name).or_else(|_| self.work.staging.rescue(&place).map(|_| ()));
-        match back.and_then(|()| self.forget(prepared.kept.as_ref().or(late.as_ref()))) {
+        match back {
             Ok(()) => Ok(Err(Outcome::Refused { found: describe(&out) })),
             Err(error) => failed(error),
         }
@@ -284,18 +263,19 @@ impl<'a> Swapper<'a> {
         version: &Version,
         keep: Option<Digest>,
         prepared: &Prepared,
-    ) -> Result<Swapped<Option<Kept>>> {
+    ) -> Result<Swapped<()>> {
         let refused = || Ok(Err(Outcome::Refused { found: describe(stat) }));
         match &prepared.kept {
-            Some(kept) if Stamp::of(stat) == kept.stamp => Ok(Ok(None)),
+            Some(kept) if Stamp::of(stat) == kept.stamp => Ok(Ok(())),
             Some(_) => refused(),
             None if !is_expected(stat, version.as_bytes()) => refused(),
             None => match keep_old(self.work, parent, step, stat, keep) {
-                Ok(Some(kept)) => {
+                Ok(Some(_)) => {
                     wait(self.work, self.work.batch.history.sync())?;
-                    Ok(Ok(Some(kept)))
+                    Ok(Ok(()))
                 }
-                other => Ok(other),
+                Ok(None) => Ok(Ok(())),
+                Err(outcome) => Ok(Err(outcome)),
             },
         }
     }

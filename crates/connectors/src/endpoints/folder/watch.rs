@@ -114,8 +114,10 @@ impl Watched {
 
     fn changed(&mut self, path: &ItemPath, kind: EventKind) {
         let status = self.root.beneath(path.parent()).and_then(|parent| parent.stat(path.name()));
-        let is_directory = status.is_ok_and(|status| status.kind == Type::Directory);
-        if matches!(self.filter.decide_deep(path, is_directory), Verdict::Ignored(_)) {
+        let is_ignored = |directory| matches!(self.filter.decide_deep(path, directory), Verdict::Ignored(_));
+        let is_directory = status.as_ref().is_ok_and(|status| status.kind == Type::Directory);
+        // What is gone may have been a directory that rules only look into.
+        if is_ignored(is_directory) && (status.is_ok() || is_ignored(true)) {
             return;
         }
         // A directory that appears is watched before anybody is told of it: whoever looks then misses nothing.

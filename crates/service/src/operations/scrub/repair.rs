@@ -189,7 +189,7 @@ impl Contents for Bridge {
 
 #[async_trait]
 impl History for Bridge {
-    async fn keep_file(&self, digest: &Digest, file: &File, _may_link: bool) -> syncline_connect::Result<()> {
+    async fn keep_file(&self, digest: &Digest, file: &File) -> syncline_connect::Result<()> {
         let mut file = file;
         file.rewind().map_err(|error| Error::io(error, "reading what rotted"))?;
         self.0.put_reader(&mut file, Some(*digest)).map_err(translate)?;
@@ -198,11 +198,6 @@ impl History for Bridge {
 
     async fn keep(&self, digest: &Digest, content: Content) -> syncline_connect::Result<()> {
         self.0.put_reader(&mut content.into_reader(), Some(*digest)).map_err(translate)?;
-        Ok(())
-    }
-
-    async fn forget_link(&self, digest: &Digest) -> syncline_connect::Result<()> {
-        self.0.forget(digest);
         Ok(())
     }
 
