@@ -3,7 +3,7 @@
 use crate::baseline::{Damaged, visit_all};
 use crate::side::{Side, Sides};
 use crate::snapshot::Root;
-use crate::step::{Action, Halt, Plan, Step};
+use crate::step::{Action, Goal, Halt, Plan, Step};
 
 use super::Input;
 
@@ -95,9 +95,11 @@ fn is_emptied(input: &Input<'_>, plan: &Plan, side: Side, followed: u64) -> bool
     if !empty || input.agreed_count == 0 {
         return false;
     }
+    // Without a trusted baseline, anything that comes to the side may be what it held before.
+    let distrusted = input.baseline.count() == 0;
     let refills = || {
-        let onto = |goal: &&crate::step::Goal| goal.steps[side].is_some() && goal.item.is_some();
-        plan.goals.iter().filter(onto).any(|goal| goal.was.is_some())
+        let onto = |goal: &&Goal| goal.steps[side].is_some() && goal.item.is_some();
+        plan.goals.iter().filter(onto).any(|goal| distrusted || goal.was.is_some())
     };
     followed > 0 || refills()
 }

@@ -40,7 +40,7 @@ fn a_rollback_leaves_alone_what_it_is_not_about() {
     world.expect(0, &["run"]);
     world.write_local("b.md", "not synced yet");
     let dry = world.json(0, &["rollback", "last", "--dry-run"]);
-    assert_eq!(dry["targets"][0]["steps"].as_array().unwrap().len(), 2);
+    assert_eq!(dry["targets"][0]["steps"].as_array().unwrap().len(), 2, "{dry:#}");
     world.expect(0, &["rollback", "last"]);
     assert_eq!(world.agreed("a.md").as_deref(), Some("one"));
     assert_eq!(world.read_local("b.md").as_deref(), Some("not synced yet"));
@@ -74,7 +74,11 @@ fn a_rollback_takes_an_unambiguous_prefix_and_refuses_what_is_unknown() {
     world.expect(0, &["run"]);
     let run = run_id(&world, 0);
     world.expect(1, &["rollback", "ffffffff"]);
-    world.expect(0, &["rollback", &run[..13]]);
+    // Everything would go: that is asked about first.
+    let halted = world.json(4, &["rollback", &run[..13]]);
+    assert_eq!(world.agreed("a.md").as_deref(), Some("one"));
+    let hash = halted["results"][0]["plan_hash"].as_str().unwrap();
+    world.expect(0, &["rollback", &run[..13], "--approve", hash]);
     assert_eq!(world.agreed("a.md"), None);
 }
 
@@ -99,6 +103,53 @@ fn restore_brings_back_what_was_removed_or_overwritten() {
     let below =
         world.command(&["restore", "b.md", "--dry-run"]).current_dir(world.local("docs")).output().unwrap();
     assert!(below.status.success(), "{}", String::from_utf8_lossy(&below.stderr));
+}
+
+#[test]
+fn what_rules_leave_out_by_now_is_not_brought_back() {
+    let world = World::new();
+    world.write_local("a.md", "one");
+    world.write_local("b.log", "one");
+    world.expect(0, &["run"]);
+    let first = run_id(&world, 0);
+    world.write_local("a.md", "two");
+    world.write_local("b.log", "two");
+    world.expect(0, &["run"]);
+    world.write_local(".synclineignore", "*.log\n");
+    for arguments in [["rollback", "last"].as_slice(), &["restore", "b.log", "--at", &first]] {
+        let report = world.json(1, arguments);
+        let problems = report["results"][0]["problems"].as_array().unwrap();
+        assert_eq!(problems.len(), 1, "{report:#}");
+        assert_eq!((&problems[0]["code"], &problems[0]["path"]), (&"excluded".into(), &"b.log".into()));
+    }
+    assert_eq!(world.agreed("a.md").as_deref(), Some("one"));
+    assert_eq!(world.agreed("b.log").as_deref(), Some("two"));
+}
+
+#[test]
+fn the_folder_of_a_target_means_the_whole_target() {
+    let world = World::with("path: shared");
+    world.write_local("shared/a.md", "one");
+    world.write_local("shared/docs/b.md", "one");
+    world.expect(0, &["run"]);
+    let first = run_id(&world, 0);
+    world.write_local("shared/a.md", "two");
+    world.write_local("shared/docs/b.md", "two");
+    world.write_local("shared/new.md", "new");
+    world.expect(0, &["run"]);
+    assert_eq!(world.json(0, &["history", "shared"])["versions"].as_array().unwrap().len(), 6);
+    world.expect(0, &["restore", "shared", "--at", "last"]);
+    assert_eq!(world.read_remote("a.md").as_deref(), Some("two"));
+    world.expect(0, &["restore", "shared/", "--at", &first]);
+    assert_eq!(world.read_local("shared/a.md").as_deref(), Some("one"));
+    assert_eq!(world.read_remote("docs/b.md").as_deref(), Some("one"));
+    assert_eq!((world.read_local("shared/new.md"), world.read_remote("new.md")), (None, None));
+    world.expect(0, &["restore", "shared"]);
+    assert_eq!(world.read_remote("a.md").as_deref(), Some("two"));
+    assert_eq!(world.read_remote("new.md").as_deref(), Some("new"));
+    let explained = world.json(0, &["explain", "shared"]);
+    assert_eq!(explained["targets"][0]["is_root"], true);
+    assert!(world.expect(0, &["explain", "shared"]).out.contains("the folder of the target itself"));
 }
 
 #[test]

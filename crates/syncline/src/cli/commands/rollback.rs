@@ -6,6 +6,7 @@ use syncline_service::operations::rollback::{Request, rollback};
 use super::finish_run;
 use crate::cli::args::Globals;
 use crate::cli::output::Output;
+use crate::cli::text::shown;
 use crate::cli::{runtime, session};
 
 /// Put a target back to what it was before a run.
@@ -36,6 +37,15 @@ impl Rollback {
         let service = session::open(globals, output, "command line")?;
         let request = Request { run: self.run, dry_run: self.dry_run, approve: self.approve };
         let report = runtime::block_on(rollback(&service, &request))?;
-        Ok(finish_run(report, output))
+        let approvable = report.results.iter().find(|result| result.awaits_approval());
+        let hash = approvable.map(|result| result.plan_hash.clone());
+        let code = finish_run(report, output);
+        if let Some(hash) = hash {
+            output.note(format_args!(
+                "a rollback is approved by its own command: syncline rollback {} --approve {hash}",
+                shown(&request.run)
+            ));
+        }
+        Ok(code)
     }
 }
