@@ -38,7 +38,7 @@ impl Rollback {
         let request = Request { run: self.run, dry_run: self.dry_run, approve: self.approve };
         let report = runtime::block_on(rollback(&service, &request))?;
         let approvable = report.results.iter().find(|result| result.awaits_approval());
-        let hash = approvable.map(|result| result.plan_hash.clone());
+        let hash = approvable.and_then(|result| result.plan_hash.clone());
         let code = finish_run(report, output);
         if let Some(hash) = hash {
             output.note(format_args!(
