@@ -5,9 +5,11 @@
 //! the shapes that leave the program, with their versions.
 
 mod clock;
+mod conflict_choice;
 mod git_exclude;
 mod glance;
 mod housekeeping;
+mod ignore_file;
 pub mod operation;
 pub mod operations;
 pub mod problem;
@@ -16,6 +18,7 @@ mod service;
 mod targets;
 mod watch;
 pub mod wire;
+mod wishes;
 
 /// Every use case, in the order in which people read them.
 pub const OPERATIONS: &[Operation] = &[

@@ -199,16 +199,18 @@ impl Service {
         })
     }
 
-    /// The targets that a path of the workspace belongs to, each with the path inside the target.
-    pub(crate) fn covering(&self, path: &str) -> Result<Vec<(&syncline_config::Target, ItemPath)>> {
+    /// The targets that a path of the workspace belongs to, each with the path inside the target; `None` when the
+    /// folder of the target itself is meant.
+    pub(crate) fn covering(&self, path: &str) -> Result<Vec<(&syncline_config::Target, Option<ItemPath>)>> {
         let path = ItemPath::parse(path.trim_start_matches("./").trim_end_matches('/'))
             .map_err(|error| Problem::usage("bad_path", error.to_string()))?;
         let inside = |target: &syncline_config::Target| match &target.path {
-            None => Some(path.clone()),
+            None => Some(Some(path.clone())),
+            Some(folder) if *folder == path => Some(None),
             Some(folder) => {
                 let below =
                     path.is_below(folder.as_str()).then(|| &path.as_str()[folder.as_str().len() + 1..]);
-                below.and_then(|below| ItemPath::parse(below).ok())
+                below.and_then(|below| ItemPath::parse(below).ok()).map(Some)
             }
         };
         let targets = self.workspace.targets.iter();

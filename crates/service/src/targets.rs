@@ -12,13 +12,10 @@ use syncline_connect::{Endpoint, OpenRequest};
 use syncline_core::{Direction, Filter, ItemPath, Policy, Sides, Verdict};
 use syncline_engine::Target;
 
+use crate::ignore_file;
 use crate::problem::{Problem, Result};
 use crate::service::Service;
 
-/// The name of the ignore file.
-pub(crate) const IGNORE_FILE: &str = ".synclineignore";
-/// Largest ignore file that is read, in bytes.
-const IGNORE_BYTES_MAX: u64 = 1024 * 1024;
 /// The kind of the local side.
 const LOCAL_KIND: &str = "folder";
 
@@ -87,33 +84,15 @@ fn filter(
     local_root: &Path,
     remote: &Arc<dyn Endpoint>,
 ) -> Result<Filter> {
-    let above = service.workspace().root.join(IGNORE_FILE);
-    let ignore = match read_ignore_file(&local_root.join(IGNORE_FILE))? {
-        Some(text) => Some(text),
-        None => read_ignore_file(&above)?,
-    };
+    let ignore = ignore_file::rules(&service.workspace().root, local_root, target.path.as_ref())?;
     let remote_root = folder_of(remote);
     let roots = [Some(local_root.to_owned()), remote_root];
     let mut own = vec![service.workspace().file.as_path(), service.state()];
     own.extend(service.reserved().iter().map(PathBuf::as_path));
     let reserved =
         roots.iter().flatten().flat_map(|root| own.iter().filter_map(|path| below(root, path))).collect();
-    let ignore = ignore.as_deref().map(|text| (IGNORE_FILE, text));
+    let ignore = ignore.as_deref().map(|text| (ignore_file::NAME, text));
     Ok(Filter::new(&target.include, &target.exclude, ignore, reserved)?)
-}
-
-fn read_ignore_file(file: &Path) -> Result<Option<String>> {
-    let size = match std::fs::metadata(file) {
-        Ok(metadata) => metadata.len(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Problem::io(error, format_args!("reading {}", file.display()))),
-    };
-    if size > IGNORE_BYTES_MAX {
-        let message = format!("{} is too large (at most {IGNORE_BYTES_MAX} bytes)", file.display());
-        return Err(Problem::usage("ignore_file", message));
-    }
-    let read = std::fs::read_to_string(file);
-    read.map(Some).map_err(|error| Problem::io(error, format_args!("reading {}", file.display())))
 }
 
 /// The path of `file` relative to `root`, when it lies below it.

@@ -1,16 +1,19 @@
 //! Watching: every chosen target runs whenever something changes on one of its sides.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use syncline_core::{Direction, Nanos};
 use syncline_engine::{Context, Options, Target, Told, Watching};
 use tokio::sync::{mpsc, watch as signal};
 use tokio::task::JoinSet;
 
+use crate::ignore_file::{self, Stamp};
 use crate::operations::start_run;
 use crate::problem::{Problem, Result};
 use crate::runner::Done;
 use crate::service::Service;
+use crate::targets;
 use crate::wire::{Side, TargetReport};
 
 /// News of a watch.
@@ -27,9 +30,22 @@ pub enum WatchNews {
         /// Why, for people.
         message: String,
     },
+    /// Something changed about what is watched, or how.
+    Note {
+        /// The target; `None` when it is about the whole workspace.
+        target: Option<String>,
+        /// What, for people.
+        message: String,
+    },
 }
 
+/// How often the files are looked at that say what is watched, and how.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
 /// Watches the targets that `request` chooses until `stop` turns true, and tells what happens.
+///
+/// - A target whose ignore file changes is opened anew: with the new rules, and scanned in full.
+/// - A changed configuration is told; it counts from the next start.
 ///
 /// # Errors
 /// When a target cannot be opened, or another process changes the workspace.
@@ -44,9 +60,11 @@ pub async fn watch(
     if request.targets.is_empty() && chosen.iter().any(|(target, _)| target.watch) {
         chosen.retain(|(target, _)| target.watch);
     }
+    let mut rules = Rules::of(service);
     let mut opened = Vec::new();
     for (configured, direction) in chosen {
-        opened.push((service.target(configured, direction)?, configured.path.clone()));
+        let target = rules.open(configured, direction)?;
+        opened.push((target, configured.path.clone()));
     }
     // Each run takes the workspace for itself: other commands can work in between.
     let store = service.writing().await?.store;
@@ -57,16 +75,93 @@ pub async fn watch(
         let watched = Watched { target, folder, context: context.clone(), told: told.clone() };
         tasks.spawn(watched.go(options.clone(), stop.clone()));
     }
-    while let Some(ended) = tasks.join_next().await {
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    loop {
+        let ended = tokio::select! {
+            ended = tasks.join_next() => ended,
+            _ = look.tick() => {
+                rules.look(&told);
+                continue;
+            }
+        };
+        let Some(ended) = ended else { return Ok(()) };
         ended.map_err(|error| {
             Problem::new(crate::Class::Failed, "watch_died", format!("a watch ended unexpectedly: {error}"))
         })?;
     }
-    Ok(())
+}
+
+/// The files that say what is watched, and how, as they were when they were last looked at.
+struct Rules<'a> {
+    service: &'a Service,
+    configuration: Stamp,
+    targets: Vec<Ruled<'a>>,
+}
+
+/// A target whose ignore files are looked at.
+struct Ruled<'a> {
+    configured: &'a syncline_config::Target,
+    direction: Direction,
+    files: [Stamp; 2],
+    /// Hands the target that is opened anew to its watch.
+    renew: signal::Sender<Arc<Target>>,
+}
+
+impl<'a> Rules<'a> {
+    fn of(service: &'a Service) -> Self {
+        let configuration = ignore_file::stamp(&service.workspace().file);
+        Self { service, configuration, targets: Vec::new() }
+    }
+
+    /// Opens a target; what is received later is that target with other rules.
+    fn open(
+        &mut self,
+        configured: &'a syncline_config::Target,
+        direction: Direction,
+    ) -> Result<signal::Receiver<Arc<Target>>> {
+        // Looked at before they are read, so that a change meanwhile is noticed.
+        let files = stamps(self.service, configured);
+        let target = self.service.target(configured, direction)?;
+        let (renew, renewed) = signal::channel(Arc::new(target));
+        self.targets.push(Ruled { configured, direction, files, renew });
+        Ok(renewed)
+    }
+
+    /// Opens targets anew whose rules changed; rules that cannot be understood leave the old ones in force.
+    fn look(&mut self, told: &mpsc::UnboundedSender<WatchNews>) {
+        let note = |target: Option<&str>, message: String| {
+            let _ = told.send(WatchNews::Note { target: target.map(str::to_owned), message });
+        };
+        let configuration = ignore_file::stamp(&self.service.workspace().file);
+        if configuration != self.configuration {
+            self.configuration = configuration;
+            note(None, "the configuration changed: start the watch again to use it".to_owned());
+        }
+        for ruled in &mut self.targets {
+            let files = stamps(self.service, ruled.configured);
+            if files == ruled.files {
+                continue;
+            }
+            ruled.files = files;
+            let name = Some(ruled.configured.name.as_str());
+            match self.service.target(ruled.configured, ruled.direction) {
+                Ok(target) => {
+                    note(name, "the ignore rules changed: everything is looked at anew".to_owned());
+                    ruled.renew.send_replace(Arc::new(target));
+                }
+                Err(problem) => note(name, format!("the old ignore rules stay in force: {problem}")),
+            }
+        }
+    }
+}
+
+fn stamps(service: &Service, configured: &syncline_config::Target) -> [Stamp; 2] {
+    let local_root = targets::local_root(service, configured);
+    ignore_file::stamps(&service.workspace().root, &local_root)
 }
 
 struct Watched {
-    target: Target,
+    target: signal::Receiver<Arc<Target>>,
     folder: Option<syncline_core::ItemPath>,
     context: Context,
     told: mpsc::UnboundedSender<WatchNews>,
@@ -74,27 +169,39 @@ struct Watched {
 
 impl Watched {
     async fn go(self, options: Options, mut stop: signal::Receiver<bool>) {
-        let Self { target, folder, context, told } = &self;
+        let Self { target: mut renewed, folder, context, told } = self;
         let clock = Arc::clone(&context.clock);
-        let mut listen = |news: Told<'_>| {
-            let news = match news {
-                Told::Run(result) => {
-                    WatchNews::Ran(Box::new(done(target, folder.clone(), result, clock.now()).report()))
-                }
-                Told::Limited(side, message) => WatchNews::Limited {
-                    target: target.name.clone(),
-                    side: side.into(),
-                    message: message.to_owned(),
-                },
+        loop {
+            let target = Arc::clone(&renewed.borrow_and_update());
+            let mut listen = |news: Told<'_>| {
+                let news = match news {
+                    Told::Run(result) => {
+                        WatchNews::Ran(Box::new(done(&target, folder.clone(), result, clock.now()).report()))
+                    }
+                    Told::Limited(side, message) => WatchNews::Limited {
+                        target: target.name.clone(),
+                        side: side.into(),
+                        message: message.to_owned(),
+                    },
+                };
+                // Nobody listening is no reason to stop.
+                let _ = told.send(news);
             };
-            // Nobody listening is no reason to stop.
-            let _ = told.send(news);
-        };
-        let stopped = async move {
-            // A sender that is gone counts as a stop.
-            let _ = stop.wait_for(|stop| *stop).await;
-        };
-        syncline_engine::watch(context, target, &options, Watching::default(), &mut listen, stopped).await;
+            let mut ended = false;
+            let until = async {
+                // A sender that is gone counts as a stop.
+                ended = tokio::select! {
+                    biased;
+                    _ = stop.wait_for(|stop| *stop) => true,
+                    changed = renewed.changed() => changed.is_err(),
+                };
+            };
+            let watching = Watching::default();
+            syncline_engine::watch(&context, &target, &options, watching, &mut listen, until).await;
+            if ended {
+                return;
+            }
+        }
     }
 }
 

@@ -52,8 +52,10 @@ pub struct Explanation {
     pub target: String,
     /// Which way changes may flow.
     pub direction: Direction,
-    /// The path, relative to the target's folder.
+    /// The path, relative to the target's folder; `.` for that folder itself.
     pub path: String,
+    /// Whether it is the target's folder itself: then what lies below it is what the target is about.
+    pub is_root: bool,
     /// Whether the target's rules let it through.
     pub verdict: Ruling,
     /// The rule that decides, when it is left out.
@@ -130,7 +132,10 @@ pub async fn explain(service: &Service, request: &Request) -> Result<Response> {
     let store = service.reading().await?;
     let mut targets = Vec::new();
     for (configured, path) in service.covering(&request.path)? {
-        targets.push(explanation(service, &store, configured, path, &request.path).await?);
+        targets.push(match path {
+            Some(path) => explanation(service, &store, configured, path, &request.path).await?,
+            None => Explanation { is_root: true, ..Explanation::empty(configured, ".") },
+        });
     }
     Ok(Response { version: VERSION, path: request.path.clone(), targets })
 }
@@ -152,21 +157,10 @@ async fn explanation(
     let agreed =
         glance::baseline(store, &configured.name).await.and_then(|baseline| Ok(baseline.get(&path)?));
     let empty = Explanation {
-        target: configured.name.clone(),
-        direction: configured.direction.into(),
-        path: path.to_string(),
-        verdict: Ruling::Included,
-        rule: None,
         agreed: agreed.ok().flatten().as_ref().map(Item::from),
-        local: Holding::unknown(),
-        remote: Holding::unknown(),
         last,
         conflict: conflict.map(Conflict::from),
-        steps: Vec::new(),
-        drift: Vec::new(),
-        problems: Vec::new(),
-        halts: Vec::new(),
-        error: None,
+        ..Explanation::empty(configured, path.as_str())
     };
     Ok(match looked {
         Ok(looked) => looked.into_explanation(empty, &path),
@@ -225,6 +219,29 @@ impl Looked {
             halts: plan.halts,
             error: plan.error,
             ..empty
+        }
+    }
+}
+
+impl Explanation {
+    fn empty(configured: &syncline_config::Target, path: &str) -> Self {
+        Self {
+            target: configured.name.clone(),
+            direction: configured.direction.into(),
+            path: path.to_owned(),
+            is_root: false,
+            verdict: Ruling::Included,
+            rule: None,
+            agreed: None,
+            local: Holding::unknown(),
+            remote: Holding::unknown(),
+            last: None,
+            conflict: None,
+            steps: Vec::new(),
+            drift: Vec::new(),
+            problems: Vec::new(),
+            halts: Vec::new(),
+            error: None,
         }
     }
 }

@@ -98,7 +98,7 @@ pub async fn list_versions(service: &Service, request: &Request) -> Result<Respo
                 break;
             }
             let deltas = store.deltas(&run.start.id).await?;
-            let deltas = deltas.iter().filter(|delta| concerns(&path, &delta.path));
+            let deltas = deltas.iter().filter(|delta| concerns(path.as_ref(), &delta.path));
             versions.extend(deltas.map(|delta| describe(&run.start, delta)));
         }
     }
@@ -107,8 +107,8 @@ pub async fn list_versions(service: &Service, request: &Request) -> Result<Respo
     Ok(Response { version: VERSION, versions })
 }
 
-fn concerns(path: &ItemPath, other: &ItemPath) -> bool {
-    other == path || other.is_below(path.as_str())
+fn concerns(path: Option<&ItemPath>, other: &ItemPath) -> bool {
+    path.is_none_or(|path| other == path || other.is_below(path.as_str()))
 }
 
 fn describe(start: &syncline_store::RunStart, delta: &Delta) -> PathVersion {

@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use syncline_config::Target as Configured;
-use syncline_core::{Choices, Item, ItemPath, Side, Take as CoreTake};
+use syncline_core::{Choices, Item, ItemPath, Side, Take as CoreTake, Verdict};
 use syncline_engine::{Options, Target};
 use syncline_store::{ConflictQuery, ConflictRecord, Store};
 
+use crate::conflict_choice::matching;
 use crate::glance::{self, Here};
 use crate::operation::{Operation, Scope, ToolHints, answer, post, question};
 use crate::operations::show_conflict::unknown;
-use crate::problem::{Problem, Result};
+use crate::problem::{Class, Problem, Result};
 use crate::runner::{Done, Job, run_all};
 use crate::service::Service;
 use crate::wire::VERSION;
@@ -130,27 +131,6 @@ async fn choose(service: &Service, store: &Store, request: &Request) -> Result<V
         .collect())
 }
 
-fn matching(service: &Service, open: &[ConflictRecord], selector: &str) -> Result<Vec<usize>> {
-    let glob = if selector.contains(['*', '?', '[', '{']) {
-        Some(syncline_core::filter::glob(selector)?.compile_matcher())
-    } else {
-        None
-    };
-    let is_match = |record: &ConflictRecord| {
-        let folder = service.workspace().target(&record.target).and_then(|target| target.path.clone());
-        let full =
-            folder.map_or_else(|| record.path.to_string(), |folder| format!("{folder}/{}", record.path));
-        let path = record.path.as_str();
-        match &glob {
-            Some(glob) => glob.is_match(path) || glob.is_match(&full),
-            None => {
-                selector == path || selector == full || selector.len() >= 4 && record.id.starts_with(selector)
-            }
-        }
-    };
-    Ok(open.iter().enumerate().filter(|(_, record)| is_match(record)).map(|(index, _)| index).collect())
-}
-
 /// Settles the conflicts of one target, by one run at most.
 async fn settle(
     service: &Service,
@@ -168,6 +148,7 @@ async fn settle(
             refused.insert(record.id.as_str(), problem.message);
         }
     }
+    let wishes = choices.desired.clone();
     let done = if only.is_empty() {
         None
     } else {
@@ -183,7 +164,12 @@ async fn settle(
     for record in records {
         let found = match refused.remove(record.id.as_str()) {
             Some(message) => Err(message),
-            None => judge(record, take, done.as_ref()),
+            None => match judge(record, take, done.as_ref()) {
+                Ok(_) if !granted(store, record, &wishes).await? => {
+                    Err("the version could not be put in place; run, and try again".to_owned())
+                }
+                judged => judged,
+            },
         };
         if let Ok(message) = &found {
             store.resolve_conflict(&record.id, message, service.clock().now()).await?;
@@ -212,11 +198,18 @@ async fn decide(
         may_take(target, side)?;
     }
     let Some(winner) = record.winner else {
+        reachable(store, target, &record.path).await?;
         choices.takes.insert(record.id.clone(), take.into());
         only.insert(record.path.clone());
         return Ok(());
     };
     let Some(side) = take.side() else { return Ok(()) };
+    if side != winner {
+        reachable(store, target, &record.path).await?;
+    }
+    if let Some(copy) = &record.copy {
+        reachable(store, target, copy).await?;
+    }
     if side != winner {
         let item = loser(store, target, record, side).await?;
         choices.desired.insert(record.path.clone(), Some(item));
@@ -225,6 +218,31 @@ async fn decide(
     if let Some(copy) = &record.copy {
         choices.desired.insert(copy.clone(), None);
         only.insert(copy.clone());
+    }
+    Ok(())
+}
+
+/// Refuses a path that no run would touch: rules leave it out by now, or a side cannot be read there.
+async fn reachable(store: &Store, target: &Target, path: &ItemPath) -> Result<()> {
+    let here = glance::at(store, target, path).await?;
+    let is_directory = Side::BOTH.iter().any(|&side| here[side].is_directory());
+    if let Verdict::Ignored(rule) = target.filter.decide_deep(path, is_directory) {
+        let message = format!("{path} does not belong to the target any more ({rule}); nothing was changed");
+        return Err(Problem::usage("excluded", message));
+    }
+    for side in Side::BOTH {
+        if let Here::Unreadable(trouble) = &here[side] {
+            let message = format!(
+                "{path} cannot be read on the {side} side ({}); nothing was changed",
+                trouble.message
+            );
+            return Err(Problem::new(Class::Unavailable, "not_reachable", message));
+        }
+        if let Here::Ignored = &here[side] {
+            let message =
+                format!("rules leave out what the {side} side holds at {path}; nothing was changed");
+            return Err(Problem::usage("excluded", message));
+        }
     }
     Ok(())
 }
@@ -248,20 +266,47 @@ async fn loser(store: &Store, target: &Target, record: &ConflictRecord, side: Si
         let message = "a directory keeps its name: move what it holds elsewhere first";
         return Err(Problem::usage("directory", message));
     }
-    if let Some(copy) = &record.copy {
-        let here = glance::at(store, target, copy).await?;
-        for holder in Side::BOTH {
-            if let Some((digest, size)) = glance::keep(store, target, holder, copy, &here[holder]).await? {
-                let kind = match &here[holder] {
-                    Here::Agreed(entry) => entry.kind,
-                    Here::Other(found) => found.item.kind,
-                    _ => recorded.kind,
-                };
-                return Ok(Item { kind, digest: Some(digest), size, modified: recorded.modified });
-            }
+    let Some(copy) = &record.copy else { return Ok(recorded) };
+    let was = glance::baseline(store, &target.name).await?.get(copy)?.map(|entry| entry.item());
+    let here = glance::at(store, target, copy).await?;
+    let same = |a: &Item, b: &Item| a.digest == b.digest && a.kind == b.kind;
+    let (mut edited, mut agreed): (Option<Item>, Option<Item>) = (None, None);
+    for holder in Side::BOTH {
+        let Some(item) = held(store, target, holder, copy, &here[holder]).await? else { continue };
+        // A file that is still young counts as changed until its content has been read.
+        if was.as_ref().is_some_and(|was| same(was, &item)) {
+            agreed = Some(item);
+        } else if edited.as_ref().is_some_and(|other| !same(other, &item)) {
+            let message = format!("{copy} was edited on both sides since, differently: run first");
+            return Err(Problem::new(Class::Stale, "copies_differ", message));
+        } else {
+            edited = Some(item);
         }
     }
-    Ok(recorded)
+    let found = edited.or(agreed).map(|item| Item { modified: recorded.modified, ..item });
+    Ok(found.unwrap_or(recorded))
+}
+
+/// What a side holds at the path of a copy, with its content in history; `None` when nothing is there.
+async fn held(
+    store: &Store,
+    target: &Target,
+    side: Side,
+    copy: &ItemPath,
+    here: &Here,
+) -> Result<Option<Item>> {
+    let kind = match here {
+        Here::Agreed(entry) => entry.kind,
+        Here::Other(found) => found.item.kind,
+        _ => return Ok(None),
+    };
+    match glance::keep(store, target, side, copy, here).await? {
+        Some((digest, size)) => Ok(Some(Item { kind, digest: Some(digest), size, modified: 0 })),
+        None => {
+            let message = format!("{copy} is a directory by now: move it elsewhere first");
+            Err(Problem::usage("directory", message))
+        }
+    }
 }
 
 /// Whether a conflict is settled after the run, and how; or why not.
@@ -276,7 +321,8 @@ fn judge(record: &ConflictRecord, take: Take, done: Option<&Done>) -> std::resul
         return Err(format!("halted: {}", halt.message));
     }
     let touches = |path: &str| {
-        path == record.path.as_str() || record.copy.as_ref().is_some_and(|copy| copy.as_str() == path)
+        let at = |own: &ItemPath| own.as_str() == path || own.is_below(path);
+        at(&record.path) || record.copy.as_ref().is_some_and(at)
     };
     if let Some(trouble) = result.problems.iter().find(|trouble| touches(&trouble.path)) {
         return Err(trouble.message.clone());
@@ -293,6 +339,28 @@ fn judge(record: &ConflictRecord, take: Take, done: Option<&Done>) -> std::resul
         Some(_) => Ok(how),
         None => Ok("no longer a conflict".to_owned()),
     }
+}
+
+/// Whether both sides agree by now on what was wished for the paths of a conflict.
+async fn granted(
+    store: &Store,
+    record: &ConflictRecord,
+    wishes: &BTreeMap<ItemPath, Option<Item>>,
+) -> Result<bool> {
+    let baseline = glance::baseline(store, &record.target).await?;
+    for path in [Some(&record.path), record.copy.as_ref()].into_iter().flatten() {
+        let Some(wish) = wishes.get(path) else { continue };
+        let agreed = baseline.get(path)?;
+        let is_so = match (wish, &agreed) {
+            (Some(item), Some(entry)) => item.digest == entry.item().digest && item.kind == entry.kind,
+            (None, None) => true,
+            _ => false,
+        };
+        if !is_so {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 impl Take {

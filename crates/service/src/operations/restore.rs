@@ -1,19 +1,18 @@
 //! Brings back an earlier version of a path. That is a run itself, and is undone the same way.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
-use syncline_core::{Choices, Item, ItemPath};
-use syncline_engine::Options;
-use syncline_store::Store;
+use syncline_core::ItemPath;
+use syncline_store::{RunQuery, RunRecord, Store};
 
 use crate::operation::{Operation, Scope, ToolHints, answer, post, question};
 use crate::operations::start_run::approval;
 use crate::problem::{Class, Problem, Result};
-use crate::runner::{Job, report, run_all};
 use crate::service::Service;
 use crate::wire::Report;
+use crate::wishes::{Granting, Wishes, grant};
 
 /// The line of this use case in the list.
 pub const OPERATION: Operation = Operation {
@@ -31,7 +30,7 @@ pub const OPERATION: Operation = Operation {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// The path, relative to the workspace; for a folder, everything below it.
+    /// The path, relative to the workspace; for a folder, everything below it; for the folder of a target, the whole target.
     pub path: String,
     /// The run at whose end the wanted version was agreed on; without it, the version that was lost last.
     #[serde(default)]
@@ -52,26 +51,16 @@ pub struct Request {
 /// # Errors
 /// When nothing is known of the path or the run, or history cannot be read.
 pub async fn restore(service: &Service, request: &Request) -> Result<Report> {
-    let started = service.clock().now();
     let (store, _writing) = service.for_run(request.dry_run).await?;
     let (target, desired) = find(service, &store, request).await?;
     let at = request.at.as_deref().unwrap_or("its last version");
-    let options = Options {
+    let granting = Granting {
         cause: format!("restore of {} to {at}", request.path),
         dry_run: request.dry_run,
-        only: Some(desired.keys().cloned().collect()),
-        choices: Choices {
-            desired,
-            approved: request.approve.as_deref().map(approval).transpose()?,
-            ..Choices::default()
-        },
-        plan: None,
+        approved: request.approve.as_deref().map(approval).transpose()?,
     };
-    let all = run_all(service, &store, vec![Job::new(target, options)]).await;
-    Ok(report(service, started, request.dry_run, &all))
+    grant(service, &store, target, desired, granting).await
 }
-
-type Wishes = BTreeMap<ItemPath, Option<Item>>;
 
 /// The target that knows the version asked for, and what its paths shall hold.
 async fn find<'a>(
@@ -90,8 +79,12 @@ async fn find<'a>(
         if !asked || !of_run {
             continue;
         }
-        let desired = syncline_engine::version_at(store, &target.name, &path, at.as_ref()).await?;
-        if !desired.is_empty() {
+        let desired = match &path {
+            Some(path) => syncline_engine::version_at(store, &target.name, path, at.as_ref()).await?,
+            None => whole(store, &target.name, at.as_ref()).await?,
+        };
+        // At its last run a whole target is known to have been what it is now.
+        if !desired.is_empty() || path.is_none() && at.is_some() {
             found.push((target, desired));
         }
     }
@@ -104,6 +97,31 @@ async fn find<'a>(
             Err(Problem::usage("ambiguous_target", message).with_hint("name one of them as the target"))
         }
     }
+}
+
+/// What every path of a target held: at the end of the run `at`, or before it was lost last.
+async fn whole(store: &Store, target: &str, at: Option<&RunRecord>) -> Result<Wishes> {
+    let runs = store.runs(&RunQuery { target: Some(target.to_owned()), ..RunQuery::default() }).await?;
+    if let Some(at) = at {
+        // The end of a run is what was before the next one; runs come newest first.
+        let next = runs.iter().take_while(|run| run.start.id != at.start.id).last();
+        return match next {
+            Some(next) => Ok(syncline_engine::before_run(store, next).await?),
+            None => Ok(Wishes::new()),
+        };
+    }
+    let mut tops = BTreeSet::new();
+    for run in &runs {
+        for delta in store.deltas(&run.start.id).await? {
+            let top = delta.path.as_str().split('/').next().unwrap_or_default();
+            tops.extend(ItemPath::parse(top).ok());
+        }
+    }
+    let mut wishes = Wishes::new();
+    for top in tops {
+        wishes.extend(syncline_engine::version_at(store, target, &top, None).await?);
+    }
+    Ok(wishes)
 }
 
 fn nothing(request: &Request) -> Problem {

@@ -2,15 +2,13 @@
 
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
-use syncline_core::Choices;
-use syncline_engine::Options;
 
 use crate::operation::{Operation, Scope, ToolHints, answer, post, question};
 use crate::operations::start_run::approval;
 use crate::problem::Result;
-use crate::runner::{Job, report, run_all};
 use crate::service::Service;
 use crate::wire::Report;
+use crate::wishes::{Granting, grant};
 
 /// The line of this use case in the list.
 pub const OPERATION: Operation = Operation {
@@ -44,22 +42,14 @@ pub struct Request {
 /// # Errors
 /// When the run is unknown, its target is not configured any more, or history cannot be read.
 pub async fn rollback(service: &Service, request: &Request) -> Result<Report> {
-    let started = service.clock().now();
     let (store, _writing) = service.for_run(request.dry_run).await?;
     let run = service.run_to_undo(&store, &request.run).await?;
     let target = service.configured(&run.start.target)?;
     let desired = syncline_engine::before_run(&store, &run).await?;
-    let options = Options {
+    let granting = Granting {
         cause: format!("rollback of {}", run.start.id),
         dry_run: request.dry_run,
-        only: Some(desired.keys().cloned().collect()),
-        choices: Choices {
-            desired,
-            approved: request.approve.as_deref().map(approval).transpose()?,
-            ..Choices::default()
-        },
-        plan: None,
+        approved: request.approve.as_deref().map(approval).transpose()?,
     };
-    let all = run_all(service, &store, vec![Job::new(target, options)]).await;
-    Ok(report(service, started, request.dry_run, &all))
+    grant(service, &store, target, desired, granting).await
 }

@@ -4,8 +4,9 @@ use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use syncline_core::{Digest, ItemPath, Side};
 use syncline_engine::Target;
-use syncline_store::{ConflictRecord, Store};
+use syncline_store::{ConflictQuery, ConflictRecord, Store};
 
+use crate::conflict_choice::matching;
 use crate::glance;
 use crate::operation::{Operation, Scope, ToolHints, answer, get, question};
 use crate::problem::{Class, Problem, Result};
@@ -31,7 +32,7 @@ pub const OPERATION: Operation = Operation {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// Its identifier, or an unambiguous beginning of it.
+    /// Its identifier or an unambiguous beginning of it, or a path or glob that only one conflict matches.
     pub id: String,
 }
 
@@ -67,7 +68,7 @@ pub struct Pane {
 /// When there is no such conflict or the state cannot be read.
 pub async fn show_conflict(service: &Service, request: &Request) -> Result<Response> {
     let store = service.reading().await?;
-    let record = store.conflict(&request.id).await?.ok_or_else(|| unknown(&request.id))?;
+    let record = named(service, &store, &request.id).await?;
     let configured = service.configured(&record.target)?;
     let target = service.target(configured, configured.direction)?;
     let base = match &record.base {
@@ -84,6 +85,25 @@ pub async fn show_conflict(service: &Service, request: &Request) -> Result<Respo
         _ => None,
     };
     Ok(Response { version: VERSION, conflict: Conflict::from(&record), base, local, remote, diff })
+}
+
+/// The one conflict that `name` names; among several at one path, the one that is open.
+async fn named(service: &Service, store: &Store, name: &str) -> Result<ConflictRecord> {
+    let all = store.conflicts(&ConflictQuery::default()).await?;
+    let mut found: Vec<&ConflictRecord> =
+        matching(service, &all, name)?.into_iter().filter_map(|index| all.get(index)).collect();
+    if found.iter().any(|record| record.resolved.is_none()) {
+        found.retain(|record| record.resolved.is_none());
+    }
+    match found.as_slice() {
+        [] => store.conflict(name).await?.ok_or_else(|| unknown(name)),
+        [record] => Ok((*record).clone()),
+        several => {
+            let ids: Vec<&str> = several.iter().map(|record| record.id.as_str()).collect();
+            let message = format!("{name:?} names several conflicts: {}", ids.join(", "));
+            Err(Problem::usage("ambiguous_conflict", message).with_hint("name one of them by its identifier"))
+        }
+    }
 }
 
 /// The error for a conflict that nobody knows.

@@ -74,6 +74,70 @@ fn keep_both_take_a_loser_that_somebody_worked_on() {
 }
 
 #[test]
+fn keep_both_take_a_loser_that_somebody_worked_on_at_the_remote() {
+    let world = keep_both();
+    let copy = copy(&world);
+    world.write_remote(&copy, "local edit, improved");
+    world.expect(0, &["conflicts", "resolve", "a.md", "--take", "local"]);
+    assert_eq!(world.agreed("a.md").as_deref(), Some("local edit, improved"));
+    assert!(copies(&world).is_empty());
+}
+
+#[test]
+fn a_loser_that_was_edited_twice_is_not_taken() {
+    let world = keep_both();
+    let copy = copy(&world);
+    world.write_local(&copy, "improved here");
+    world.write_remote(&copy, "improved there");
+    let refused = world.json(1, &["conflicts", "resolve", "a.md", "--take", "local"]);
+    assert!(refused["conflicts"][0]["message"].as_str().unwrap().contains("run first"), "{refused:#}");
+    assert_eq!(world.read_local(&copy).as_deref(), Some("improved here"));
+    assert_eq!(world.read_remote(&copy).as_deref(), Some("improved there"));
+    world.write_remote(&copy, "improved here");
+    world.expect(0, &["conflicts", "resolve", "a.md", "--take", "local"]);
+    assert_eq!(world.agreed("a.md").as_deref(), Some("improved here"));
+}
+
+/// Expects that the loser cannot be taken, and that nothing was changed by the attempt.
+#[track_caller]
+fn refuses_the_loser(world: &World, copy: &str, why: &str) {
+    let refused = world.json(1, &["conflicts", "resolve", "a.md", "--take", "local"]);
+    assert_eq!(refused["conflicts"][0]["resolved"], false, "{refused:#}");
+    assert!(refused["conflicts"][0]["message"].as_str().unwrap().contains(why), "{refused:#}");
+    assert_eq!(world.agreed(copy).as_deref(), Some("local edit"));
+    assert_eq!(world.read_local("a.md").as_deref(), Some("remote edit"));
+    world.conflict();
+}
+
+#[test]
+fn the_loser_is_not_taken_where_rules_leave_the_path_out() {
+    let world = keep_both();
+    world.write_local(".synclineignore", "/a.md\n");
+    refuses_the_loser(&world, &copy(&world), "any more");
+    std::fs::remove_file(world.local(".synclineignore")).unwrap();
+    world.expect(0, &["conflicts", "resolve", "a.md", "--take", "local"]);
+    assert_eq!(world.agreed("a.md").as_deref(), Some("local edit"));
+}
+
+#[cfg(unix)]
+#[test]
+fn the_loser_is_not_taken_where_a_side_cannot_be_read() {
+    let world = keep_both();
+    std::fs::remove_file(world.remote("a.md")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(world.remote("a.md")).status().unwrap().success());
+    refuses_the_loser(&world, &copy(&world), "cannot be read");
+}
+
+#[test]
+fn a_manual_conflict_at_a_path_that_rules_leave_out_stays_open() {
+    let world = manual();
+    world.write_local(".synclineignore", "a.md\n");
+    world.expect(1, &["conflicts", "resolve", "a.md", "--take", "remote"]);
+    assert_eq!(world.read_local("a.md").as_deref(), Some("local edit"));
+    world.conflict();
+}
+
+#[test]
 fn keep_both_take_both() {
     let world = keep_both();
     world.expect(0, &["conflicts", "resolve", "*.md", "--take", "both"]);
@@ -154,6 +218,26 @@ fn show_tells_both_versions_and_their_difference() {
     assert_eq!(conflict["local"]["size"], 10);
     let human = world.expect(0, &["conflicts", "show", &id]);
     assert!(human.out.contains("-local edit"), "{}", human.out);
+}
+
+#[test]
+fn show_takes_a_path_or_a_glob_that_names_one_conflict() {
+    let world = keep_both();
+    let id = world.conflict();
+    for name in ["a.md", "*.md", &id[..5]] {
+        assert_eq!(world.json(0, &["conflicts", "show", name])["conflict"]["id"], id.as_str(), "{name}");
+    }
+    world.expect(1, &["conflicts", "show", "b.md"]);
+    world.expect(0, &["conflicts", "resolve", "a.md", "--take", "both"]);
+    assert_eq!(world.json(0, &["conflicts", "show", "a.md"])["conflict"]["open"], false);
+    for name in ["b.md", "c.md"] {
+        world.write_local(name, "ours");
+        world.write_remote(name, "theirs");
+    }
+    world.expect(5, &["run"]);
+    let ambiguous = world.expect(2, &["conflicts", "show", "?.md"]);
+    assert!(ambiguous.err.contains("several conflicts"), "{}", ambiguous.err);
+    assert_eq!(world.json(0, &["conflicts", "show", "b.md"])["conflict"]["open"], true);
 }
 
 #[test]

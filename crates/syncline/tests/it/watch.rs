@@ -105,3 +105,30 @@ fn patiently(world: &World, arguments: &[&str]) {
         std::thread::sleep(Duration::from_millis(20));
     }
 }
+
+#[test]
+fn a_watch_follows_the_ignore_file_and_tells_of_a_new_configuration() {
+    let world = World::new();
+    world.write_local("first.md", "first");
+    world.write_local(".synclineignore", "*.log\n");
+    world.write_local("a.log", "log");
+    let child =
+        world.command(&["run", "--watch"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut running = Running(child);
+    within(Duration::from_secs(10), "the first run", || world.read_remote("first.md").is_some());
+    assert_eq!(world.read_remote("a.log"), None);
+    world.write_local(".synclineignore", "*.tmp\n");
+    within(Duration::from_secs(10), "new rules", || world.read_remote("a.log").is_some());
+    world.write_local("b.tmp", "tmp");
+    world.write_local("c.md", "c");
+    within(LIMIT, "a change under new rules", || world.read_remote("c.md").is_some());
+    assert_eq!(world.read_remote("b.tmp"), None);
+    let before = world.read_local("syncline.yaml").unwrap();
+    world.configure(&format!("{before}\n# changed\n"));
+    std::thread::sleep(Duration::from_millis(2500));
+    running.0.kill().unwrap();
+    let mut err = String::new();
+    std::io::Read::read_to_string(&mut running.0.stderr.take().unwrap(), &mut err).unwrap();
+    assert!(err.contains("main: the ignore rules changed"), "{err}");
+    assert!(err.contains("start the watch again"), "{err}");
+}

@@ -68,6 +68,36 @@ fn a_target_of_a_subfolder_reports_paths_of_the_workspace() {
 }
 
 #[test]
+fn the_ignore_file_of_the_workspace_is_about_paths_of_the_workspace() {
+    let world = World::with("path: shared");
+    world.write_local(".synclineignore", "shared/private/\n/build/\n*.log\n");
+    for path in ["shared/private/a.md", "shared/build/b.md", "shared/c.log", "shared/d.md"] {
+        world.write_local(path, "text");
+    }
+    world.expect(0, &["run"]);
+    assert_eq!(World::names(&world.path("remote")), [".syncline", "build", "d.md"]);
+    let private = world.json(0, &["explain", "shared/private/a.md"]);
+    assert_eq!(private["targets"][0]["verdict"], "ignored", "{private:#}");
+    // A file of the target's own counts instead.
+    world.write_local("shared/.synclineignore", "/build/\n");
+    world.write_local("shared/build/e.md", "text");
+    world.expect(0, &["run"]);
+    assert!(world.read_remote("private/a.md").is_some() && world.read_remote("build/e.md").is_none());
+}
+
+#[cfg(unix)]
+#[test]
+fn an_ignore_file_that_is_a_link_is_refused() {
+    let world = World::new();
+    world.write_local("rules", "*.o");
+    std::os::unix::fs::symlink("rules", world.local(".synclineignore")).unwrap();
+    let report = world.run(&["run", "--format", "json"]);
+    assert!(report.out.contains("symbolic link"), "{}", report.out);
+    assert_ne!(report.code, 0);
+    assert!(World::names(&world.path("remote")).is_empty());
+}
+
+#[test]
 fn names_that_could_drive_a_terminal_are_escaped() {
     let world = World::new();
     world.write_local("evil\u{1b}[2J.md", "x");

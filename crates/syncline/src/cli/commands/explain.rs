@@ -53,7 +53,8 @@ impl Explain {
 /// Whether anything is or was at the path.
 fn is_known(explanation: &Explanation) -> bool {
     let there = |holding: &Holding| holding.state != HoldingState::Absent;
-    explanation.agreed.is_some()
+    explanation.is_root
+        || explanation.agreed.is_some()
         || explanation.last.is_some()
         || there(&explanation.local)
         || there(&explanation.remote)
@@ -73,6 +74,10 @@ fn page(response: &Response) -> String {
 fn write_target(text: &mut String, explanation: &Explanation) {
     let direction = paint(style::FAINT, explanation.direction.name());
     let _ = writeln!(text, "  target    {} {direction}", paint(style::STRONG, &shown(&explanation.target)));
+    if explanation.is_root {
+        text.push_str("  path      the folder of the target itself: its rules are about what lies below\n");
+        return;
+    }
     let rule = explanation.rule.as_deref().map(shown).unwrap_or_default();
     let _ = writeln!(
         text,

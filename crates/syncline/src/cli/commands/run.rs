@@ -193,5 +193,9 @@ fn told(news: &WatchNews, output: &Output) {
         WatchNews::Limited { target, side, message } => {
             output.warn(format_args!("{}: {} side: {}", shown(target), side.name(), shown(message)));
         }
+        WatchNews::Note { target: Some(target), message } => {
+            output.note(format_args!("{}: {}", shown(target), shown(message)));
+        }
+        WatchNews::Note { target: None, message } => output.note(shown(message)),
     }
 }

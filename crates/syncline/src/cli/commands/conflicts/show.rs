@@ -12,10 +12,11 @@ use crate::cli::{runtime, session};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  syncline conflicts show 3f2a")]
+  syncline conflicts show 3f2a
+  syncline conflicts show plan.md")]
 pub(crate) struct Show {
-    /// Its identifier, or an unambiguous beginning of it.
-    #[arg(value_name = "ID")]
+    /// Its identifier or an unambiguous beginning of it, or a path or glob that only one conflict matches.
+    #[arg(value_name = "ID|PATH|GLOB")]
     id: String,
 }
 
