@@ -20,7 +20,7 @@ Examples:
   syncline rollback 0198f3a2-1b2c         undo this run and those after it
   syncline rollback last --dry-run        show what would be done")]
 pub(crate) struct Rollback {
-    /// The run: its identifier, an unambiguous beginning of it, or `last`.
+    /// The run: its identifier, an unambiguous beginning of it, or `last` for the last one that changed something.
     #[arg(value_name = "RUN")]
     run: String,
     /// Only show what would be done.
