@@ -73,7 +73,8 @@ pub async fn watch(
         only = tokio::select! {
             biased;
             () = &mut stop => return,
-            changed = watch.changes(told) => changed,
+            // What a halt or a problem left undone is looked at again with the next change, all of it.
+            changed = watch.changes(told) => changed.filter(|_| !watch.unfinished),
         };
     }
 }
@@ -93,6 +94,8 @@ struct Watch {
     limited: bool,
     failures: u32,
     next_full: Instant,
+    /// Whether the last run left something undone.
+    unfinished: bool,
     /// When runs removed how many items.
     removals: VecDeque<(Instant, u64)>,
 }
@@ -120,6 +123,7 @@ impl Watch {
             limited,
             failures: 0,
             next_full: Instant::now(),
+            unfinished: false,
             removals: VecDeque::new(),
         }
     }
@@ -149,7 +153,8 @@ impl Watch {
         // Jitter from the clock's own digits: enough to keep many machines from scanning in step.
         let jitter = u32::try_from(context.clock.now().rem_euclid(1000)).unwrap_or_default();
         let next = Instant::now() + interval * (900 + jitter / 5) / 1000;
-        if result.as_ref().is_ok_and(|result| result.state == RunState::Partial) {
+        self.unfinished = !result.as_ref().is_ok_and(RunResult::is_success);
+        if result.as_ref().is_ok_and(|result| result.state != RunState::Succeeded) {
             // What could not be done is tried again before the next full scan is due.
             self.next_full = self.next_full.min(Instant::now() + self.watching.poll);
         }

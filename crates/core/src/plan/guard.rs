@@ -54,7 +54,7 @@ pub(super) fn check_removals(input: &Input<'_>, plan: &mut Plan) -> Result<(), D
         if is_emptied(input, plan, side, removals[side.other()]) {
             let message = format!(
                 "the {side} side is empty, though {} items were agreed on; check that the right folder is mounted, \
-                 or approve the plan if everything was really meant to go",
+                 and approve the plan only if it does what you mean",
                 input.agreed_count
             );
             plan.halts.push(Halt { code: "root_emptied", side, message, approvable: true });

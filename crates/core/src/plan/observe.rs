@@ -16,9 +16,9 @@ use super::conflict::Settled;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Now {
     /// The agreed item, perhaps with another version.
-    Same(Option<Found>),
-    /// An item that was not agreed: new, or edited.
-    Other(Found),
+    Same(Option<Box<Found>>),
+    /// An item that was not agreed: new, or edited. Boxed, since a first run has a node for each item.
+    Other(Box<Found>),
     /// Nothing.
     Absent,
     /// Unknown: ignored or unreadable, here or above.
@@ -32,9 +32,9 @@ impl Now {
     }
 
     /// The item that was found, when the scan reported one.
-    pub(super) const fn found(&self) -> Option<&Found> {
+    pub(super) fn found(&self) -> Option<&Found> {
         match self {
-            Self::Same(found) => found.as_ref(),
+            Self::Same(found) => found.as_deref(),
             Self::Other(found) => Some(found),
             Self::Absent | Self::Unseen => None,
         }
@@ -79,7 +79,7 @@ impl Node {
     /// The item on `side`, with its version, when there is one and it is known.
     pub(super) fn held(&self, side: Side) -> Option<Found> {
         match &self.now[side] {
-            Now::Other(found) | Now::Same(Some(found)) => Some(found.clone()),
+            Now::Other(found) | Now::Same(Some(found)) => Some(Found::clone(found)),
             Now::Same(None) => self.was.as_ref().map(|was| Found {
                 item: was.item(),
                 version: was.versions[side].clone(),
@@ -176,7 +176,7 @@ fn node(
             Seen::Absent if input.snapshots[side].complete => Now::Absent,
             // An incomplete listing proves nothing: what was agreed is taken to be there, untouched.
             Seen::Absent => Now::Unseen,
-            Seen::Present(found) => Now::Other(found.clone()),
+            Seen::Present(found) => Now::Other(Box::new(found.clone())),
         },
     });
     for side in Side::BOTH {

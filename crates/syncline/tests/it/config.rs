@@ -90,3 +90,14 @@ fn sides_that_lie_one_inside_the_other_are_refused() {
     assert_eq!(world.read_local("below/a").as_deref(), Some("a"));
     assert!(!world.local("below/below").exists());
 }
+
+#[test]
+fn init_refuses_addresses_that_would_become_names_of_folders() {
+    let world = World::new();
+    std::fs::remove_file(world.local("syncline.yaml")).unwrap();
+    for remote in ["s3://bucket/x", "user@host:/x", "~/elsewhere"] {
+        let ran = world.expect(2, &["init", "--remote", remote]);
+        assert!(ran.err.contains("no folder"), "{}", ran.err);
+    }
+    assert!(!world.local("syncline.yaml").exists());
+}

@@ -227,6 +227,7 @@ impl<'a> Stager<'a> {
             let count = fill(&mut reader, &mut self.buffer)?;
             hasher.update(&self.buffer[..count]);
             file.write_all(&self.buffer[..count])?;
+            self.work.batch.progress.add(0, count as u64);
             if count < self.buffer.len() {
                 break;
             }

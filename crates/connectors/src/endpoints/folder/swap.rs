@@ -46,7 +46,7 @@ impl<'a> Swapper<'a> {
         };
         let outcome = outcome.unwrap_or_else(|outcome| outcome);
         if matches!(outcome, Outcome::Applied { .. }) {
-            self.work.batch.progress.add(1, step.bytes());
+            self.work.batch.progress.add(1, 0);
         }
         Ok(outcome)
     }

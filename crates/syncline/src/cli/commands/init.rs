@@ -110,6 +110,7 @@ impl Init {
             Some(node) => node.clone(),
             None => host_name(file)?,
         };
+        refuse_address(&self.remote)?;
         let remote = normal(&here.join(&self.remote));
         let remote = remote.to_str().ok_or_else(|| {
             Problem::usage("bad_path", format!("the path {} is not UTF-8 text", self.remote.display()))
@@ -167,4 +168,16 @@ fn normal(path: &Path) -> PathBuf {
         }
     }
     clean
+}
+
+/// Refuses what is plainly the address of something else than a folder: it would become the name of one.
+fn refuse_address(remote: &Path) -> Result<(), Problem> {
+    let text = remote.to_string_lossy();
+    let host = text.split_once(':').is_some_and(|(host, _)| host.len() > 1 && !host.contains('/'));
+    if text.contains("://") || host || text.starts_with('~') {
+        let message = format!("{text} is no folder on this machine");
+        return Err(Problem::usage("bad_remote", message)
+            .with_hint("name a folder by its path; write ./ in front when its name really looks like this"));
+    }
+    Ok(())
 }
