@@ -226,3 +226,73 @@ fn assert_whole(now: &[Tree; 2], before: &[Tree; 2], after: &[Tree; 2], when: &s
         }
     }
 }
+
+/// What a line of a trace says, as far as durability goes.
+#[derive(Debug, PartialEq)]
+enum Traced {
+    /// New content for a path, or old content for history, was written.
+    Content,
+    /// Something took its place in a tree.
+    Swap,
+    /// Everything written so far was made durable.
+    Sync,
+    /// The state database was written.
+    State,
+}
+
+fn traced(line: &str) -> Option<Traced> {
+    let call = line.split_once(' ').map_or(line, |(_, call)| call.trim_start());
+    let done = !call.contains("<unfinished") && !call.contains("= -1");
+    match call.split('(').next()? {
+        "write" | "pwrite64" if call.contains("/staging/") || call.contains("/objects/tmp") => {
+            Some(Traced::Content)
+        }
+        "write" | "pwrite64" if call.contains("/state.db") => Some(Traced::State),
+        // Out of staging into the tree: the second directory is none of Syncline's own.
+        "renameat2" if done => {
+            let target = call.split(", ").nth(2)?;
+            let swap = call.contains("/staging/") && !target.contains("/.syncline") && target.contains('<');
+            swap.then_some(Traced::Swap)
+        }
+        "syncfs" if done => Some(Traced::Sync),
+        _ => None,
+    }
+}
+
+/// I11 as far as it can be seen from outside: nothing takes its place in a tree, and no outcome is recorded, before
+/// what it stands on was made durable. A power cut between any two calls then leaves what a kill leaves.
+#[test]
+fn nothing_is_claimed_before_it_is_durable() {
+    let root = tempfile::tempdir().unwrap();
+    let place = scenario(root.path());
+    let log = root.path().join("trace");
+    let status = Command::new("strace")
+        .args(["-f", "-y", "-e", "trace=write,pwrite64,renameat2,syncfs", "-o"])
+        .arg(&log)
+        // One side only: two that are written at once would have their calls mixed.
+        .args([env!("CARGO_BIN_EXE_syncline"), "run", "--ci", "--one-way", "push"])
+        .current_dir(place.a())
+        .status()
+        .expect("strace is installed by the test command");
+    assert_eq!(status.code(), Some(5));
+    let (mut content, mut swapped, mut swaps, mut claims) = (false, false, 0, 0);
+    for line in fs::read_to_string(&log).unwrap().lines() {
+        match traced(line) {
+            Some(Traced::Content) => content = true,
+            Some(Traced::Swap) => {
+                assert!(!content, "swapped in before a sync: {line}");
+                (swapped, swaps) = (true, swaps + 1);
+            }
+            Some(Traced::Sync) => (content, swapped) = (false, false),
+            Some(Traced::State) => {
+                assert!(!swapped, "recorded before a sync: {line}");
+                claims += 1;
+            }
+            None => {}
+        }
+    }
+    assert!(
+        swaps >= 4 && claims > 0,
+        "{swaps} swaps and {claims} claims were seen: is the trace still understood?"
+    );
+}
