@@ -137,6 +137,7 @@ pub(crate) async fn plan(
             if view.distrust.is_some() && !(choices.desired.is_empty() && choices.takes.is_empty()) {
                 made.halts.push(distrusted(&view));
             }
+            name_places(target, &mut made);
             // The plan holds all that is needed from here on, but for content that is still to be found.
             if !made.steps.iter().any(is_from_store) {
                 view.snapshots = view.snapshots.map(|snapshot| Snapshot { changes: Vec::new(), ..snapshot });
@@ -147,6 +148,14 @@ pub(crate) async fn plan(
     }
     Err(syncline_connect::Error::new(ErrorKind::Invalid, "the planner asked for content again and again")
         .into())
+}
+
+/// A root that is not as it was is told with its place.
+fn name_places(target: &Target, plan: &mut Plan) {
+    for halt in plan.halts.iter_mut().filter(|halt| halt.code.starts_with("root_")) {
+        let place = &target.endpoints[halt.side].capabilities().location;
+        halt.message = format!("{} ({place})", halt.message);
+    }
 }
 
 /// What people ask for refers to an agreement; without one, the sides have to agree first.

@@ -15,7 +15,7 @@ pub(super) fn check_roots(input: &Input<'_>, plan: &mut Plan) {
         let halt = match &snapshot.root {
             Root::WrongType(what) => Some((
                 "root_type_changed",
-                format!("the {side} root is {what}, not a directory; put the directory back"),
+                format!("the {side} root is now a {what} where a folder was; put the folder back"),
                 false,
             )),
             Root::Missing if agreed > 0 => Some((

@@ -24,7 +24,7 @@ async fn agreed(files: usize) -> World {
 #[test]
 fn a_vanished_root_halts_and_nothing_is_removed() {
     block_on(async {
-        for root in [Root::Missing, Root::WrongType("a file")] {
+        for root in [Root::Missing, Root::WrongType("file")] {
             let world = agreed(4).await;
             world.sides.remote.set_root(root);
             let result = world.run().await.unwrap();

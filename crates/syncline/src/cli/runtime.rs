@@ -68,7 +68,8 @@ pub(crate) async fn wait_for_signal() {
 
 /// Sends log lines to standard error: warnings, and more when asked.
 pub(crate) fn log_to_stderr(verbose: u8) {
-    let builder = tracing_subscriber::fmt().with_writer(io::stderr).with_target(false);
+    let colours = io::IsTerminal::is_terminal(&io::stderr());
+    let builder = tracing_subscriber::fmt().with_writer(io::stderr).with_target(false).with_ansi(colours);
     match std::env::var("SYNCLINE_LOG") {
         Ok(filter) if !filter.is_empty() => builder.with_env_filter(EnvFilter::new(filter)).init(),
         _ => {

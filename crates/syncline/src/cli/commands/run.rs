@@ -179,7 +179,8 @@ async fn keep_running(service: &Service, request: &Request, output: &Output) -> 
 fn told(news: &WatchNews, output: &Output) {
     match news {
         WatchNews::Ran(result) => {
-            let idle = result.run.is_none() && result.success && result.conflicts.is_empty();
+            // A run that only had times to remember is none that people look for.
+            let idle = result.steps.total() == 0 && result.success && result.conflicts.is_empty();
             if output.is_json() {
                 // One document on each line.
                 let document = serde_json::json!({ "version": wire::VERSION, "result": result });
