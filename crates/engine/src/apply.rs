@@ -20,7 +20,7 @@ use crate::look::View;
 use crate::result::RunResult;
 
 /// Most steps that are made durable together: what a kill may cost to do again.
-const BATCH_STEPS_MAX: usize = 32_768;
+const BATCH_STEPS_MAX: usize = 16_384;
 /// Most bytes that are made durable together.
 const BATCH_BYTES_MAX: u64 = 1 << 30;
 

@@ -30,7 +30,8 @@ enum Phase {
 
 #[derive(Default)]
 struct Emitter {
-    steps: Vec<(Phase, Step)>,
+    /// Steps with their phase, and the index by which goals know them.
+    steps: Vec<(Phase, usize, Step)>,
     goals: Vec<Goal>,
     /// Goals that are reached by a move: the goal's path, the side, and where the move ends or what is below it.
     awaiting: Vec<(ItemPath, Side, ItemPath)>,
@@ -43,6 +44,9 @@ struct Emitter {
 /// Fills in the plan's steps, goals and conflicts.
 pub(super) fn steps_and_goals(input: &Input<'_>, nodes: Vec<Node>, plan: &mut Plan) -> Result<(), Damaged> {
     let mut emitter = Emitter::default();
+    // Most nodes of a large plan become a step and a goal: growing by doubling would hold them twice.
+    emitter.steps.reserve_exact(nodes.len());
+    emitter.goals.reserve_exact(nodes.len());
     emitter.prepare(&nodes);
     for node in nodes {
         emitter.node(input, node, plan)?;
@@ -95,8 +99,9 @@ impl Emitter {
     }
 
     fn step(&mut self, phase: Phase, step: Step) -> Option<usize> {
-        self.steps.push((phase, step));
-        Some(self.steps.len() - 1)
+        let index = self.steps.len();
+        self.steps.push((phase, index, step));
+        Some(index)
     }
 
     fn goal(
@@ -277,8 +282,7 @@ impl Emitter {
     /// Brings steps and goals into their order and connects renames.
     fn finish(self, plan: &mut Plan) {
         // In place: a first run has as many steps as the tree has items.
-        let mut steps: Vec<(Phase, usize, Step)> =
-            self.steps.into_iter().enumerate().map(|(index, (phase, step))| (phase, index, step)).collect();
+        let mut steps = self.steps;
         steps.sort_unstable_by(|(phase, _, step), (other_phase, _, other)| {
             let paths = step.path.cmp(&other.path);
             let paths =

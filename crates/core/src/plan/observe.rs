@@ -110,7 +110,8 @@ impl Entry {
 
 /// Joins the two snapshots into nodes, in path order. Content that must be known for it goes to `plan.needs`.
 pub(super) fn join(input: &Input<'_>, plan: &mut Plan) -> Result<Vec<Node>, Damaged> {
-    let mut nodes = Vec::new();
+    let most = Side::BOTH.iter().map(|&side| input.snapshots[side].changes.len()).max().unwrap_or_default();
+    let mut nodes = Vec::with_capacity(most);
     let unseen = Sides::from_fn(|side| unseen_paths(&input.snapshots[side].changes));
     let mut changes = input.snapshots.map(|snapshot| snapshot.changes.iter().peekable());
     loop {
