@@ -62,10 +62,37 @@ pub(crate) async fn at(store: &Store, target: &Target, path: &ItemPath) -> Resul
     for side in Side::BOTH {
         let only = Some(vec![path.clone()]);
         let snapshot = scan(target, side, Arc::clone(&baseline), only).await?;
-        found.push(here(&snapshot, path, was.as_ref()));
+        let seen = here(&snapshot, path, was.as_ref());
+        found.push(read_when_doubtful(target, side, path, was.as_ref(), seen).await);
     }
     let mut found = found.into_iter();
     Ok(Sides::from_fn(|_| found.next().unwrap_or(Here::Absent)))
+}
+
+/// A file that may have been written since it was last looked at is told as changed by a scan: its content says
+/// whether it was.
+async fn read_when_doubtful(
+    target: &Target,
+    side: Side,
+    path: &ItemPath,
+    was: Option<&Entry>,
+    seen: Here,
+) -> Here {
+    let (Here::Other(found), Some(was)) = (&seen, was) else { return seen };
+    let item = &found.item;
+    if item.kind != was.kind || item.size != was.size || item.digest.is_some() || item.kind.is_directory() {
+        return seen;
+    }
+    let Ok(content) = target.endpoints[side].read(path, &found.version).await else { return seen };
+    let read = tokio::task::spawn_blocking(move || read_and_digest(content.into_reader(), 0)).await;
+    match read {
+        Ok(Ok((_, digest))) if digest == was.digest => {
+            let mut agreed = was.clone();
+            agreed.versions[side] = found.version.clone();
+            Here::Agreed(agreed)
+        }
+        _ => seen,
+    }
 }
 
 fn here(snapshot: &Snapshot, path: &ItemPath, was: Option<&Entry>) -> Here {
