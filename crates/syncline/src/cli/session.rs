@@ -84,7 +84,7 @@ pub(crate) fn meanings(service: &Service, typed: &Path) -> Result<Vec<String>, P
 }
 
 /// Removes `.` and `..` without looking at the disk: the path may be one that was removed.
-fn normalised(path: &Path) -> PathBuf {
+pub(crate) fn normalised(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
     for part in path.components() {
         match part {

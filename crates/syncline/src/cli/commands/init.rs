@@ -9,7 +9,7 @@ use syncline_service::{Problem, wire};
 use super::Direction;
 use crate::cli::output::Output;
 use crate::cli::report_file;
-use crate::cli::session::current_folder;
+use crate::cli::session::{current_folder, normalised};
 use crate::cli::text::{paint, quoted, shown, style};
 use crate::wiring;
 
@@ -111,7 +111,7 @@ impl Init {
             None => host_name(file)?,
         };
         refuse_address(&self.remote)?;
-        let remote = normal(&here.join(&self.remote));
+        let remote = normalised(&here.join(&self.remote));
         let remote = remote.to_str().ok_or_else(|| {
             Problem::usage("bad_path", format!("the path {} is not UTF-8 text", self.remote.display()))
         })?;
@@ -153,21 +153,6 @@ fn parse(text: &str, file: &Path) -> Result<syncline_config::Workspace, Problem>
 /// The name that this machine has when the file does not give it one.
 fn host_name(file: &Path) -> Result<String, Problem> {
     Ok(parse("version: \"1.0\"\n", file)?.node)
-}
-
-/// The path without `.` and `..`.
-fn normal(path: &Path) -> PathBuf {
-    let mut clean = PathBuf::new();
-    for part in path.components() {
-        match part {
-            std::path::Component::CurDir => {}
-            std::path::Component::ParentDir => {
-                clean.pop();
-            }
-            part => clean.push(part),
-        }
-    }
-    clean
 }
 
 /// Refuses what is plainly the address of something else than a folder: it would become the name of one.
