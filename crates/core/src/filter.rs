@@ -85,22 +85,32 @@ impl Filter {
     /// Decides about one path. The directories above it are taken as already decided and not ignored.
     #[must_use]
     pub fn decide(&self, path: &ItemPath, is_directory: bool) -> Verdict {
-        if let Some(reason) = crate::path::protected_name(path.name()) {
+        self.decide_text(path.as_str(), is_directory)
+    }
+
+    /// As [`Filter::decide`], for the text of an item path: a walk asks for every name, and most need no path of
+    /// their own.
+    #[must_use]
+    pub fn decide_text(&self, path: &str, is_directory: bool) -> Verdict {
+        let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
+        if let Some(reason) = crate::path::protected_name(name) {
             return Verdict::Ignored(reason.to_owned());
         }
-        if self.reserved.contains(path) {
+        if self.reserved.iter().any(|reserved| reserved.as_str() == path) {
             return Verdict::Ignored("the configuration of this workspace is never synced".to_owned());
         }
-        if let Some(&rule) = self.exclude.matches(path.as_str()).first() {
+        if !self.exclude.is_empty()
+            && let Some(&rule) = self.exclude.matches(path).first()
+        {
             return Verdict::Ignored(format!("exclude: {}", self.exclude_texts[rule]));
         }
         if !self.ignore.is_empty()
-            && let ignore::Match::Ignore(rule) = self.ignore.matched(path.as_str(), is_directory)
+            && let ignore::Match::Ignore(rule) = self.ignore.matched(path, is_directory)
         {
             return Verdict::Ignored(format!("{}: {}", self.ignore_name, rule.original()));
         }
         match &self.include {
-            Some(include) if !include.is_match(path.as_str()) => {
+            Some(include) if !include.is_match(path) => {
                 if is_directory {
                     Verdict::Traverse
                 } else {

@@ -8,6 +8,7 @@
 //! by a seal. What does not hold is [`ErrorKind::Damaged`], never a panic and never wrong data.
 
 mod baseline_file;
+mod bases;
 mod codec;
 mod conflicts;
 mod database;
@@ -28,6 +29,7 @@ mod seal;
 mod store;
 mod targets;
 
+pub use bases::{BASE_BYTES_MAX, BaseKeeper, Bases, FoundBases};
 pub use error::{Error, ErrorKind, Result};
 pub use objects::{ObjectReader, Objects, Total};
 pub use prune::Pruned;

@@ -115,7 +115,10 @@ impl Store {
             objects.list(&mut |digest, _| {
                 candidates.insert(digest);
             })?;
+            let bases = store.bases().list()?;
+            candidates.extend(&bases);
             roots.spare(objects, &mut candidates)?;
+            store.bases().forget(&bases.intersection(&candidates).copied().collect())?;
             let mut pruned = Pruned { runs, ..Pruned::default() };
             for digest in candidates {
                 if let Some(bytes) = objects.remove_older(&digest, age_min)? {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::bases::Bases;
 use crate::database::Database;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fold::Cache;
@@ -22,6 +23,7 @@ struct Inner {
     folder: Option<PathBuf>,
     database: Database,
     objects: Objects,
+    bases: Bases,
     cache: Cache,
     /// The workspace lock of a store in memory.
     locked: Arc<AtomicBool>,
@@ -44,7 +46,8 @@ impl Store {
         });
         let objects = prepare.await.map_err(|error| cut_short(&error))??;
         let database = Database::open(&folder).await?;
-        Ok(Self::new(Some(folder), database, objects))
+        let bases = Bases::in_folder(&folder.join("bases"));
+        Ok(Self::new(Some(folder), database, objects, bases))
     }
 
     /// Makes a store in memory: the same behaviour without a disk, for simulation. Its identifiers repeat.
@@ -52,12 +55,12 @@ impl Store {
     /// # Errors
     /// When SQLite fails.
     pub async fn in_memory() -> Result<Self> {
-        Ok(Self::new(None, Database::in_memory().await?, Objects::in_memory()))
+        Ok(Self::new(None, Database::in_memory().await?, Objects::in_memory(), Bases::in_memory()))
     }
 
-    fn new(folder: Option<PathBuf>, database: Database, objects: Objects) -> Self {
+    fn new(folder: Option<PathBuf>, database: Database, objects: Objects, bases: Bases) -> Self {
         let (cache, locked) = (Cache::default(), Arc::default());
-        Self(Arc::new(Inner { folder, database, objects, cache, locked }))
+        Self(Arc::new(Inner { folder, database, objects, bases, cache, locked }))
     }
 
     /// Closes the database, when this is the last clone of the store. Dropping it does the same a little later.
@@ -81,6 +84,12 @@ impl Store {
     #[must_use]
     pub fn objects(&self) -> &Objects {
         &self.0.objects
+    }
+
+    /// What conflicts are merged from.
+    #[must_use]
+    pub fn bases(&self) -> &Bases {
+        &self.0.bases
     }
 
     pub(crate) fn database(&self) -> &Database {

@@ -194,6 +194,7 @@ pub(super) struct Join<'a> {
     pub(super) moment: i64,
     pub(super) found: &'a mut Walked,
     pub(super) subdirectories: &'a mut Vec<String>,
+    /// The path that is being looked at; its memory is used again for the next one.
     pub(super) text: String,
 }
 
@@ -212,7 +213,10 @@ impl Join<'_> {
 
     /// Looks at one name; `was` is what both sides had agreed on.
     pub(super) fn look(&mut self, name: &Name<'_>, was: Option<&EntryRef<'_>>) {
-        let Some(path) = self.item_path(name) else { return };
+        if !self.spell(name) || was.is_some_and(|was| self.is_unchanged(name, was)) {
+            return;
+        }
+        let Some(path) = self.item_path() else { return };
         let mut kind = name.kind;
         let mut status = None;
         if kind == Type::Unknown {
@@ -257,6 +261,23 @@ impl Join<'_> {
         }
     }
 
+    /// Whether a file or link belongs to the target and is the one that both sides had agreed on. Nearly all are,
+    /// so this makes no path of its own for them; whoever gets `false` looks again in full.
+    fn is_unchanged(&mut self, name: &Name<'_>, was: &EntryRef<'_>) -> bool {
+        if !matches!(name.kind, Type::File | Type::Symlink)
+            || self.request.filter.decide_text(&self.text, false) != Verdict::Included
+        {
+            return false;
+        }
+        let known = self.directory.stat_raw(name.text).is_ok_and(|stat| self.is_known(&stat, was));
+        self.found.count += u64::from(known);
+        known
+    }
+
+    fn is_known(&self, stat: &Stat, was: &EntryRef<'_>) -> bool {
+        kind_of(stat) == Some(was.kind) && Stamp::of(stat).is_known_as(was.versions[self.request.side])
+    }
+
     /// Compares a file or link with what both sides had agreed on.
     fn look_at(&mut self, path: ItemPath, stat: &Stat, was: Option<&EntryRef<'_>>) {
         let Some(kind) = kind_of(stat) else {
@@ -267,12 +288,10 @@ impl Join<'_> {
                 &std::io::Error::other("it changed while it was looked at"),
             );
         };
-        let stamp = Stamp::of(stat);
-        let known =
-            was.is_some_and(|was| was.kind == kind && stamp.is_known_as(was.versions[self.request.side]));
-        if known {
+        if was.is_some_and(|was| self.is_known(stat, was)) {
             return;
         }
+        let stamp = Stamp::of(stat);
         let digest = match kind {
             Kind::Symlink => {
                 self.directory.read_link(path.name()).ok().map(|text| syncline_core::Digest::of(&text))
@@ -284,11 +303,11 @@ impl Join<'_> {
         self.push(path, was, Seen::Present(found));
     }
 
-    /// The path of a name; when it can have none, says so.
-    fn item_path(&mut self, name: &Name<'_>) -> Option<ItemPath> {
+    /// Spells out the path of a name in `text`; when the name is none, says so.
+    fn spell(&mut self, name: &Name<'_>) -> bool {
         let Ok(text) = std::str::from_utf8(name.bytes()) else {
             self.not_utf8(name.bytes());
-            return None;
+            return false;
         };
         self.text.clear();
         if !self.path.is_empty() {
@@ -296,6 +315,11 @@ impl Join<'_> {
             self.text.push('/');
         }
         self.text.push_str(text);
+        true
+    }
+
+    /// The path spelled out last; when it can be none, says so.
+    fn item_path(&mut self) -> Option<ItemPath> {
         match ItemPath::parse(&self.text) {
             Ok(path) => Some(path),
             Err(error) => {
