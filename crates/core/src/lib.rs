@@ -8,6 +8,7 @@ pub mod digest;
 pub mod filter;
 pub mod fold;
 pub mod item;
+pub mod merge;
 pub mod path;
 pub mod plan;
 pub mod policy;
