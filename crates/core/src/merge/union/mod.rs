@@ -72,22 +72,21 @@ fn united(pair: &Pair<'_>, key: Option<&str>) -> Result<(Vec<u8>, Vec<Decided>),
     if blank(pair.second) && !pair.based {
         return Ok((pair.first.to_vec(), Vec::new()));
     }
-    let shapes = shapes(&[pair.base, pair.first, pair.second])
-        .map_err(|unclean| if pair.side == Side::Remote { swapped(unclean) } else { unclean })?;
+    let (local, remote) = match pair.side {
+        Side::Local => (pair.first, pair.second),
+        Side::Remote => (pair.second, pair.first),
+    };
+    let mut shapes = shapes(&[("base", pair.base), ("local", local), ("remote", remote)])?;
+    if pair.side == Side::Remote {
+        shapes.swap(1, 2);
+    }
     let [base, first, second] = &shapes[..] else { return Ok((pair.second.to_vec(), Vec::new())) };
     let shown = if matches!(first, Shape::Empty) { second } else { first };
     let key = key_of(key, &shapes);
     match shown {
         Shape::Array(_) | Shape::Wrapped(_) => document(pair, [base, first, second], key.as_deref()),
         Shape::Documents(_) if key.is_some() => Ok(documents(pair, [base, first, second], key.as_deref())),
-        Shape::Documents(_) | Shape::Lines | Shape::Empty => Ok(text(pair)),
-    }
-}
-
-fn swapped(unclean: Unclean) -> Unclean {
-    match unclean {
-        Unclean::Shapes { local, remote } => Unclean::Shapes { local: remote, remote: local },
-        other => other,
+        Shape::Documents(_) | Shape::Lines | Shape::Value | Shape::Empty => Ok(text(pair)),
     }
 }
 

@@ -16,6 +16,8 @@ pub(super) enum Shape<'a> {
     Documents(Vec<Document<'a>>),
     /// Text: its lines are the records.
     Lines,
+    /// A JSON value that holds no records of its own.
+    Value,
 }
 
 impl<'a> Shape<'a> {
@@ -27,6 +29,7 @@ impl<'a> Shape<'a> {
             Self::Wrapped(_) => "a JSON object with one array",
             Self::Documents(_) => "newline-delimited JSON",
             Self::Lines => "text",
+            Self::Value => "one JSON value",
         }
     }
 
@@ -48,7 +51,7 @@ impl<'a> Shape<'a> {
             Self::Documents(documents) => {
                 documents.iter().map(|document| (document, &document.root)).collect()
             }
-            Self::Empty | Self::Lines => Vec::new(),
+            Self::Empty | Self::Lines | Self::Value => Vec::new(),
         }
     }
 }
@@ -59,35 +62,39 @@ pub(super) fn wrapped<'n, 'a>(root: &'n Node<'a>) -> Option<&'n Member<'a>> {
     lists.next().filter(|_| lists.next().is_none())
 }
 
-/// Cuts all versions into records of one shape; fails when they do not have one.
+/// Cuts all versions, each with its name, into records of one shape; fails when they do not have one.
 ///
-/// A lone line such as `{"id":1,"tags":[]}` could be a record or an object around an array; it is a record as soon as
-/// another version has several such lines.
-pub(super) fn shapes<'a>(versions: &[&'a [u8]]) -> Result<Vec<Shape<'a>>, Unclean> {
-    let single: Vec<Shape<'a>> = versions.iter().map(|bytes| whole(bytes)).collect();
-    let several: Vec<Shape<'a>> = versions.iter().map(|bytes| split(bytes)).collect::<Result<_, _>>()?;
-    let many = several.iter().any(|shape| matches!(shape, Shape::Documents(lines) if lines.len() > 1));
-    let text = versions.iter().map(|bytes| if blank(bytes) { Shape::Empty } else { Shape::Lines }).collect();
-    let candidates = if many { [several, single] } else { [single, several] };
-    let mut best: Vec<&'static str> = Vec::new();
-    for candidate in candidates {
-        if alike(&candidate) {
-            return Ok(candidate);
-        }
-        for (index, shape) in candidate.iter().enumerate() {
-            if best.len() <= index {
-                best.push(shape.name());
-            } else if best[index] == "text" {
-                best[index] = shape.name();
-            }
-        }
+/// A lone line such as `{"id":1,"tags":[]}` could be a record or a whole document. It is a record as soon as another
+/// version has several such lines, or when it ends with a line break and is no object around an array.
+pub(super) fn shapes<'a>(versions: &[(&'static str, &'a [u8])]) -> Result<Vec<Shape<'a>>, Unclean> {
+    let whole: Vec<Shape<'a>> = versions.iter().map(|(_, bytes)| whole(bytes)).collect();
+    let split: Vec<Shape<'a>> =
+        versions.iter().map(|(version, bytes)| split(version, bytes)).collect::<Result<_, _>>()?;
+    let several = split.iter().any(|shape| matches!(shape, Shape::Documents(lines) if lines.len() > 1));
+    let ended = versions.iter().all(|(_, bytes)| bytes.ends_with(b"\n") || blank(bytes));
+    if several && alike(&split) {
+        return Ok(split);
     }
-    // A version that is JSON beside one that is not: to unite their lines would break both.
-    if best.iter().any(|name| !matches!(*name, "text" | "empty")) {
-        let [.., local, remote] = best[..] else { return Ok(text) };
-        return Err(Unclean::Shapes { local, remote });
+    if alike(&whole) {
+        return Ok(whole);
     }
-    Ok(text)
+    if ended && alike(&split) {
+        return Ok(split);
+    }
+    // A version that is JSON beside one that is not, or a JSON document without records: to unite their lines would
+    // break it.
+    let names: Vec<&'static str> = whole
+        .iter()
+        .zip(&split)
+        .map(|(whole, split)| if matches!(whole, Shape::Lines) { split.name() } else { whole.name() })
+        .collect();
+    let text = |shape: &Shape<'a>| if matches!(shape, Shape::Empty) { Shape::Empty } else { Shape::Lines };
+    match names[..] {
+        [.., local, remote] if names.iter().any(|name| !matches!(*name, "text" | "empty")) => {
+            Err(Unclean::Shapes { local, remote })
+        }
+        _ => Ok(whole.iter().map(text).collect()),
+    }
 }
 
 /// Whether all shapes are the same one and not text, apart from empty ones, and their lists have the same name.
@@ -99,7 +106,8 @@ fn alike(shapes: &[Shape<'_>]) -> bool {
         _ => None,
     };
     let key = list(first);
-    !matches!(first, Shape::Lines) && filled.all(|shape| shape.name() == first.name() && list(shape) == key)
+    !matches!(first, Shape::Lines | Shape::Value)
+        && filled.all(|shape| shape.name() == first.name() && list(shape) == key)
 }
 
 fn whole(bytes: &[u8]) -> Shape<'_> {
@@ -109,11 +117,12 @@ fn whole(bytes: &[u8]) -> Shape<'_> {
     match parse(bytes) {
         Ok(document) if document.root.array().is_some() => Shape::Array(document),
         Ok(document) if wrapped(&document.root).is_some() => Shape::Wrapped(document),
+        Ok(document) if document.root.object().is_some() => Shape::Value,
         _ => Shape::Lines,
     }
 }
 
-fn split(bytes: &[u8]) -> Result<Shape<'_>, Unclean> {
+fn split<'a>(version: &'static str, bytes: &'a [u8]) -> Result<Shape<'a>, Unclean> {
     if blank(bytes) {
         return Ok(Shape::Empty);
     }
@@ -128,7 +137,7 @@ fn split(bytes: &[u8]) -> Result<Shape<'_>, Unclean> {
             _ => return Ok(Shape::Lines),
         }
         if values > VALUES_MAX {
-            return Err(Unclean::TooMany { version: "larger", lines_max: VALUES_MAX });
+            return Err(Unclean::TooMany { version, lines_max: VALUES_MAX });
         }
     }
     Ok(Shape::Documents(documents))
