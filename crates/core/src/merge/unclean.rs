@@ -83,20 +83,14 @@ pub enum Unclean {
         pointer: String,
     },
     /// The versions are not records of one shape.
-    #[error("the versions hold records of different shapes: {local} here, {remote} there")]
+    #[error(
+        "the local version is {local} and the remote version {remote}, so their records cannot be united"
+    )]
     Shapes {
         /// The shape of the local version.
         local: &'static str,
         /// The shape of the remote version.
         remote: &'static str,
-    },
-    /// Two records of one version have the same key.
-    #[error("the {version} version has more than one record with the key {key}")]
-    SameKey {
-        /// `base`, `local` or `remote`.
-        version: &'static str,
-        /// The key, as it is written.
-        key: String,
     },
 }
 
@@ -117,7 +111,6 @@ impl Unclean {
             Self::Order { .. } => "order",
             Self::Lost { .. } => "lost",
             Self::Shapes { .. } => "shapes",
-            Self::SameKey { .. } => "same_key",
         }
     }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "a replayed seed shows its world")]
 
+mod merge;
 mod properties;
 mod random;
 mod table;
