@@ -23,7 +23,9 @@ pub use fold::fold;
 pub use item::{Item, Kind, Nanos, Version};
 pub use path::{ItemPath, PathError};
 pub use plan::{Choices, Input, Take, plan};
-pub use policy::{Abilities, Guard, Policy, Resolution, Rule};
+pub use policy::{Abilities, Guard, Merging, Policy, Resolution, Rule};
 pub use side::{Direction, Side, Sides};
 pub use snapshot::{Change, Found, Mark, Problem, Root, Seen, Snapshot};
-pub use step::{Action, Conflict, Expected, Goal, Halt, Need, Outcome, Plan, Source, Step};
+pub use step::{
+    Action, Conflict, Expected, Goal, Halt, MergeNeed, MergeResult, Need, Outcome, Plan, Source, Step,
+};

@@ -1,5 +1,7 @@
 //! What a target wants: direction, conflict rules, guard.
 
+use std::sync::Arc;
+
 use globset::GlobMatcher;
 
 use crate::filter::{PatternError, glob};
@@ -7,10 +9,11 @@ use crate::path::ItemPath;
 use crate::side::{Direction, Side, Sides};
 
 /// How a conflict is settled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Resolution {
+    /// The two versions become one that holds the edits of both; where they cannot, as [`Resolution::KeepBoth`].
+    Merge(Merging),
     /// Both versions stay: the newer keeps the name, the other one gets a conflict name.
-    #[default]
     KeepBoth,
     /// The newer version wins; the other one is kept in history.
     Newest,
@@ -20,11 +23,44 @@ pub enum Resolution {
     Manual,
 }
 
+/// How two versions become one. The merging itself is in [`crate::merge`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Merging {
+    /// Text by lines and JSON by structure, as the content is; anything else not at all.
+    #[default]
+    Auto,
+    /// By lines.
+    Text,
+    /// By lines; what both sides changed is marked in the file.
+    Markers,
+    /// By structure.
+    Json {
+        /// The member that names a record of an array.
+        key: Option<Arc<str>>,
+    },
+    /// All records of both.
+    Union {
+        /// The member that names a record.
+        key: Option<Arc<str>>,
+    },
+}
+
+impl Default for Resolution {
+    fn default() -> Self {
+        Self::Merge(Merging::Auto)
+    }
+}
+
 impl Resolution {
     /// The name used in configuration and records.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub const fn name(&self) -> &'static str {
         match self {
+            Self::Merge(Merging::Auto) => "auto",
+            Self::Merge(Merging::Text) => "merge",
+            Self::Merge(Merging::Markers) => "markers",
+            Self::Merge(Merging::Json { .. }) => "json",
+            Self::Merge(Merging::Union { .. }) => "union",
             Self::KeepBoth => "keep-both",
             Self::Newest => "newest",
             Self::Prefer(Side::Local) => "prefer: local",
@@ -105,7 +141,7 @@ impl Policy {
         self.rules
             .iter()
             .find(|rule| rule.matcher.is_match(path.as_str()))
-            .map_or_else(Resolution::default, |rule| rule.resolution)
+            .map_or_else(Resolution::default, |rule| rule.resolution.clone())
     }
 }
 

@@ -4,8 +4,9 @@ use crate::baseline::Entry;
 use crate::digest::Digest;
 use crate::item::{Item, Nanos, Version};
 use crate::path::ItemPath;
+use crate::policy::Merging;
 use crate::side::{Side, Sides};
-use crate::snapshot::Problem;
+use crate::snapshot::{Found, Problem};
 
 /// What a step must find at its path, or it is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,10 +148,22 @@ pub struct Conflict {
     pub winner: Option<Side>,
     /// Where the other version goes: a conflict copy, when one is made.
     pub copy: Option<ItemPath>,
+    /// The one version that both became, when they were merged.
+    pub merged: Option<Item>,
+    /// What is to be said about merging: why it was not possible, or what it had to decide.
+    pub note: Option<String>,
     /// Whether a person still has to look at it.
     pub open: bool,
     /// Whether a time stamp was in the future and was clamped before it was compared.
     pub clamped: bool,
+}
+
+impl Conflict {
+    /// Whether both versions stay where they are until a person decides.
+    #[must_use]
+    pub const fn is_untouched(&self) -> bool {
+        self.winner.is_none() && self.merged.is_none()
+    }
 }
 
 /// Why a plan must not be applied without approval.
@@ -173,6 +186,40 @@ pub struct Need {
     pub side: Side,
     /// The path.
     pub path: ItemPath,
+}
+
+/// Versions that the planner has to have merged before it can decide: the engine reads and merges them, and plans
+/// again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MergeNeed {
+    /// The identifier of the conflict.
+    pub conflict: String,
+    /// The path.
+    pub path: ItemPath,
+    /// How to merge.
+    pub merging: Merging,
+    /// The content that both sides had agreed on; `None` when there was none.
+    pub base: Option<Digest>,
+    /// What each side holds.
+    pub found: Sides<Found>,
+}
+
+/// What came of merging.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MergeResult {
+    /// One version holds the edits of both sides.
+    Merged {
+        /// Its digest.
+        digest: Digest,
+        /// Its size in bytes.
+        size: u64,
+        /// Whether a person has to finish it: both versions are in it, between markers.
+        marked: bool,
+        /// What it had to decide, for people; `None` when nothing.
+        note: Option<String>,
+    },
+    /// There is no such version; the text says why.
+    Unclean(String),
 }
 
 /// The state that a path reaches when its steps are done; it becomes the next baseline's entry.
@@ -207,6 +254,8 @@ pub struct Plan {
     pub drift: Vec<(Side, ItemPath)>,
     /// What has to be read before this plan is final; while there is any, nothing may be applied.
     pub needs: Vec<Need>,
+    /// What has to be merged before this plan is final; while there is any, nothing may be applied.
+    pub merges: Vec<MergeNeed>,
 }
 
 /// A moment as the engine knows it, in nanoseconds since 1970-01-01 UTC.

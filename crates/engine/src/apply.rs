@@ -16,7 +16,9 @@ use crate::bridge::{ContentsBridge, HistoryBridge};
 use crate::context::{Context, Event, Target};
 use crate::cycle::Session;
 use crate::error::Result;
+use crate::keeper::Keeper;
 use crate::look::View;
+use crate::merging;
 use crate::result::RunResult;
 
 /// Most steps that are made durable together: what a kill may cost to do again.
@@ -45,6 +47,7 @@ pub(crate) async fn apply(
     let steps = plan.steps.len() as u64;
     context.events.happened(&Event::Applying { target: target.name.clone(), steps, bytes });
     record_conflicts(context, target, session, plan).await?;
+    session.keeper.expect(plan.steps.iter().filter(|step| is_transfer(step)).map(Step::item));
     let work = Work {
         context,
         target,
@@ -71,11 +74,15 @@ pub(crate) async fn apply(
     Ok(Applied { again: moving(plan, &outcomes), marked })
 }
 
+fn is_transfer(step: &Step) -> bool {
+    matches!(step.action, Action::Write { source: Source::Opposite { .. }, .. })
+}
+
 /// Lets both sides clear away what an interrupted run left in their staging: an empty batch does.
 pub(crate) async fn clear_leftovers(context: &Context, target: &Target) -> Result<()> {
     for side in Side::BOTH.into_iter().filter(|&side| target.policy.direction.may_write(side)) {
         let run = context.clock.identifier();
-        target.endpoints[side].apply(batch(context, target, run, Vec::new(), None)).await?;
+        target.endpoints[side].apply(batch(context, target, run, Vec::new(), None, None)).await?;
     }
     Ok(())
 }
@@ -86,13 +93,15 @@ fn batch(
     run: String,
     steps: Vec<Step>,
     mark: Option<(String, Mark)>,
+    keeper: Option<Arc<Keeper>>,
 ) -> Batch {
     let objects = context.store.objects().clone();
     let endpoints = target.endpoints.clone();
     Batch {
         run,
         steps,
-        contents: Arc::new(ContentsBridge { endpoints, objects: objects.clone() }) as Arc<dyn Contents>,
+        contents: Arc::new(ContentsBridge { endpoints, objects: objects.clone(), keeper })
+            as Arc<dyn Contents>,
         history: Arc::new(HistoryBridge(objects)) as Arc<dyn History>,
         mark,
         progress: context.events.progress(),
@@ -136,6 +145,7 @@ async fn record_conflicts(
             versions: conflict.versions.clone(),
             winner: conflict.winner,
             copy: conflict.copy.clone(),
+            merged: conflict.merged.clone(),
             action: action(conflict),
             clamped: conflict.clamped,
             opened: now,
@@ -151,13 +161,19 @@ async fn record_conflicts(
 
 /// What was done about a conflict, in words.
 pub(crate) fn action(conflict: &Conflict) -> String {
-    match (conflict.winner, &conflict.copy) {
+    let note = conflict.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
+    if conflict.merged.is_some() {
+        let what = if conflict.open { "merged with markers: finish it in the file" } else { "merged" };
+        return format!("{what}{note}");
+    }
+    let done = match (conflict.winner, &conflict.copy) {
         (None, _) => "nothing was touched; waiting for a decision".to_owned(),
         (Some(winner), None) => format!("the {winner} version won; the other one is in history"),
         (Some(winner), Some(copy)) => {
             format!("the {winner} version kept the name; the other one is at {copy}")
         }
-    }
+    };
+    format!("{done}{note}")
 }
 
 /// Makes sure that what steps take from the content store is there: losing versions that get a conflict name,
@@ -169,7 +185,7 @@ async fn fill_store(
     view: &View,
 ) -> Result<Vec<Option<Outcome>>> {
     let objects = context.store.objects();
-    let missing: HashSet<Digest> = plan
+    let mut missing: HashSet<Digest> = plan
         .steps
         .iter()
         .filter_map(|step| match &step.action {
@@ -183,7 +199,7 @@ async fn fill_store(
     if missing.is_empty() {
         return Ok(outcomes);
     }
-    let mut failed: HashMap<Digest, Problem> = HashMap::new();
+    let mut failed = merging::store(context, target, view, &mut missing).await?;
     let mut holders = holders(view, &missing)?;
     for digest in missing {
         if let Err(problem) =
@@ -310,7 +326,8 @@ impl Work<'_> {
 
     fn batch(&self, steps: Vec<Step>, mark: bool) -> Batch {
         let mark = mark.then(|| (self.session.mark_id.clone(), self.session.mark.clone()));
-        batch(self.context, self.target, self.session.run.clone(), steps, mark)
+        let (run, keeper) = (self.session.run.clone(), Arc::clone(&self.session.keeper));
+        batch(self.context, self.target, run, steps, mark, Some(keeper))
     }
 
     /// Journals every goal that was reached and is not journaled yet.

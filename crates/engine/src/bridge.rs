@@ -9,18 +9,26 @@ use syncline_connect::{Content, Contents, Endpoint, Error, ErrorKind, History, R
 use syncline_core::{Action, Digest, Sides, Source, Step};
 use syncline_store::Objects;
 
+use crate::keeper::Keeper;
+
 /// Opens the content of write steps: on the opposite side, or in the content store.
 pub(crate) struct ContentsBridge {
     pub(crate) endpoints: Sides<Arc<dyn Endpoint>>,
     pub(crate) objects: Objects,
+    /// Keeps what passes through, when a run is to remember it.
+    pub(crate) keeper: Option<Arc<Keeper>>,
 }
 
 #[async_trait]
 impl Contents for ContentsBridge {
     async fn open(&self, step: &Step) -> Result<Content> {
         match &step.action {
-            Action::Write { source: Source::Opposite { path, version }, .. } => {
-                self.endpoints[step.side.other()].read(path, version).await
+            Action::Write { source: Source::Opposite { path, version }, item } => {
+                let content = self.endpoints[step.side.other()].read(path, version).await?;
+                Ok(match &self.keeper {
+                    Some(keeper) => keeper.tee(&step.path, item, content),
+                    None => content,
+                })
             }
             Action::Write { source: Source::Object(digest), .. } => {
                 Ok(Content::reader(self.objects.open(digest).map_err(translate)?))

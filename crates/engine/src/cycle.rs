@@ -3,6 +3,7 @@
 //! Recover what an earlier run left unfinished; look at both sides; plan; stop at a halt; apply; and, for the
 //! few paths that somebody else changed meanwhile, look again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use syncline_core::{ItemPath, Mark, Nanos, Plan, Problem, Sides};
@@ -11,6 +12,7 @@ use syncline_store::{ErrorKind, Lease, RunFinish, RunStart, RunState, TargetStat
 use crate::apply;
 use crate::context::{Context, Event, Options, Target};
 use crate::error::{Error, Result};
+use crate::keeper::Keeper;
 use crate::look::{self, View};
 use crate::result::RunResult;
 
@@ -62,14 +64,22 @@ async fn cycle(context: &Context, target: &Target, options: &Options, lease: &Le
         apply::clear_leftovers(context, target).await?;
     }
     let mut result = begin(context, target);
-    let mut journal =
-        Journal { context, target, lease, cause: &options.cause, run: None, marked: Sides::default() };
+    let keeper = Arc::new(Keeper::new(context.store.bases(), &target.policy));
+    let mut journal = Journal {
+        context,
+        target,
+        lease,
+        cause: &options.cause,
+        run: None,
+        marked: Sides::default(),
+        keeper: Arc::clone(&keeper),
+    };
     let mut only = options.only.clone();
     for round in 0..ROUNDS_MAX {
         // Read anew: an earlier round may have announced and left its mark.
         let state = context.store.target(&target.name).await?;
         let view = look::look(context, target, &state, only.take()).await?;
-        let (plan, view) = look::plan(context, target, options, view).await?;
+        let (plan, view) = look::plan(context, target, options, view, Some(&keeper)).await?;
         if round == 0 {
             check_saved(target, options, &plan)?;
             result.distrust.clone_from(&view.distrust);
@@ -97,7 +107,9 @@ async fn cycle(context: &Context, target: &Target, options: &Options, lease: &Le
         }
         only = Some(again);
     }
-    journal.finish(result).await
+    let result = journal.finish(result).await;
+    Keeper::finish(keeper);
+    result
 }
 
 /// Whether the plan has anything to do or to remember.
@@ -113,7 +125,7 @@ pub async fn preview(context: &Context, target: &Target, options: &Options) -> R
     let state = context.store.peek_target(&target.name).await?;
     let mut result = begin(context, target);
     let view = look::look(context, target, &state, options.only.clone()).await?;
-    let (plan, view) = look::plan(context, target, options, view).await?;
+    let (plan, view) = look::plan(context, target, options, view, None).await?;
     check_saved(target, options, &plan)?;
     result.distrust.clone_from(&view.distrust);
     result.plan_hash = plan.hash().to_string();
@@ -215,6 +227,8 @@ pub(crate) struct Session<'a> {
     /// The mark that this run leaves.
     pub(crate) mark: Mark,
     pub(crate) state: &'a TargetState,
+    /// Remembers contents to merge from.
+    pub(crate) keeper: Arc<Keeper>,
 }
 
 /// The record of a run: begun when there is something to record, and not before.
@@ -225,6 +239,7 @@ struct Journal<'a> {
     cause: &'a str,
     run: Option<String>,
     marked: Sides<bool>,
+    keeper: Arc<Keeper>,
 }
 
 impl Journal<'_> {
@@ -269,7 +284,8 @@ impl Journal<'_> {
 
     fn session<'s>(&'s self, state: &'s TargetState) -> Result<Session<'s>> {
         let run = self.run.clone().ok_or_else(|| Error::NoRun("that was not begun".into()))?;
-        Ok(Session { lease: self.lease, mark: Mark(run.clone()), run, mark_id: state.id.clone(), state })
+        let (mark, mark_id, keeper) = (Mark(run.clone()), state.id.clone(), Arc::clone(&self.keeper));
+        Ok(Session { lease: self.lease, mark, run, mark_id, state, keeper })
     }
 
     async fn finish(mut self, mut result: RunResult) -> Result<RunResult> {

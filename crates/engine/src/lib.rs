@@ -8,8 +8,11 @@ mod bridge;
 mod context;
 mod cycle;
 mod error;
+mod keeper;
 mod look;
+mod merging;
 mod result;
+mod spread;
 mod undo;
 mod watch;
 

@@ -1,18 +1,21 @@
 //! Looking: both sides are scanned, the baseline is trusted or not, and what the planner asks for is read.
 
+use std::collections::HashMap;
 use std::io::Read;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use syncline_connect::{Content, Endpoint, ErrorKind, ScanRequest};
 use syncline_core::{
-    Action, Baseline, Digest, Halt, Input, ItemPath, MemoryBaseline, Need, Plan, Problem, Seen, Side, Sides,
-    Snapshot, Source, Step, Version, plan as make_plan,
+    Action, Baseline, Digest, Halt, Input, Item, ItemPath, MemoryBaseline, MergeNeed, Need, Plan, Problem,
+    Seen, Side, Sides, Snapshot, Source, Step, Version, plan as make_plan,
 };
 use syncline_store::TargetState;
 
 use crate::context::{Context, Event, Options, Target};
 use crate::error::Result;
+use crate::keeper::Keeper;
+use crate::merging;
+use crate::spread::spread;
 
 /// How often the planner may ask for more content before it must have decided.
 const QUESTIONS_MAX: usize = 200;
@@ -27,6 +30,8 @@ pub(crate) struct View {
     pub(crate) partial: bool,
     /// Why the recorded baseline is not trusted, when it is not.
     pub(crate) distrust: Option<String>,
+    /// What the plan merged, by the digest of the result.
+    pub(crate) merges: HashMap<Digest, MergeNeed>,
 }
 
 /// Scans both sides against the baseline, or against nothing when the baseline cannot be trusted.
@@ -49,11 +54,11 @@ pub(crate) async fn look(
     let snapshots = scan(context, target, state, &baseline, only).await?;
     distrust = distrust.or_else(|| foreign(target, state, &snapshots));
     if distrust.is_none() {
-        return Ok(View { baseline, snapshots, agreed_count, partial, distrust });
+        return Ok(View { baseline, snapshots, agreed_count, partial, distrust, merges: HashMap::new() });
     }
     let baseline = nothing();
     let snapshots = scan(context, target, state, &baseline, None).await?;
-    Ok(View { baseline, snapshots, agreed_count, partial: false, distrust })
+    Ok(View { baseline, snapshots, agreed_count, partial: false, distrust, merges: HashMap::new() })
 }
 
 fn nothing() -> Arc<dyn Baseline> {
@@ -119,21 +124,22 @@ pub(crate) async fn plan(
     target: &Target,
     options: &Options,
     mut view: View,
+    keeper: Option<&Arc<Keeper>>,
 ) -> Result<(Plan, View)> {
-    let (choices, removed_before) = (&options.choices, options.removed_before);
+    let mut choices = options.choices.clone();
     for _ in 0..QUESTIONS_MAX {
         let input = Input {
             baseline: view.baseline.as_ref(),
             agreed_count: view.agreed_count,
             snapshots: view.snapshots.as_ref(),
             partial: view.partial,
-            removed_before,
+            removed_before: options.removed_before,
             policy: &target.policy,
-            choices,
+            choices: &choices,
             now: context.clock.now(),
         };
         let mut made = make_plan(&input)?;
-        if made.needs.is_empty() {
+        if made.needs.is_empty() && made.merges.is_empty() {
             if view.distrust.is_some() && !(choices.desired.is_empty() && choices.takes.is_empty()) {
                 made.halts.push(distrusted(&view));
             }
@@ -144,7 +150,8 @@ pub(crate) async fn plan(
             }
             return Ok((made, view));
         }
-        answer(context, target, &made.needs, &mut view).await;
+        answer(context, target, &made.needs, &mut view, keeper).await;
+        merging::answer(context, target, made.merges, &mut view, &mut choices).await?;
     }
     Err(syncline_connect::Error::new(ErrorKind::Invalid, "the planner asked for content again and again")
         .into())
@@ -170,11 +177,30 @@ fn is_from_store(step: &Step) -> bool {
 }
 
 /// Reads the content that the planner needs, and puts the digests into the snapshots.
-async fn answer(context: &Context, target: &Target, needs: &[Need], view: &mut View) {
+async fn answer(
+    context: &Context,
+    target: &Target,
+    needs: &[Need],
+    view: &mut View,
+    keeper: Option<&Arc<Keeper>>,
+) {
     context.events.happened(&Event::Comparing { target: target.name.clone(), items: needs.len() as u64 });
     let questions: Vec<Question> = needs.iter().filter_map(|need| question(need, view)).collect();
-    let answers = read_all(context, target, Arc::new(questions)).await;
-    for (need, answer) in answers {
+    if let Some(keeper) = keeper {
+        keeper.expect(questions.iter().filter(|question| is_kept(question)).map(|question| &question.item));
+    }
+    let (endpoints, progress) = (target.endpoints.clone(), context.events.progress());
+    let keeper = keeper.cloned();
+    let read = move |question: Question| {
+        let endpoint = Arc::clone(&endpoints[question.need.side]);
+        let (progress, keeper) = (Arc::clone(&progress), keeper.clone().filter(|_| is_kept(&question)));
+        async move {
+            let answer = digest(&endpoint, &question, keeper).await;
+            progress.add(1, answer.as_ref().map_or(0, |(_, size)| *size));
+            (question.need, answer)
+        }
+    };
+    for (need, answer) in spread(context.workers, questions, read).await {
         let changes = &mut view.snapshots[need.side].changes;
         let Ok(at) = changes.binary_search_by(|change| change.path.cmp(&need.path)) else { continue };
         match (&mut changes[at].now, answer) {
@@ -190,64 +216,36 @@ async fn answer(context: &Context, target: &Target, needs: &[Need], view: &mut V
 
 struct Question {
     need: Need,
+    item: Item,
     version: Version,
 }
 
-type Answer = (Need, std::result::Result<(Digest, u64), Problem>);
+/// Whether the content may be one that both sides agree on: to keep it once, that of one side is enough.
+fn is_kept(question: &Question) -> bool {
+    question.need.side == Side::Local
+}
 
 fn question(need: &Need, view: &View) -> Option<Question> {
     let changes = &view.snapshots[need.side].changes;
     let at = changes.binary_search_by(|change| change.path.cmp(&need.path)).ok()?;
-    let version = changes[at].now.found()?.version.clone();
-    Some(Question { need: need.clone(), version })
-}
-
-async fn read_all(context: &Context, target: &Target, questions: Arc<Vec<Question>>) -> Vec<Answer> {
-    let mut answers = Vec::with_capacity(questions.len());
-    if context.workers == 0 {
-        for question in questions.iter() {
-            let answer = digest(&target.endpoints[question.need.side], question).await;
-            answers.push((question.need.clone(), answer));
-        }
-        return answers;
-    }
-    let next = Arc::new(AtomicUsize::new(0));
-    let progress = context.events.progress();
-    let workers: Vec<_> = (0..context.workers.min(questions.len()))
-        .map(|_| {
-            let (questions, next, progress) =
-                (Arc::clone(&questions), Arc::clone(&next), Arc::clone(&progress));
-            let endpoints = target.endpoints.clone();
-            let runtime = tokio::runtime::Handle::current();
-            tokio::task::spawn_blocking(move || {
-                let mut answers = Vec::new();
-                while let Some(question) = questions.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let answer = runtime.block_on(digest(&endpoints[question.need.side], question));
-                    progress.add(1, answer.as_ref().map_or(0, |(_, size)| *size));
-                    answers.push((question.need.clone(), answer));
-                }
-                answers
-            })
-        })
-        .collect();
-    for worker in workers {
-        match worker.await {
-            Ok(part) => answers.extend(part),
-            Err(error) => tracing::error!(%error, "a reading thread died"),
-        }
-    }
-    answers
+    let found = changes[at].now.found()?;
+    Some(Question { need: need.clone(), item: found.item.clone(), version: found.version.clone() })
 }
 
 /// The digest and the size of an item's content; blocks while it reads.
 async fn digest(
     endpoint: &Arc<dyn Endpoint>,
     question: &Question,
+    keeper: Option<Arc<Keeper>>,
 ) -> std::result::Result<(Digest, u64), Problem> {
     let path = question.need.path.as_str();
     let content = match endpoint.read(&question.need.path, &question.version).await {
         Ok(content) => content,
         Err(error) => return Err(unreadable(path, &error)),
+    };
+    let content = match keeper {
+        Some(keeper) => keeper.tee(&question.need.path, &question.item, content),
+        None => content,
     };
     digest_of(content).map_err(|error| unreadable(path, &syncline_connect::Error::io(error, "reading")))
 }
@@ -270,7 +268,7 @@ pub(crate) fn digest_of(content: Content) -> std::io::Result<(Digest, u64)> {
     }
 }
 
-fn unreadable(path: &str, error: &syncline_connect::Error) -> Problem {
+pub(crate) fn unreadable(path: &str, error: &syncline_connect::Error) -> Problem {
     match error.kind() {
         ErrorKind::Changed | ErrorKind::NotFound => Problem::new(
             path,

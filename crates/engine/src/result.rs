@@ -86,6 +86,10 @@ impl RunResult {
                 parts.push(format!("{count} {word}"));
             }
         }
+        let merged = self.conflicts.iter().filter(|conflict| conflict.merged.is_some()).count();
+        if merged > 0 {
+            parts.push(format!("{merged} merged"));
+        }
         let open = self.conflicts.iter().filter(|conflict| conflict.open).count();
         if open > 0 {
             parts.push(format!("{open} open {}", if open == 1 { "conflict" } else { "conflicts" }));

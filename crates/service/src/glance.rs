@@ -149,6 +149,10 @@ pub(crate) async fn content(
     {
         return Ok(Some(bytes));
     }
+    if let Some(mut bytes) = store.bases().find(&[*digest].into())?.read(digest) {
+        bytes.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        return Ok(Some(bytes));
+    }
     let here = at(store, target, path).await?;
     for side in Side::BOTH {
         let Some(version) = here[side].version(side) else { continue };

@@ -2,9 +2,10 @@
 
 use syncline_config::Target as Configured;
 use syncline_core::{Direction, ItemPath, Nanos, Problem as Trouble};
-use syncline_engine::{Context, Event, Options, RunResult};
-use syncline_store::{ConflictQuery, RunState, Store};
+use syncline_engine::{Context, Event, Options, RunResult, Target};
+use syncline_store::{ConflictQuery, ConflictRecord, RunState, Store};
 
+use crate::glance;
 use crate::problem::{Problem, Result};
 use crate::service::Service;
 use crate::wire::{
@@ -72,7 +73,7 @@ async fn attempt(service: &Service, context: &Context, job: &Job<'_>) -> Result<
     let result = syncline_engine::run(context, &target, &job.options).await?;
     let whole = job.options.only.is_none();
     if whole && !job.options.dry_run && result.halts.is_empty() {
-        close_vanished(service, &context.store, &result).await?;
+        close_vanished(service, &context.store, &target, &result).await?;
     }
     Ok(result)
 }
@@ -82,18 +83,37 @@ async fn open_conflicts(store: &Store, target: &str) -> Result<u64> {
     Ok(store.conflicts(&query).await?.len() as u64)
 }
 
-/// Closes conflicts that nobody had touched and that are none any more: somebody made both sides agree by hand.
-async fn close_vanished(service: &Service, store: &Store, result: &RunResult) -> Result<()> {
+/// Closes conflicts that nobody had touched and that are none any more, since somebody made both sides agree by hand,
+/// and those whose markers somebody has worked off.
+async fn close_vanished(service: &Service, store: &Store, target: &Target, result: &RunResult) -> Result<()> {
     let query = ConflictQuery { target: Some(result.target.clone()), open_only: true };
     for record in store.conflicts(&query).await? {
         let standing = result.conflicts.iter().any(|conflict| conflict.id == record.id);
         let unseen =
             |trouble: &Trouble| trouble.path == record.path.as_str() || record.path.is_below(&trouble.path);
-        if record.winner.is_none() && !standing && !result.problems.iter().any(unseen) {
+        if record.winner.is_some() || standing || result.problems.iter().any(unseen) {
+            continue;
+        }
+        if record.merged.is_none() {
             store.resolve_conflict(&record.id, "no longer a conflict", service.clock().now()).await?;
+        } else if !still_marked(store, target, &record).await? {
+            store.resolve_conflict(&record.id, "finished by hand", service.clock().now()).await?;
         }
     }
     Ok(())
+}
+
+/// Whether what both sides agree on at the path of a conflict that was merged with markers still holds some.
+async fn still_marked(store: &Store, target: &Target, record: &ConflictRecord) -> Result<bool> {
+    let agreed = glance::baseline(store, &target.name).await?.get(&record.path)?;
+    let Some(entry) = agreed.filter(|entry| !entry.kind.is_directory()) else { return Ok(false) };
+    if record.merged.as_ref().is_some_and(|merged| merged.digest == Some(entry.digest)) {
+        return Ok(true);
+    }
+    let limit = syncline_core::merge::VERSION_BYTES_MAX as u64;
+    let content = glance::content(store, target, &record.path, &entry.digest, limit).await?;
+    // What cannot be looked at is not taken for finished.
+    Ok(content.is_none_or(|bytes| syncline_core::merge::has_open_markers(&bytes)))
 }
 
 /// The report of jobs that began at `started`.

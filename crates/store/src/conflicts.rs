@@ -31,20 +31,31 @@ const UPSERT: &str = "INSERT INTO conflicts (id, target, run, path, kind, policy
      copy = excluded.copy, action = excluded.action, clamped = excluded.clamped, opened = excluded.opened, \
      resolved = excluded.resolved, resolution = excluded.resolution, seal = excluded.seal";
 
-/// Encodes the items of a conflict: whether there is a base (1 byte), the base, the local and the remote one.
+/// The bits of the first byte of encoded items: which of those that may be missing are there.
+const HAS_BASE: u8 = 1;
+const HAS_MERGED: u8 = 2;
+
+/// Encodes the items of a conflict: which are there (1 byte), the base, the local, the remote and the merged one.
 fn write_items(record: &ConflictRecord) -> Vec<u8> {
-    let mut out = vec![u8::from(record.base.is_some())];
-    for item in record.base.iter().chain([&record.versions.local, &record.versions.remote]) {
+    let bit = |item: &Option<Item>, bit: u8| if item.is_some() { bit } else { 0 };
+    let mut out = vec![bit(&record.base, HAS_BASE) | bit(&record.merged, HAS_MERGED)];
+    let sides = [&record.versions.local, &record.versions.remote];
+    for item in record.base.iter().chain(sides).chain(&record.merged) {
         write_item(item, &mut out);
     }
     out
 }
 
-fn read_items(bytes: &[u8]) -> Result<(Option<Item>, Sides<Item>)> {
+/// The base, the version of each side, and the merged one.
+type Items = (Option<Item>, Sides<Item>, Option<Item>);
+
+fn read_items(bytes: &[u8]) -> Result<Items> {
     let mut reader = Reader(bytes);
-    let base = if reader.byte()? == 0 { None } else { Some(read_item(&mut reader)?) };
+    let there = reader.byte()?;
+    let base = (there & HAS_BASE != 0).then(|| read_item(&mut reader)).transpose()?;
     let versions = Sides { local: read_item(&mut reader)?, remote: read_item(&mut reader)? };
-    if reader.is_empty() { Ok((base, versions)) } else { Err(malformed()) }
+    let merged = (there & HAS_MERGED != 0).then(|| read_item(&mut reader)).transpose()?;
+    if reader.is_empty() { Ok((base, versions, merged)) } else { Err(malformed()) }
 }
 
 fn seal(record: &ConflictRecord, items: &[u8]) -> Seal {
@@ -68,7 +79,7 @@ fn seal(record: &ConflictRecord, items: &[u8]) -> Seal {
 fn read(row: &SqliteRow) -> Result<ConflictRecord> {
     let path = |text: String| ItemPath::parse(&text).map_err(|_| malformed());
     let items: Vec<u8> = row.try_get(6)?;
-    let (base, versions) = read_items(&items)?;
+    let (base, versions, merged) = read_items(&items)?;
     let winner: Option<String> = row.try_get(7)?;
     let winner = match winner.as_deref() {
         None => None,
@@ -85,6 +96,7 @@ fn read(row: &SqliteRow) -> Result<ConflictRecord> {
         versions,
         winner,
         copy: row.try_get::<Option<String>, _>(8)?.map(path).transpose()?,
+        merged,
         action: row.try_get(9)?,
         clamped: row.try_get::<i64, _>(10)? != 0,
         opened: row.try_get(11)?,

@@ -55,9 +55,9 @@ impl Roots {
             );
         }
         let conflicts = conflicts::load_all(connection).await?;
-        let items = conflicts
-            .iter()
-            .flat_map(|record| record.base.iter().chain([&record.versions.local, &record.versions.remote]));
+        let items = conflicts.iter().flat_map(|record| {
+            record.base.iter().chain([&record.versions.local, &record.versions.remote]).chain(&record.merged)
+        });
         Ok(Self { pointers, deltas, contents: items.filter_map(|item| item.digest).collect() })
     }
 

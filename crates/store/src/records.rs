@@ -232,6 +232,8 @@ pub struct ConflictRecord {
     pub winner: Option<Side>,
     /// Where the other version went, when a copy was made.
     pub copy: Option<ItemPath>,
+    /// The one version that both became, when they were merged.
+    pub merged: Option<Item>,
     /// What was done, as text for people.
     pub action: String,
     /// Whether a time stamp was in the future and was clamped before it was compared.

@@ -10,7 +10,7 @@ use sqlx::{Executor, SqlSafeStr};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The schema version that this Syncline writes: that of the last migration.
-pub(crate) const VERSION: i64 = 1;
+pub(crate) const VERSION: i64 = 2;
 
 /// One step from a schema version to the next. A step that was released never changes.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +22,11 @@ pub(crate) struct Step {
 
 /// All steps, the first one first. Every step sets `user_version`, which stands in the file's header, so that a
 /// newer file is noticed before SQLite touches it.
-pub(crate) const STEPS: &[Step] = &[Step { version: 1, description: "targets, runs, conflicts", sql: FIRST }];
+pub(crate) const STEPS: &[Step] = &[
+    Step { version: 1, description: "targets, runs, conflicts", sql: FIRST },
+    // The tables are as they were; the items of a conflict may hold a merged one.
+    Step { version: 2, description: "merged versions", sql: "PRAGMA user_version = 2;" },
+];
 
 const FIRST: &str = "
 CREATE TABLE targets (
@@ -164,10 +168,11 @@ mod tests {
 
     const NEXT: &[Step] = &[
         STEPS[0],
+        STEPS[1],
         Step {
-            version: 2,
+            version: 3,
             description: "a later one",
-            sql: "ALTER TABLE targets ADD COLUMN note TEXT; PRAGMA user_version = 2;",
+            sql: "ALTER TABLE targets ADD COLUMN note TEXT; PRAGMA user_version = 3;",
         },
     ];
 
@@ -178,13 +183,13 @@ mod tests {
     #[tokio::test]
     async fn a_first_version_migrates_and_keeps_its_rows() {
         let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
-        migrate(&mut connection, STEPS).await.unwrap();
+        migrate(&mut connection, &STEPS[..1]).await.unwrap();
         assert_eq!(version(&mut connection).await, 1);
         let insert = "INSERT INTO targets (name, id, epoch, pointer, seal) VALUES ('t', 'i', 4, x'00', x'')";
         connection.execute(insert).await.unwrap();
         migrate(&mut connection, NEXT).await.unwrap();
         migrate(&mut connection, NEXT).await.unwrap();
-        assert_eq!(version(&mut connection).await, 2);
+        assert_eq!(version(&mut connection).await, 3);
         let row = connection.fetch_one("SELECT epoch, note FROM targets").await.unwrap();
         assert_eq!((row.get::<i64, _>(0), row.get::<Option<String>, _>(1)), (4, None));
         // And this one would refuse what the later one made.

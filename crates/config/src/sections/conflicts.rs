@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use syncline_core::{self as core, Resolution};
+use syncline_core::{self as core, Merging, Resolution};
 
 use super::Resolver;
 
@@ -12,7 +12,7 @@ use super::Resolver;
 pub(crate) enum Conflicts {
     /// One policy for the whole target; `prefer` needs a rule, because it needs a side.
     Whole(WholePolicy),
-    /// Rules: the first one that matches the path decides; `keep-both` when none does.
+    /// Rules: the first one that matches the path decides; `auto` when none does.
     Rules(Vec<Rule>),
 }
 
@@ -34,12 +34,26 @@ pub(crate) struct Rule {
     policy: Policy,
     /// Which side wins; only with `policy: prefer`.
     side: Option<Side>,
+    /// The member that names a record in an array; only with `policy: json` and `policy: union`. Found by content when
+    /// it is not given.
+    #[schemars(example = &"id")]
+    key: Option<String>,
 }
 
 /// How a conflict is settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Policy {
+    /// Merged as the content is: text by lines, JSON by structure. What does not merge cleanly: both versions stay.
+    Auto,
+    /// Merged by lines; both versions stay where that is not clean.
+    Merge,
+    /// Merged by lines; what both sides changed is marked in the file, between diff3 markers, to be finished by hand.
+    Markers,
+    /// Merged by structure, for JSON; both versions stay where both sides changed one value.
+    Json,
+    /// All records of both sides, for JSON arrays, newline-delimited JSON and lists of lines.
+    Union,
     /// Both versions stay: the newer keeps the name, the other one gets a conflict name.
     KeepBoth,
     /// The newer version wins; the other one is kept in history.
@@ -54,6 +68,16 @@ pub(crate) enum Policy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum WholePolicy {
+    /// Merged as the content is: text by lines, JSON by structure. What does not merge cleanly: both versions stay.
+    Auto,
+    /// Merged by lines; both versions stay where that is not clean.
+    Merge,
+    /// Merged by lines; what both sides changed is marked in the file, between diff3 markers, to be finished by hand.
+    Markers,
+    /// Merged by structure, for JSON; both versions stay where both sides changed one value.
+    Json,
+    /// All records of both sides, for JSON arrays, newline-delimited JSON and lists of lines.
+    Union,
     /// Both versions stay: the newer keeps the name, the other one gets a conflict name.
     KeepBoth,
     /// The newer version wins; the other one is kept in history.
@@ -65,6 +89,11 @@ pub(crate) enum WholePolicy {
 impl From<WholePolicy> for Resolution {
     fn from(written: WholePolicy) -> Self {
         match written {
+            WholePolicy::Auto => Self::Merge(Merging::Auto),
+            WholePolicy::Merge => Self::Merge(Merging::Text),
+            WholePolicy::Markers => Self::Merge(Merging::Markers),
+            WholePolicy::Json => Self::Merge(Merging::Json { key: None }),
+            WholePolicy::Union => Self::Merge(Merging::Union { key: None }),
             WholePolicy::KeepBoth => Self::KeepBoth,
             WholePolicy::Newest => Self::Newest,
             WholePolicy::Manual => Self::Manual,
@@ -101,7 +130,7 @@ impl Conflicts {
 
 impl Rule {
     fn resolve(self, path: &[&str; 4], resolver: &mut Resolver<'_>) -> Option<core::Rule> {
-        let resolution = resolution(self.policy, self.side, path, resolver);
+        let resolution = self.resolution(path, resolver);
         match core::Rule::new(&self.pattern, resolution) {
             Ok(rule) => Some(rule),
             Err(error) => {
@@ -113,22 +142,38 @@ impl Rule {
     }
 }
 
-fn resolution(policy: Policy, side: Option<Side>, path: &[&str], resolver: &mut Resolver<'_>) -> Resolution {
-    match (policy, side) {
-        (Policy::Prefer, None) => {
-            let hint = "add `side: local` or `side: remote`".to_owned();
-            resolver.error(path, "missing_key", "the policy `prefer` needs a `side`", hint);
-            Resolution::default()
-        }
-        (Policy::KeepBoth | Policy::Newest | Policy::Manual, Some(_)) => {
+impl Rule {
+    fn resolution(&self, path: &[&str; 4], resolver: &mut Resolver<'_>) -> Resolution {
+        if self.side.is_some() && self.policy != Policy::Prefer {
             let hint = "remove `side`, or write `policy: prefer`".to_owned();
             resolver.error(path, "unknown_key", "`side` only goes with `policy: prefer`", hint);
-            Resolution::default()
         }
-        (Policy::Prefer, Some(Side::Local)) => Resolution::Prefer(core::Side::Local),
-        (Policy::Prefer, Some(Side::Remote)) => Resolution::Prefer(core::Side::Remote),
-        (Policy::KeepBoth, None) => Resolution::KeepBoth,
-        (Policy::Newest, None) => Resolution::Newest,
-        (Policy::Manual, None) => Resolution::Manual,
+        if self.key.is_some() && !matches!(self.policy, Policy::Json | Policy::Union) {
+            let hint = "remove `key`, or write `policy: json` or `policy: union`".to_owned();
+            resolver.error(
+                path,
+                "unknown_key",
+                "`key` only goes with `policy: json` and `policy: union`",
+                hint,
+            );
+        }
+        let key = || self.key.as_deref().map(Into::into);
+        match (self.policy, self.side) {
+            (Policy::Prefer, None) => {
+                let hint = "add `side: local` or `side: remote`".to_owned();
+                resolver.error(path, "missing_key", "the policy `prefer` needs a `side`", hint);
+                Resolution::default()
+            }
+            (Policy::Prefer, Some(Side::Local)) => Resolution::Prefer(core::Side::Local),
+            (Policy::Prefer, Some(Side::Remote)) => Resolution::Prefer(core::Side::Remote),
+            (Policy::Auto, _) => Resolution::Merge(Merging::Auto),
+            (Policy::Merge, _) => Resolution::Merge(Merging::Text),
+            (Policy::Markers, _) => Resolution::Merge(Merging::Markers),
+            (Policy::Json, _) => Resolution::Merge(Merging::Json { key: key() }),
+            (Policy::Union, _) => Resolution::Merge(Merging::Union { key: key() }),
+            (Policy::KeepBoth, _) => Resolution::KeepBoth,
+            (Policy::Newest, _) => Resolution::Newest,
+            (Policy::Manual, _) => Resolution::Manual,
+        }
     }
 }

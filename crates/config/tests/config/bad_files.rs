@@ -216,7 +216,7 @@ fn bad_values() {
        |
      7 |     conflicts: prefer
        |                ^^^^^^
-      = help: allowed: `keep-both`, `newest`, `manual`
+      = help: allowed: `auto`, `merge`, `markers`, `json`, `union`, `keep-both`, `newest`, `manual`
     ");
     assert_snapshot!(refusal(&target("remote: disk\nconflicts: [{ match: x, policy: newest, side: local }]")), @"
     error: `side` only goes with `policy: prefer`

@@ -85,7 +85,7 @@ fn conflict_rules_decide_in_order() {
     assert_eq!(decide("memories", "deep/down/a.log"), Resolution::Newest);
     assert_eq!(decide("memories", "a.md"), Resolution::Manual);
     assert_eq!(decide("country", "deep/down/anything"), Resolution::Newest);
-    assert_eq!(decide("zebra", "a.md"), Resolution::KeepBoth);
+    assert_eq!(decide("zebra", "a.md"), Resolution::default());
 }
 
 #[test]

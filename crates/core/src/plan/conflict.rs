@@ -4,7 +4,9 @@ use crate::digest::Digest;
 use crate::item::{Item, Kind, Nanos};
 use crate::path::{ItemPath, NAME_BYTES_MAX};
 use crate::policy::Resolution;
-use crate::side::{Side, Sides};
+use crate::side::{Direction, Side, Sides};
+use crate::snapshot::Found;
+use crate::step::{MergeNeed, MergeResult};
 
 use super::observe::Node;
 use super::{Input, Take};
@@ -20,8 +22,18 @@ pub(super) struct Settled {
     pub(super) winner: Option<Side>,
     /// Where the loser's version goes as well, when it stays.
     pub(super) copy: Option<ItemPath>,
+    /// What both sides shall hold, when the versions were merged.
+    pub(super) merged: Option<Item>,
+    pub(super) note: Option<String>,
     pub(super) open: bool,
     pub(super) clamped: bool,
+}
+
+impl Settled {
+    /// Whether both versions stay where they are until a person decides.
+    pub(super) const fn is_untouched(&self) -> bool {
+        self.winner.is_none() && self.merged.is_none()
+    }
 }
 
 /// Settles the conflict at `node` between two items that are known and differ.
@@ -29,18 +41,33 @@ pub(super) fn settle(input: &Input<'_>, node: &Node, items: &Sides<&Item>) -> Se
     let id = identifier(input, node, items);
     let policy = input.policy.resolution(&node.path);
     let taken = input.choices.takes.get(&id).copied();
+    let (mut merged, mut note, mut marked) = (None, None, false);
+    if taken.is_none()
+        && let Some(result) = input.choices.merges.get(&id)
+    {
+        match result {
+            MergeResult::Unclean(why) => note = Some(why.clone()),
+            MergeResult::Merged { digest, size, marked: has_markers, note: decided } => {
+                (note, marked) = (decided.clone(), *has_markers);
+                merged = Some(merged_item(node, items, *digest, *size));
+            }
+        }
+    }
     let resolution = match taken {
         Some(Take::Side(side)) => Resolution::Prefer(side),
         Some(Take::Both) => Resolution::KeepBoth,
-        None => policy,
+        None => policy.clone(),
     };
     let newer = newer(input, items);
     let (winner, keep_loser) = match resolution {
+        Resolution::Merge(_) if merged.is_some() => (None, false),
         Resolution::Manual => (None, false),
         Resolution::Prefer(side) => (Some(side), false),
         Resolution::Newest => (Some(newer), false),
         // One way only: the source keeps the name, whatever the clocks say.
-        Resolution::KeepBoth => (Some(input.policy.direction.source().unwrap_or(newer)), true),
+        Resolution::KeepBoth | Resolution::Merge(_) => {
+            (Some(input.policy.direction.source().unwrap_or(newer)), true)
+        }
     };
     // A directory keeps its name whatever was chosen: what it holds cannot live under a file.
     let directory = Side::BOTH.into_iter().find(|&side| items[side].kind.is_directory());
@@ -60,10 +87,47 @@ pub(super) fn settle(input: &Input<'_>, node: &Node, items: &Sides<&Item>) -> Se
         policy: policy.name(),
         items: items.map(Clone::clone),
         winner,
-        open: taken.is_none() && (winner.is_none() || copy.is_some()),
+        open: taken.is_none() && if merged.is_some() { marked } else { winner.is_none() || copy.is_some() },
         copy,
+        merged,
+        note,
         clamped: Side::BOTH.iter().any(|&side| items[side].modified > input.now),
     }
+}
+
+/// What has to be merged before the conflict at `node` can be settled; `None` when nothing has to be, or it was.
+pub(super) fn missing_merge(input: &Input<'_>, node: &Node, found: &Sides<&Found>) -> Option<MergeNeed> {
+    let Resolution::Merge(merging) = input.policy.resolution(&node.path) else { return None };
+    // One way only: what is merged would have to be written on both sides.
+    let both_ways = input.policy.direction == Direction::Bidirectional;
+    let items = found.map(|found| &found.item);
+    let files = Side::BOTH.iter().all(|&side| matches!(items[side].kind, Kind::File { .. }));
+    let id = identifier(input, node, &items);
+    if !both_ways || !files || input.choices.takes.contains_key(&id) || input.choices.merges.contains_key(&id)
+    {
+        return None;
+    }
+    let was = node.was.as_ref().filter(|was| matches!(was.kind, Kind::File { .. }));
+    Some(MergeNeed {
+        conflict: id,
+        path: node.path.clone(),
+        merging,
+        base: was.map(|was| was.digest),
+        found: found.map(Clone::clone),
+    })
+}
+
+/// The item that both sides shall hold. The executable bit is merged like everything else: whoever changed it wins.
+fn merged_item(node: &Node, items: &Sides<&Item>, digest: Digest, size: u64) -> Item {
+    let bit = |kind: Kind| kind == Kind::File { executable: true };
+    let (local, remote) = (bit(items.local.kind), bit(items.remote.kind));
+    let executable = match node.was.as_ref().map(|was| bit(was.kind)) {
+        Some(was) if local == was => remote,
+        Some(_) => local,
+        None => local || remote,
+    };
+    let modified = items.local.modified.max(items.remote.modified);
+    Item { kind: Kind::File { executable }, digest: Some(digest), size, modified }
 }
 
 /// Settles a directory that still holds something against a file that was to take its place.

@@ -36,7 +36,7 @@ pub(super) fn all(input: &Input<'_>, nodes: &mut [Node], plan: &mut Plan) {
 }
 
 fn is_unsettled(decision: &Decision) -> bool {
-    matches!(decision, Decision::Conflict(settled) if settled.winner.is_none())
+    matches!(decision, Decision::Conflict(settled) if settled.is_untouched())
 }
 
 /// Paths below which nothing can be done because one side holds a directory there and the other does not.
@@ -131,6 +131,10 @@ fn both_changed(input: &Input<'_>, node: &Node, local: &Found, remote: &Found, p
         }
     }
     if unknown {
+        return Decision::Leave;
+    }
+    if let Some(need) = conflict::missing_merge(input, node, &Sides { local, remote }) {
+        plan.merges.push(need);
         return Decision::Leave;
     }
     let settled: Settled = conflict::settle(input, node, &Sides { local: &local.item, remote: &remote.item });

@@ -38,7 +38,7 @@ fn hold_back(nodes: &mut [Node]) -> bool {
                 node.decision = Decision::Leave;
                 changed = true;
             }
-        } else if matches!(&node.decision, Decision::Conflict(settled) if settled.winner.is_none()) {
+        } else if matches!(&node.decision, Decision::Conflict(settled) if settled.is_untouched()) {
             above = Some(node.path.clone());
         }
     }

@@ -189,7 +189,9 @@ impl Emitter {
         settled: Settled,
         plan: &mut Plan,
     ) -> Result<(), Damaged> {
-        if let Some(winner) = settled.winner {
+        if let Some(item) = &settled.merged {
+            self.merged(node, item);
+        } else if let Some(winner) = settled.winner {
             let loser = winner.other();
             if let Some(copy) = &settled.copy {
                 self.copies(input, copy, &settled.items[loser], plan)?;
@@ -207,10 +209,25 @@ impl Emitter {
             versions: settled.items,
             winner: settled.winner,
             copy: settled.copy,
+            merged: settled.merged,
+            note: settled.note,
             open: settled.open,
             clamped: settled.clamped,
         });
         Ok(())
+    }
+
+    /// The one version that both became comes to each side that does not hold it yet.
+    fn merged(&mut self, node: &Node, item: &Item) {
+        let mut steps: Sides<Option<usize>> = Sides::default();
+        let mut versions: Sides<Option<Version>> = Sides::default();
+        for side in Side::BOTH {
+            match node.held(side) {
+                Some(held) if held.item.agrees_with(item) => versions[side] = Some(held.version),
+                _ => steps[side] = self.put(node, side, item.clone(), source(item)),
+            }
+        }
+        self.goal(node, Some(item.clone()), versions, steps);
     }
 
     /// Puts the losing version under its conflict name wherever the direction allows and it is not yet.
@@ -264,8 +281,7 @@ impl Emitter {
             } else if !input.policy.direction.may_write(side) {
                 reached = false;
             } else if let Some(item) = item {
-                let source = item.digest.map_or(Source::Nothing, Source::Object);
-                steps[side] = self.put(node, side, item.clone(), source);
+                steps[side] = self.put(node, side, item.clone(), source(item));
             } else {
                 steps[side] = self.removal(node, side);
             }
@@ -323,6 +339,11 @@ fn connect_moves(plan: &mut Plan, awaiting: &[(ItemPath, Side, ItemPath)]) {
             plan.goals[at].steps[*on] = step;
         }
     }
+}
+
+/// Where an item comes from that no side has to give.
+fn source(item: &Item) -> Source {
+    item.digest.map_or(Source::Nothing, Source::Object)
 }
 
 fn one<T>(side: Side, value: Option<T>) -> Sides<Option<T>> {

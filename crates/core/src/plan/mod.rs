@@ -24,7 +24,7 @@ use crate::path::ItemPath;
 use crate::policy::Policy;
 use crate::side::{Side, Sides};
 use crate::snapshot::Snapshot;
-use crate::step::Plan;
+use crate::step::{MergeResult, Plan};
 
 /// Everything that a plan depends on.
 pub struct Input<'a> {
@@ -51,6 +51,8 @@ pub struct Input<'a> {
 pub struct Choices {
     /// How to settle conflicts, by conflict identifier.
     pub takes: BTreeMap<String, Take>,
+    /// What came of merging, by conflict identifier: the engine merges what [`Plan::merges`] asks for.
+    pub merges: BTreeMap<String, MergeResult>,
     /// What paths shall hold, whatever the sides hold now: content comes from the content store.
     pub desired: BTreeMap<ItemPath, Option<Item>>,
     /// The hash of the one plan that a person approved.
@@ -69,7 +71,7 @@ pub enum Take {
 /// Makes the plan.
 ///
 /// While [`Plan::needs`] is not empty, the plan is not final: read what it needs, put the digests into the
-/// snapshots, and plan again.
+/// snapshots, and plan again. The same holds for [`Plan::merges`]: merge, put the results into the choices.
 ///
 /// # Errors
 /// When the baseline is damaged.
@@ -111,12 +113,12 @@ impl Plan {
     fn has_needs(&mut self) -> bool {
         self.needs.sort();
         self.needs.dedup();
-        !self.needs.is_empty()
+        !(self.needs.is_empty() && self.merges.is_empty())
     }
 
     /// Whether both sides agree and nothing is left to do or to decide.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.steps.is_empty() && self.halts.is_empty() && self.needs.is_empty()
+        self.steps.is_empty() && self.halts.is_empty() && self.needs.is_empty() && self.merges.is_empty()
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use syncline_core::{Choices, Direction, Guard, ItemPath, Policy, Resolution, Rule, Side};
+use syncline_core::{Choices, Direction, Guard, ItemPath, Merging, Policy, Resolution, Rule, Side};
 
 use crate::random::{Random, seeds};
 use crate::world::{World, edit, path};
@@ -18,11 +18,12 @@ fn policy(random: &mut Random) -> Policy {
     // The guard has tests of its own; here it would only hide what the planner does.
     policy.guard = Guard { deletes_max_percent: 100, deletes_max: u64::MAX, sentinel: None };
     for pattern in ["a/**", "b", "d.txt", "**"] {
-        let resolution = match random.below(6) {
+        let resolution = match random.below(8) {
             0 => Resolution::Newest,
             1 => Resolution::Prefer(Side::Local),
             2 => Resolution::Prefer(Side::Remote),
             3 => Resolution::Manual,
+            4 | 5 => Resolution::Merge(Merging::Auto),
             _ => Resolution::KeepBoth,
         };
         policy.rules.push(Rule::new(pattern, resolution).unwrap());
@@ -151,7 +152,7 @@ fn settle(world: &mut World, shown: &str) {
     let mut open: Vec<ItemPath> = third
         .conflicts
         .iter()
-        .filter(|conflict| conflict.winner.is_none())
+        .filter(|conflict| conflict.is_untouched())
         .map(|conflict| conflict.path.clone())
         .collect();
     open.extend(Side::BOTH.iter().flat_map(|&side| world.trees[side].ignored.iter().cloned()));

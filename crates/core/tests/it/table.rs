@@ -1,6 +1,6 @@
 //! The planner's table: what is agreed, what each side holds, what is to happen.
 
-use syncline_core::{Choices, Direction, Guard, Kind, Plan, Policy, Resolution, Rule, Side};
+use syncline_core::{Choices, Direction, Guard, Kind, Merging, Plan, Policy, Resolution, Rule, Side};
 
 use crate::world::World;
 
@@ -18,6 +18,7 @@ struct Row {
 fn both_ways() -> Policy {
     let mut policy = Policy::new(Direction::Bidirectional);
     policy.guard = Guard { deletes_max_percent: 100, ..Guard::default() };
+    policy.rules = vec![Rule::new("**", Resolution::KeepBoth).unwrap()];
     policy
 }
 
@@ -35,6 +36,14 @@ fn push() -> Policy {
 
 fn with(resolution: Resolution) -> Policy {
     Policy { rules: vec![Rule::new("**", resolution).unwrap()], ..both_ways() }
+}
+
+fn merging() -> Policy {
+    with(Resolution::Merge(Merging::Auto))
+}
+
+fn merging_one_way() -> Policy {
+    Policy { direction: Direction::Push, ..merging() }
 }
 
 fn manual() -> Policy {
@@ -128,6 +137,57 @@ const ROWS: &[Row] = &[
             "remote create x.conflict-*.md",
             "local update x.md",
             "! x.md edit-edit remote",
+        ],
+    },
+    Row {
+        what: "merged: both sides get the one version, and there is no copy",
+        policy: merging,
+        agreed: "x.md=1",
+        local: "x.md=2",
+        remote: "x.md=4",
+        expected: &["local update x.md", "remote update x.md", "! x.md edit-edit merged"],
+    },
+    Row {
+        what: "what is merged need not have been agreed on",
+        policy: merging,
+        agreed: "",
+        local: "x.md=2",
+        remote: "x.md=4",
+        expected: &["local update x.md", "remote update x.md", "! x.md create-create merged"],
+    },
+    Row {
+        what: "what cannot be merged stays twice",
+        policy: merging,
+        agreed: "x.md=1",
+        local: "x.md=3",
+        remote: "x.md=4",
+        expected: &[
+            "local create x.conflict-*.md",
+            "remote create x.conflict-*.md",
+            "local update x.md",
+            "! x.md edit-edit remote",
+        ],
+    },
+    Row {
+        what: "one way, nothing is merged: it would have to be written on both sides",
+        policy: merging_one_way,
+        agreed: "x.md=1",
+        local: "x.md=2",
+        remote: "x.md=4",
+        expected: &["remote create x.conflict-*.md", "remote update x.md", "! x.md edit-edit local"],
+    },
+    Row {
+        what: "a folder and a file are never merged",
+        policy: merging,
+        agreed: "",
+        local: "x/ x/y=1",
+        remote: "x=2",
+        expected: &[
+            "local create x.conflict-*",
+            "remote create x.conflict-*",
+            "remote update x",
+            "remote create x/y",
+            "! x type-type local",
         ],
     },
     Row {
@@ -381,7 +441,10 @@ fn words(plan: &Plan) -> Vec<String> {
     let mut words: Vec<String> =
         plan.steps.iter().map(|step| format!("{} {} {}", step.side, step.verb(), step.path)).collect();
     for conflict in &plan.conflicts {
-        let winner = conflict.winner.map_or("-", Side::name);
+        let winner = match &conflict.merged {
+            Some(_) => "merged",
+            None => conflict.winner.map_or("-", Side::name),
+        };
         words.push(format!("! {} {} {winner}", conflict.path, conflict.kind));
     }
     words.extend(plan.halts.iter().map(|halt| format!("halt {}", halt.code)));

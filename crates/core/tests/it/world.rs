@@ -1,12 +1,13 @@
 //! A model world: two trees, a baseline and a history, changed only by the steps of plans.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use syncline_core::{
     Action, Baseline, Change, Choices, Digest, Entry, Expected, Found, Input, Item, ItemPath, Kind,
-    MemoryBaseline, Outcome, Plan, Policy, Seen, Side, Sides, Snapshot, Source, Step, Version, baseline,
-    fold, plan,
+    MemoryBaseline, MergeNeed, MergeResult, Outcome, Plan, Policy, Seen, Side, Sides, Snapshot, Source, Step,
+    Version, baseline, fold, plan,
 };
 
 use crate::random::Random;
@@ -57,6 +58,8 @@ pub struct World {
     pub clock: u64,
     /// Whether scans leave out digests, as endpoints do that would have to read content.
     pub lazy: bool,
+    /// Contents that were merged, by digest: the model's merging joins the texts, or gives up.
+    pub merged: RefCell<BTreeMap<Digest, String>>,
 }
 
 pub fn digest(text: &str) -> Digest {
@@ -84,6 +87,7 @@ impl World {
             policy,
             clock: 0,
             lazy: false,
+            merged: RefCell::default(),
         }
     }
 
@@ -170,6 +174,7 @@ impl World {
     /// Plans, answering what the plan needs.
     pub fn plan(&self, choices: &Choices) -> Plan {
         let mut snapshots = Sides::from_fn(|side| self.scan(side));
+        let mut choices = choices.clone();
         for _ in 0..200 {
             let input = Input {
                 baseline: &self.baseline,
@@ -178,12 +183,16 @@ impl World {
                 partial: false,
                 removed_before: 0,
                 policy: &self.policy,
-                choices,
+                choices: &choices,
                 now: 1_000_000,
             };
             let made = plan(&input).unwrap();
-            if made.needs.is_empty() {
+            if made.needs.is_empty() && made.merges.is_empty() {
                 return made;
+            }
+            for need in &made.merges {
+                let known = choices.merges.insert(need.conflict.clone(), self.merge(need));
+                assert!(known.is_none(), "asked twice to merge {}", need.path);
             }
             for need in &made.needs {
                 let text = self.trees[need.side].things[&need.path].text.clone();
@@ -199,9 +208,24 @@ impl World {
         panic!("the planner never stops asking");
     }
 
+    fn merge(&self, need: &MergeNeed) -> MergeResult {
+        let text = |side: Side| self.trees[side].things[&need.path].text.clone();
+        if text(Side::Local).ends_with(['3', '6', '9']) {
+            return MergeResult::Unclean("the model does not merge these".into());
+        }
+        let text = format!("{} + {}", text(Side::Local), text(Side::Remote));
+        let merged =
+            MergeResult::Merged { digest: digest(&text), size: text.len() as u64, marked: false, note: None };
+        self.merged.borrow_mut().insert(digest(&text), text);
+        merged
+    }
+
     /// Applies a plan to the trees. In a quiet world every step must find what it expects.
     pub fn apply(&mut self, plan: &Plan) {
         for conflict in &plan.conflicts {
+            if let Some(item) = &conflict.merged {
+                self.history.insert(self.merged.borrow()[&item.digest.unwrap()].clone());
+            }
             if let Some(winner) = conflict.winner {
                 let thing = self.trees[winner.other()].things[&conflict.path].clone();
                 if !thing.kind.is_directory() {

@@ -208,7 +208,7 @@ async fn settle(world: &World, trace: &mut String) {
     assert!(result.plan.steps.is_empty(), "I8: steps are left: {:?}\n{}", result.plan.steps, world.show());
     if world.target.policy.direction == Direction::Bidirectional {
         let apart = |path: &str| {
-            let open = result.conflicts.iter().filter(|conflict| conflict.winner.is_none());
+            let open = result.conflicts.iter().filter(|conflict| conflict.is_untouched());
             let paths = open.map(|conflict| conflict.path.as_str());
             let told = result.problems.iter().map(|problem| problem.path.as_str());
             paths.chain(told).any(|top| path == top || path.starts_with(&format!("{top}/")))

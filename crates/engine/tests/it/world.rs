@@ -8,7 +8,7 @@ use syncline_connect::Endpoint;
 use syncline_connect::layers::fault::{Call, Fault, FaultLayer, Hook};
 use syncline_connect::memory::{MemoryEndpoint, Tokens};
 use syncline_core::{
-    Abilities, Choices, Digest, Direction, Filter, Guard, Policy, Resolution, Rule, Side, Sides,
+    Abilities, Choices, Digest, Direction, Filter, Guard, Merging, Policy, Resolution, Rule, Side, Sides,
 };
 use syncline_engine::{Clock, Context, Options, Result, RunResult, Target, run};
 use syncline_store::Store;
@@ -138,6 +138,9 @@ impl World {
         // Some contents repeat: renames and equal files must be told apart by more than content.
         if random.chance(15) {
             format!("common {}", random.below(3))
+        } else if random.chance(40) {
+            // Long enough for edits of both sides to be merged.
+            (0..12).map(|line| format!("line {line} of {}\n", self.written)).collect()
         } else {
             format!("text {}", self.written)
         }
@@ -167,7 +170,8 @@ impl World {
                     _ => endpoint.put_dir(&target),
                 },
                 (4..=5, Some(path)) if !endpoint.tree()[path].kind.is_directory() => {
-                    endpoint.put(path, text, modified);
+                    let old = endpoint.get(path).unwrap_or_default();
+                    endpoint.put(path, edited(random, &old, text), modified);
                 }
                 (6..=7, Some(path)) => {
                     endpoint.remove(path);
@@ -187,6 +191,18 @@ impl World {
             }
         }
     }
+}
+
+/// What somebody makes of a content: another one, or one with a line changed where there are many.
+fn edited(random: &mut Random, old: &[u8], text: String) -> String {
+    let old = String::from_utf8_lossy(old).into_owned();
+    let mut lines: Vec<&str> = old.lines().collect();
+    if lines.len() < 4 || random.chance(20) {
+        return text;
+    }
+    let at = random.below(lines.len());
+    lines[at] = text.lines().next().unwrap_or_default();
+    lines.join("\n") + "\n"
 }
 
 /// The path as a case-folding file system would resolve it: names that are there keep their spelling.
@@ -227,10 +243,13 @@ pub fn random_policy(random: &mut Random) -> Policy {
         Resolution::Newest,
         Resolution::Prefer(Side::Local),
         Resolution::Manual,
+        Resolution::Merge(Merging::Auto),
+        Resolution::Merge(Merging::Markers),
+        Resolution::Merge(Merging::Union { key: None }),
     ];
     policy.rules = vec![
-        Rule::new("a/**", resolutions[random.below(5)]).unwrap(),
-        Rule::new("**", resolutions[random.below(5)]).unwrap(),
+        Rule::new("a/**", resolutions[random.below(8)].clone()).unwrap(),
+        Rule::new("**", resolutions[random.below(8)].clone()).unwrap(),
     ];
     let folds = random.chance(15);
     for side in Side::BOTH {

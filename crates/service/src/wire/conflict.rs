@@ -40,6 +40,12 @@ pub struct Conflict {
     /// Where the other version is, when it was given a name of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copy: Option<String>,
+    /// The one version that both became, when they were merged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged: Option<Item>,
+    /// What is to be said about merging: why it was not possible, or what it had to decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// What was done about it, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
@@ -64,6 +70,12 @@ impl ConflictList {
 }
 
 impl Conflict {
+    /// Whether both versions stay where they are until a person decides.
+    #[must_use]
+    pub const fn is_untouched(&self) -> bool {
+        self.winner.is_none() && self.merged.is_none()
+    }
+
     pub(crate) fn planned(target: &str, conflict: &core::Conflict) -> Self {
         Self {
             id: conflict.id.clone(),
@@ -76,6 +88,8 @@ impl Conflict {
             remote: (&conflict.versions.remote).into(),
             winner: conflict.winner.map(Side::from),
             copy: conflict.copy.as_ref().map(ToString::to_string),
+            merged: conflict.merged.as_ref().map(Item::from),
+            note: conflict.note.clone(),
             action: None,
             open: conflict.open,
             clamped: conflict.clamped,
@@ -99,6 +113,8 @@ impl From<&ConflictRecord> for Conflict {
             remote: (&record.versions.remote).into(),
             winner: record.winner.map(Side::from),
             copy: record.copy.as_ref().map(ToString::to_string),
+            merged: record.merged.as_ref().map(Item::from),
+            note: None,
             action: Some(record.action.clone()),
             open: record.resolved.is_none(),
             clamped: record.clamped,

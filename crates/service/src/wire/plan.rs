@@ -116,7 +116,7 @@ impl TargetPlan {
     /// How many changes are pending: steps, and conflicts that wait for a decision.
     #[must_use]
     pub fn pending(&self) -> u64 {
-        let undecided = self.conflicts.iter().filter(|conflict| conflict.winner.is_none()).count();
+        let undecided = self.conflicts.iter().filter(|conflict| conflict.is_untouched()).count();
         (self.steps.len() + undecided) as u64
     }
 

@@ -112,6 +112,7 @@ pub(crate) fn conflict(id: &str, target: &str) -> ConflictRecord {
         base: Some(item(1)),
         versions: Sides { local: item(2), remote: Item::directory() },
         winner: Some(syncline_core::Side::Remote),
+        merged: id.ends_with('2').then(|| item(3)),
         copy: Some(path("a/b.conflict.txt")),
         action: "kept both".to_owned(),
         clamped: true,

@@ -27,6 +27,7 @@ pub(crate) fn page(response: &Response) -> String {
     let mut text = line(conflict);
     let how = match conflict.winner {
         Some(winner) => format!("the {} version keeps the name", winner.name()),
+        None if conflict.merged.is_some() => "both versions were merged".to_owned(),
         None => "nothing was touched".to_owned(),
     };
     let _ = writeln!(text, "  {}, policy {}: {how}", conflict.kind, conflict.policy);
@@ -40,6 +41,9 @@ pub(crate) fn page(response: &Response) -> String {
     let _ = writeln!(text, "  base    {base}");
     let _ = writeln!(text, "  local   {}", describe(&conflict.local));
     let _ = writeln!(text, "  remote  {}", describe(&conflict.remote));
+    if let Some(merged) = &conflict.merged {
+        let _ = writeln!(text, "  merged  {}", describe(merged));
+    }
     match &response.diff {
         Some(diff) => {
             text.push('\n');

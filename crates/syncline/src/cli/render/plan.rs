@@ -144,15 +144,21 @@ fn rest(text: &mut String, total: usize, printed: usize, thing: &str) {
 /// A conflict, in one line.
 pub(crate) fn conflict_line(conflict: &Conflict) -> String {
     let what = match (conflict.winner, &conflict.copy) {
+        _ if conflict.merged.is_some() && conflict.open => {
+            "merged, with markers to be finished by hand".to_owned()
+        }
+        _ if conflict.merged.is_some() => "merged: the edits of both sides are in it".to_owned(),
         (None, _) => "waits for your decision; nothing is touched".to_owned(),
         (Some(winner), Some(copy)) => {
             format!("the {} version keeps the name, the other one is {}", winner.name(), shown(copy))
         }
         (Some(winner), None) => format!("the {} version wins, the other one is in history", winner.name()),
     };
+    let note = conflict.note.as_ref().map(|note| format!("; {}", shown(note))).unwrap_or_default();
+    let sign =
+        if conflict.open { paint(style::WARN, "! conflict") } else { paint(style::FAINT, "· conflict") };
     format!(
-        "  {} {}  {what}  {}\n",
-        paint(style::WARN, "! conflict"),
+        "  {sign} {}  {what}{note}  {}\n",
         shown(&conflict.path),
         paint(style::FAINT, &format!("({}, {})", conflict.policy, &conflict.id))
     )

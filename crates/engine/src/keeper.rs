@@ -1,0 +1,141 @@
+//! Keeps contents while they are read anyway, so that a later conflict has a base to merge from.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use syncline_connect::{Body, Content};
+use syncline_core::merge::{VERSION_BYTES_MAX, is_binary};
+use syncline_core::{Direction, Item, ItemPath, Kind, Nanos, Policy, Resolution};
+use syncline_store::{BaseKeeper, Bases};
+
+/// Most bytes that one run keeps: a first run over a large tree would otherwise write everything twice. What was
+/// modified last comes first, since it is what people work on; the rest is kept when it is next edited.
+const RUN_BYTES_MAX: i64 = 64 * 1024 * 1024;
+
+/// Keeps what one run agrees on.
+pub(crate) struct Keeper {
+    bases: BaseKeeper,
+    policy: Policy,
+    /// Bytes that may still be kept.
+    left: AtomicI64,
+    /// Only what was modified since then is kept.
+    since: AtomicI64,
+    failed: AtomicBool,
+}
+
+impl Keeper {
+    pub(crate) fn new(bases: &Bases, policy: &Policy) -> Self {
+        Self {
+            bases: bases.writer(),
+            policy: policy.clone(),
+            left: AtomicI64::new(RUN_BYTES_MAX),
+            since: AtomicI64::new(Nanos::MIN),
+            failed: AtomicBool::new(false),
+        }
+    }
+
+    /// Prepares for these items: when they are more than may be kept, the youngest of them are.
+    pub(crate) fn expect<'a>(&self, items: impl Iterator<Item = &'a Item>) {
+        let mut waiting: Vec<(Nanos, i64)> = items
+            .filter(|item| item.size <= VERSION_BYTES_MAX as u64)
+            .map(|item| (item.modified, i64::try_from(item.size).unwrap_or(i64::MAX)))
+            .collect();
+        let mut left = self.left.load(Ordering::Relaxed);
+        let since = if waiting.iter().map(|(_, size)| size).sum::<i64>() <= left {
+            Nanos::MIN
+        } else {
+            waiting.sort_unstable_by(|a, b| b.cmp(a));
+            let within = waiting.iter().take_while(|(_, size)| {
+                left -= size;
+                left >= 0
+            });
+            within.last().map_or(Nanos::MAX, |(modified, _)| *modified)
+        };
+        self.since.store(since, Ordering::Relaxed);
+    }
+
+    /// Lets a content that is read to its end be kept, when it is one that may be merged one day.
+    pub(crate) fn tee(self: &Arc<Self>, path: &ItemPath, item: &Item, content: Content) -> Content {
+        if !self.wants(path, item) {
+            return content;
+        }
+        let Content { body, mode } = content;
+        let body = match body {
+            Body::Bytes(bytes) => {
+                self.keep(&bytes);
+                Body::Bytes(bytes)
+            }
+            Body::Reader(reader) => Body::Reader(Box::new(Tee {
+                reader,
+                read: Vec::with_capacity(
+                    usize::try_from(item.size).unwrap_or_default().min(VERSION_BYTES_MAX),
+                ),
+                keeper: Some(Arc::clone(self)),
+            })),
+        };
+        Content { body, mode }
+    }
+
+    fn wants(&self, path: &ItemPath, item: &Item) -> bool {
+        matches!(item.kind, Kind::File { .. })
+            && (1..=VERSION_BYTES_MAX as u64).contains(&item.size)
+            && item.modified >= self.since.load(Ordering::Relaxed)
+            && self.policy.direction == Direction::Bidirectional
+            && matches!(self.policy.resolution(path), Resolution::Merge(_))
+            && self.left.load(Ordering::Relaxed) >= i64::try_from(item.size).unwrap_or(i64::MAX)
+            && !self.failed.load(Ordering::Relaxed)
+    }
+
+    fn keep(&self, bytes: &[u8]) {
+        if is_binary(bytes) {
+            return;
+        }
+        self.left.fetch_sub(i64::try_from(bytes.len()).unwrap_or(i64::MAX), Ordering::Relaxed);
+        if let Err(error) = self.bases.keep(bytes) {
+            self.give_up(&error);
+        }
+    }
+
+    /// Writes out what is still held back.
+    pub(crate) fn finish(keeper: Arc<Self>) {
+        if let Some(Self { bases, failed, .. }) = Arc::into_inner(keeper)
+            && let Err(error) = bases.finish()
+            && !failed.load(Ordering::Relaxed)
+        {
+            tracing::warn!(%error, "contents could not be kept: later conflicts about them cannot be merged");
+        }
+    }
+
+    /// That nothing can be kept is no reason for a run to fail: later conflicts keep both versions.
+    fn give_up(&self, error: &syncline_store::Error) {
+        if !self.failed.swap(true, Ordering::Relaxed) {
+            tracing::warn!(%error, "contents cannot be kept: later conflicts about them cannot be merged");
+        }
+    }
+}
+
+/// Passes a content on, and keeps it when it was read to its end.
+struct Tee {
+    reader: Box<dyn Read + Send>,
+    read: Vec<u8>,
+    /// `None` once the content was kept, or is longer than it was said to be.
+    keeper: Option<Arc<Keeper>>,
+}
+
+impl Read for Tee {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        if count > 0 {
+            self.read.extend_from_slice(&buffer[..count]);
+            if self.read.len() > VERSION_BYTES_MAX {
+                (self.keeper, self.read) = (None, Vec::new());
+            }
+        } else if !buffer.is_empty()
+            && let Some(keeper) = self.keeper.take()
+        {
+            keeper.keep(&std::mem::take(&mut self.read));
+        }
+        Ok(count)
+    }
+}
