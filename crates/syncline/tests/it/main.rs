@@ -13,6 +13,7 @@ mod guard;
 mod history;
 mod kill;
 mod lock;
+mod merging;
 mod plan;
 mod scrub;
 mod shapes;
