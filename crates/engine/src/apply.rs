@@ -200,6 +200,7 @@ async fn fill_store(
         return Ok(outcomes);
     }
     let mut failed = merging::store(context, target, view, &mut missing).await?;
+    merging::restore(context, &mut missing).await?;
     let mut holders = holders(view, &missing)?;
     for digest in missing {
         if let Err(problem) =

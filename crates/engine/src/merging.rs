@@ -71,6 +71,26 @@ pub(crate) async fn store(
     Ok(stored.into_iter().filter_map(|(digest, stored)| Some((digest, stored.err()?))).collect())
 }
 
+/// Puts those of the `missing` contents that are kept to merge from into the content store.
+pub(crate) async fn restore(context: &Context, missing: &mut HashSet<Digest>) -> Result<()> {
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let bases = Arc::new(context.store.bases().find(missing)?);
+    let objects = context.store.objects().clone();
+    let put = move |digest: Digest| {
+        let bytes = bases.read(&digest);
+        let put = bytes.map(|bytes| objects.put_reader(&mut bytes.as_slice(), Some(digest)).map(drop));
+        async move { put.transpose().map(|put| put.map(|()| digest)) }
+    };
+    for put in spread(context.workers, missing.iter().copied().collect(), put).await {
+        if let Some(digest) = put? {
+            missing.remove(&digest);
+        }
+    }
+    Ok(())
+}
+
 /// What merging needs at hand.
 struct Bench {
     endpoints: Sides<Arc<dyn Endpoint>>,
