@@ -169,16 +169,16 @@ async fn fill_store(
     view: &View,
 ) -> Result<Vec<Option<Outcome>>> {
     let objects = context.store.objects();
-    let missing: HashSet<Digest> = plan
+    let mut missing: HashSet<Digest> = plan
         .steps
         .iter()
         .filter_map(|step| match &step.action {
-            Action::Write { source: Source::Object(digest), .. } if !objects.contains(digest) => {
-                Some(*digest)
-            }
+            Action::Write { source: Source::Object(digest), .. } => Some(*digest),
             _ => None,
         })
         .collect();
+    // A power loss may leave the name of an object without its content: being there is not enough.
+    missing.retain(|digest| !objects.verify(digest).unwrap_or(false));
     let mut outcomes = vec![None; plan.steps.len()];
     if missing.is_empty() {
         return Ok(outcomes);
@@ -186,8 +186,10 @@ async fn fill_store(
     let mut failed: HashMap<Digest, Problem> = HashMap::new();
     let mut holders = holders(view, &missing)?;
     for digest in missing {
-        if let Err(problem) =
-            fetch(context, target, holders.remove(&digest).unwrap_or_default(), &digest).await
+        let fetched = fetch(context, target, holders.remove(&digest).unwrap_or_default(), &digest).await;
+        // Of an object that is there but unsound, the step itself tells what is wrong.
+        if let Err(problem) = fetched
+            && !objects.contains(&digest)
         {
             failed.insert(digest, problem);
         }

@@ -34,7 +34,7 @@ const CALLS: [&str; 21] = [
 ];
 
 /// What a path holds: its permissions as far as they are synced, and its content.
-type Tree = BTreeMap<String, String>;
+pub(crate) type Tree = BTreeMap<String, String>;
 
 fn tree(root: &Path) -> Tree {
     let mut tree = Tree::new();
@@ -68,14 +68,14 @@ fn write(path: &Path, text: &str) {
 }
 
 /// A folder with a workspace `a` and a remote folder `b` beside it.
-struct Place(PathBuf);
+pub(crate) struct Place(pub(crate) PathBuf);
 
 impl Place {
-    fn a(&self) -> PathBuf {
+    pub(crate) fn a(&self) -> PathBuf {
         self.0.join("a")
     }
 
-    fn b(&self) -> PathBuf {
+    pub(crate) fn b(&self) -> PathBuf {
         self.0.join("b")
     }
 
@@ -85,7 +85,7 @@ impl Place {
         command
     }
 
-    fn run(&self) -> Output {
+    pub(crate) fn run(&self) -> Output {
         self.syncline().output().unwrap()
     }
 
@@ -103,19 +103,19 @@ impl Place {
         !output.status.success() && output.status.code() != Some(5)
     }
 
-    fn copy_to(&self, to: &Path) -> Self {
+    pub(crate) fn copy_to(&self, to: &Path) -> Self {
         let _ = fs::remove_dir_all(to);
         let done = Command::new("cp").arg("-a").arg(&self.0).arg(to).status().unwrap();
         assert!(done.success());
         Self(to.to_path_buf())
     }
 
-    fn trees(&self) -> [Tree; 2] {
+    pub(crate) fn trees(&self) -> [Tree; 2] {
         [tree(&self.a()), tree(&self.b())]
     }
 
     /// Every content is on a side or in history.
-    fn assert_nothing_lost(&self, contents: &BTreeSet<String>, when: &str) {
+    pub(crate) fn assert_nothing_lost(&self, contents: &BTreeSet<String>, when: &str) {
         let live: BTreeSet<String> = self.trees().into_iter().flat_map(Tree::into_values).collect();
         for content in contents {
             let text = content.splitn(3, ' ').nth(2).unwrap();
@@ -127,7 +127,7 @@ impl Place {
         }
     }
 
-    fn assert_no_litter(&self, when: &str) {
+    pub(crate) fn assert_no_litter(&self, when: &str) {
         for side in [self.a(), self.b()] {
             let staging = side.join(".syncline/staging");
             let left: Vec<_> =
@@ -138,7 +138,7 @@ impl Place {
 }
 
 /// Both sides agree, and then both change: creations, edits, renames, removals, a type change and conflicts.
-fn scenario(root: &Path) -> Place {
+pub(crate) fn scenario(root: &Path) -> Place {
     let place = Place(root.join("start"));
     let (a, b) = (place.a(), place.b());
     write(
@@ -154,10 +154,12 @@ fn scenario(root: &Path) -> Place {
         write(&a.join(format!("folder/sub/{number}.txt")), &format!("inside {number}"));
         write(&a.join(format!("gone/{number}.txt")), &format!("to be removed {number}"));
     }
+    write(&a.join("large.txt"), &"a content that is worth compressing\n".repeat(10_000));
     std::os::unix::fs::symlink("edited-here.txt", a.join("link")).unwrap();
     assert!(place.run().status.success());
     write(&a.join("edited-here.txt"), "second, edited here");
     write(&b.join("edited-there.txt"), "second, edited there");
+    write(&b.join("large.txt"), &"another one\n".repeat(50_000));
     fs::remove_file(a.join("removed-here.txt")).unwrap();
     fs::remove_dir_all(b.join("gone")).unwrap();
     write(&a.join("both.txt"), "second, from here");
@@ -215,7 +217,7 @@ fn killed_at_every_call_equals_not_killed() {
 }
 
 /// Every path is as it was or as it will be, and none is absent in between.
-fn assert_whole(now: &[Tree; 2], before: &[Tree; 2], after: &[Tree; 2], when: &str) {
+pub(crate) fn assert_whole(now: &[Tree; 2], before: &[Tree; 2], after: &[Tree; 2], when: &str) {
     for (side, tree) in now.iter().enumerate() {
         for (path, text) in tree {
             let whole = [&before[side], &after[side]].iter().any(|tree| tree.get(path) == Some(text));

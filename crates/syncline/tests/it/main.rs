@@ -14,6 +14,9 @@ mod history;
 mod kill;
 mod lock;
 mod plan;
+mod power;
+#[path = "../../../core/tests/it/random.rs"]
+mod random;
 mod scrub;
 mod shapes;
 mod support;
