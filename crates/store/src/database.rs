@@ -114,7 +114,7 @@ pub(crate) async fn check_integrity(connection: &mut SqliteConnection) -> Result
     Err(Error::damaged(format!("the state database is damaged: {}", finding.replace('\n', " "))))
 }
 
-/// Looks at the file before SQLite does; returns its length, 0 when it is missing.
+/// Looks at the file before SQLite does, unless SQLite has to repair it first; returns its length, 0 when it is missing.
 fn check_header(path: &Path) -> Result<u64> {
     let failed = |error: &io::Error| Error::io("open", path, error);
     let mut file = match File::open(path) {
@@ -123,8 +123,8 @@ fn check_header(path: &Path) -> Result<u64> {
         Err(error) => return Err(failed(&error)),
     };
     let length = file.metadata().map_err(|error| failed(&error))?.len();
-    if length == 0 {
-        return Ok(0);
+    if length == 0 || has_log(path) {
+        return Ok(length);
     }
     let mut header = [0; 100];
     let whole = file.read_exact(&mut header);
@@ -143,6 +143,15 @@ fn check_header(path: &Path) -> Result<u64> {
         return Err(named(schema::newer(version), path));
     }
     Ok(length)
+}
+
+/// Whether SQLite was cut short and left a log to repair the file from: until it has, the file may hold anything.
+fn has_log(path: &Path) -> bool {
+    ["-wal", "-journal"].into_iter().any(|end| {
+        let mut log = path.as_os_str().to_owned();
+        log.push(end);
+        std::fs::metadata(log).is_ok_and(|log| log.len() > 0)
+    })
 }
 
 /// Says which file an error is about.
