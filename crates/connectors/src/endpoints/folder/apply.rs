@@ -210,6 +210,6 @@ impl Work<'_> {
 }
 
 /// One call that makes everything durable that was written so far.
-fn sync(root: &Directory, what: &str) -> Result<()> {
+pub(super) fn sync(root: &Directory, what: &str) -> Result<()> {
     root.sync_file_system().map_err(|error| Error::io(error, format_args!("making {what} durable")))
 }
