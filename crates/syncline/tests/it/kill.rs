@@ -62,7 +62,7 @@ fn tree(root: &Path) -> Tree {
     tree
 }
 
-fn write(path: &Path, text: &str) {
+pub(crate) fn write(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap();
 }
@@ -114,6 +114,22 @@ impl Place {
         [tree(&self.a()), tree(&self.b())]
     }
 
+    /// Changes both sides: creations, edits, renames, removals, a type change and a conflict.
+    pub(crate) fn edit(&self) {
+        let (a, b) = (self.a(), self.b());
+        write(&a.join("edited-here.txt"), "second, edited here");
+        write(&b.join("edited-there.txt"), "second, edited there");
+        fs::remove_file(a.join("removed-here.txt")).unwrap();
+        fs::remove_dir_all(b.join("gone")).unwrap();
+        write(&a.join("both.txt"), "second, from here");
+        write(&b.join("both.txt"), "second, from there");
+        fs::remove_file(b.join("becomes-folder")).unwrap();
+        write(&b.join("becomes-folder/inner.txt"), "inside what was a file");
+        fs::rename(a.join("folder"), a.join("renamed")).unwrap();
+        write(&a.join("new/deep/here.txt"), "new here");
+        write(&b.join("new-there.txt"), "new there");
+    }
+
     /// Every content is on a side or in history.
     pub(crate) fn assert_nothing_lost(&self, contents: &BTreeSet<String>, when: &str) {
         let live: BTreeSet<String> = self.trees().into_iter().flat_map(Tree::into_values).collect();
@@ -137,8 +153,16 @@ impl Place {
     }
 }
 
-/// Both sides agree, and then both change: creations, edits, renames, removals, a type change and conflicts.
-pub(crate) fn scenario(root: &Path) -> Place {
+/// Both sides agree, and then both change.
+fn scenario(root: &Path) -> Place {
+    let place = beginning(root);
+    assert!(place.run().status.success());
+    place.edit();
+    place
+}
+
+/// A workspace that was never run, with files.
+pub(crate) fn beginning(root: &Path) -> Place {
     let place = Place(root.join("start"));
     let (a, b) = (place.a(), place.b());
     write(
@@ -154,21 +178,7 @@ pub(crate) fn scenario(root: &Path) -> Place {
         write(&a.join(format!("folder/sub/{number}.txt")), &format!("inside {number}"));
         write(&a.join(format!("gone/{number}.txt")), &format!("to be removed {number}"));
     }
-    write(&a.join("large.txt"), &"a content that is worth compressing\n".repeat(10_000));
     std::os::unix::fs::symlink("edited-here.txt", a.join("link")).unwrap();
-    assert!(place.run().status.success());
-    write(&a.join("edited-here.txt"), "second, edited here");
-    write(&b.join("edited-there.txt"), "second, edited there");
-    write(&b.join("large.txt"), &"another one\n".repeat(50_000));
-    fs::remove_file(a.join("removed-here.txt")).unwrap();
-    fs::remove_dir_all(b.join("gone")).unwrap();
-    write(&a.join("both.txt"), "second, from here");
-    write(&b.join("both.txt"), "second, from there");
-    fs::remove_file(b.join("becomes-folder")).unwrap();
-    write(&b.join("becomes-folder/inner.txt"), "inside what was a file");
-    fs::rename(a.join("folder"), a.join("renamed")).unwrap();
-    write(&a.join("new/deep/here.txt"), "new here");
-    write(&b.join("new-there.txt"), "new there");
     place
 }
 

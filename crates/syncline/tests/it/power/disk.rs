@@ -30,10 +30,23 @@ pub(super) enum Node {
 pub(super) enum Change {
     /// Names in directories, all at once: what each stands for from now on.
     Names(Vec<(Inode, String, Option<Inode>)>),
-    Write { file: Inode, offset: usize, bytes: Vec<u8> },
-    Length { file: Inode, length: usize },
-    Mode { file: Inode, mode: u32 },
-    Modified { file: Inode, modified: SystemTime },
+    Write {
+        file: Inode,
+        offset: usize,
+        bytes: Vec<u8>,
+    },
+    Length {
+        file: Inode,
+        length: usize,
+    },
+    Mode {
+        file: Inode,
+        mode: u32,
+    },
+    Modified {
+        file: Inode,
+        modified: SystemTime,
+    },
 }
 
 /// A change that a call made.
@@ -66,10 +79,37 @@ pub(super) struct Disks {
 
 /// Calls that change nothing on a disk.
 const HARMLESS: [&str; 31] = [
-    "access", "chdir", "close", "dup", "epoll_create1", "epoll_ctl", "epoll_wait", "eventfd2", "execve", "faccessat",
-    "faccessat2", "fadvise64", "fcntl", "flock", "fstat", "fstatfs", "getcwd", "getdents64", "inotify_add_watch",
-    "inotify_init1", "ioctl", "lseek", "newfstatat", "poll", "pread64", "read", "readlink",
-    "readlinkat", "stat", "statfs", "statx",
+    "access",
+    "chdir",
+    "close",
+    "dup",
+    "epoll_create1",
+    "epoll_ctl",
+    "epoll_wait",
+    "eventfd2",
+    "execve",
+    "faccessat",
+    "faccessat2",
+    "fadvise64",
+    "fcntl",
+    "flock",
+    "fstat",
+    "fstatfs",
+    "getcwd",
+    "getdents64",
+    "inotify_add_watch",
+    "inotify_init1",
+    "ioctl",
+    "lseek",
+    "newfstatat",
+    "poll",
+    "pread64",
+    "read",
+    "readlink",
+    "readlinkat",
+    "stat",
+    "statfs",
+    "statx",
 ];
 
 impl Disks {
@@ -110,6 +150,47 @@ impl Disks {
             self.nodes.push(Node::File { bytes, mode: about.mode() & 0o777, modified });
         }
         inode
+    }
+
+    /// Does what a user did to bring everything to where it is in another folder. Nothing of it is durable.
+    pub(super) fn edit(&mut self, folder: &Path) {
+        for side in fs::read_dir(folder).unwrap() {
+            let name = side.unwrap().file_name().into_string().unwrap();
+            self.edit_below(&folder.join(&name), &format!("{}/{name}", self.root));
+        }
+        // Power may be lost right away.
+        self.points.push(0);
+    }
+
+    fn edit_below(&mut self, folder: &Path, path: &str) {
+        let inode = self.inside(path).and_then(|inside| self.find(&inside)).unwrap();
+        let Node::Directory { entries, .. } = self.now[inode].clone() else { unreachable!() };
+        let gone = entries.keys().filter(|name| fs::symlink_metadata(folder.join(name)).is_err());
+        gone.for_each(|name| self.remove(0, &format!("{path}/{name}")));
+        for entry in fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            let (from, name) = (entry.path(), entry.file_name().into_string().unwrap());
+            let to = format!("{path}/{name}");
+            if from.is_symlink() || name == ".syncline" {
+                continue;
+            }
+            let there = entries.get(&name).map(|inode| &self.now[*inode]);
+            if from.is_dir() {
+                if !matches!(there, Some(Node::Directory { .. })) {
+                    self.make_directory(0, &to, 0o755);
+                }
+                self.edit_below(&from, &to);
+                continue;
+            }
+            let bytes = fs::read(&from).unwrap();
+            if matches!(there, Some(Node::File { bytes: old, .. }) if *old == bytes) {
+                continue;
+            }
+            let modified = Some(entry.metadata().unwrap().modified().unwrap());
+            self.make(0, &to, Node::File { bytes: Vec::new(), mode: 0o644, modified });
+            let (file, side) = (self.now.len() - 1, Self::side(&self.inside(&to).unwrap()));
+            self.add(0, side, Change::Write { file, offset: 0, bytes }, to);
+        }
     }
 
     /// Does what a program did. A call that is not understood makes the test fail, lest it be left out.
@@ -204,7 +285,8 @@ impl Disks {
 
     fn file(&self, call: &Call, at: usize) -> Option<(Inode, Side)> {
         let inside = self.inside(&call.file(at)?)?;
-        let inode = self.find(&inside).unwrap_or_else(|| panic!("{} on {inside}, which is not there", call.name));
+        let inode =
+            self.find(&inside).unwrap_or_else(|| panic!("{} on {inside}, which is not there", call.name));
         Some((inode, Self::side(&inside)))
     }
 
@@ -432,7 +514,8 @@ impl Image {
             let node = &self.nodes[inode];
             each(&path, node);
             if let Node::Directory { entries, .. } = node {
-                let child = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
+                let child =
+                    |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
                 waiting.extend(entries.iter().map(|(name, inode)| (child(name), *inode)));
             }
         }

@@ -20,7 +20,12 @@ impl State {
         let mut point = *random.pick(&disks.points)?;
         if random.chance(40) {
             // Right before something is made durable most is at stake.
-            point = disks.points.iter().copied().filter(|&later| later >= point).find(|&later| disks.is_last(later))?;
+            point = disks
+                .points
+                .iter()
+                .copied()
+                .filter(|&later| later >= point)
+                .find(|&later| disks.is_last(later))?;
         }
         let pending = disks.pending(point);
         let chosen = |random: &mut Random| -> Vec<usize> {
@@ -35,8 +40,13 @@ impl State {
         let (image, how) = match random.below(12) {
             0 => (disks.after(point, |_| None), "nothing survives".to_owned()),
             1 => (disks.after(point, whole), "all survives".to_owned()),
-            2 => (disks.after(point, |at| names(at).then(|| whole(at)).flatten()), "names survive".to_owned()),
-            3 => (disks.after(point, |at| (!names(at)).then(|| whole(at)).flatten()), "data survives".to_owned()),
+            2 => {
+                (disks.after(point, |at| names(at).then(|| whole(at)).flatten()), "names survive".to_owned())
+            }
+            3 => (
+                disks.after(point, |at| (!names(at)).then(|| whole(at)).flatten()),
+                "data survives".to_owned(),
+            ),
             4 | 5 => {
                 let list = chosen(&mut random);
                 let image = disks.after(point, |at| list.contains(&at).then(|| whole(at)).flatten());
@@ -49,7 +59,8 @@ impl State {
             }
             8 => {
                 let coin = random.next();
-                let image = disks.after(point, |at| Random(coin ^ at as u64).chance(50).then(|| whole(at)).flatten());
+                let image =
+                    disks.after(point, |at| Random(coin ^ at as u64).chance(50).then(|| whole(at)).flatten());
                 (image, "each survives or not".to_owned())
             }
             kind => {
@@ -64,7 +75,14 @@ impl State {
                     // Beside it all survives, or only names, or nothing.
                     (kind == 9 || kind == 10 && names(at)).then(|| whole(at)).flatten()
                 });
-                (image, format!("torn, {}: {}", ["the rest survives", "names survive", "alone"][kind - 9], tell(torn.as_slice())))
+                (
+                    image,
+                    format!(
+                        "torn, {}: {}",
+                        ["the rest survives", "names survive", "alone"][kind - 9],
+                        tell(torn.as_slice())
+                    ),
+                )
             }
         };
         let pending = pending.len();
