@@ -294,7 +294,8 @@ impl Work<'_> {
         let endpoint = &self.target.endpoints[side];
         let steps_max = endpoint.capabilities().batch_max.clamp(1, BATCH_STEPS_MAX);
         let copies: HashSet<&ItemPath> = self.plan.conflicts.iter().filter_map(|c| c.copy.as_ref()).collect();
-        let mut rest = &waiting[..];
+        let (mut rest, mut kept): (&[usize], Vec<usize>);
+        rest = &waiting;
         while !rest.is_empty() {
             let (now, later) = rest.split_at(batch_length(self.plan, rest, &copies, steps_max));
             rest = later;
@@ -304,10 +305,51 @@ impl Work<'_> {
             for (&index, outcome) in now.iter().zip(outcomes) {
                 state.outcomes[index] = Some(as_refusal(outcome));
             }
+            if self.withhold(now, rest, &copies, &mut state.outcomes) {
+                kept = rest.iter().copied().filter(|&index| state.outcomes[index].is_none()).collect();
+                rest = &kept;
+            }
             drop(state);
             self.journal().await?;
         }
         Ok(())
+    }
+
+    /// Where a conflict copy was not put, what it is a copy of is not overwritten either: such steps of the `rest`
+    /// get the outcome of the copy. Tells whether there were any.
+    fn withhold(
+        &self,
+        done: &[usize],
+        rest: &[usize],
+        copies: &HashSet<&ItemPath>,
+        outcomes: &mut [Option<Outcome>],
+    ) -> bool {
+        let missing: HashMap<&ItemPath, Outcome> = done
+            .iter()
+            .filter_map(|&index| match &outcomes[index] {
+                Some(outcome @ (Outcome::Failed(_) | Outcome::Refused { .. })) => {
+                    Some((&self.plan.steps[index].path, outcome.clone()))
+                }
+                _ => None,
+            })
+            .filter(|(path, _)| copies.contains(path))
+            .collect();
+        let conflicts = self.plan.conflicts.iter();
+        let held: HashMap<&ItemPath, &Outcome> = conflicts
+            .filter_map(|conflict| Some((&conflict.path, missing.get(conflict.copy.as_ref()?)?)))
+            .collect();
+        for &index in rest {
+            let path = &self.plan.steps[index].path;
+            if let Some(&outcome) = held.get(path) {
+                outcomes[index] = Some(match outcome {
+                    Outcome::Failed(problem) => {
+                        Outcome::Failed(Problem { path: path.as_str().to_owned(), ..problem.clone() })
+                    }
+                    other => other.clone(),
+                });
+            }
+        }
+        !held.is_empty()
     }
 
     fn batch(&self, steps: Vec<Step>, mark: bool) -> Batch {
