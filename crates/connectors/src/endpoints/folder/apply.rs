@@ -50,6 +50,11 @@ pub(super) fn apply(
     let (planting, made) = (Planting::of(&batch.steps), Made::default());
     let work = Work { root, batch, staging: &staging, handle, planting: &planting, made: &made, cancelled };
     let done = work.run();
+    if done.is_err() {
+        // The system tells each open file of a failed write once, and nobody who comes later. History may have put
+        // content on the same file system: it must hear of it now, and take that back.
+        let _ = handle.block_on(batch.history.sync());
+    }
     let closed = staging.close(keep_staging);
     let outcomes = done?;
     closed.map_err(|error| Error::io(error, format_args!("removing {STATE}/staging/{}", batch.run)))?;

@@ -3,6 +3,7 @@
 //! next run of the program must make of it what it would have become without.
 
 mod disk;
+mod failing;
 mod states;
 mod trace;
 

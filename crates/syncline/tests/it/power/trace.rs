@@ -6,11 +6,13 @@ use std::collections::HashMap;
 pub(super) const OPTIONS: [&str; 8] =
     ["-f", "-qq", "-y", "-xx", "-s", "16777216", "-e", "trace=%file,%desc,sync,msync,chdir,fork,vfork"];
 
-/// One system call that did not fail.
+/// One system call that did not fail, or was made to.
 pub(super) struct Call {
     pub(super) name: String,
     /// How many calls had ended when this one began: only their effects are surely seen by it.
     pub(super) began: usize,
+    /// Whether `strace` let it fail.
+    pub(super) injected: bool,
     arguments: Vec<String>,
     result: String,
 }
@@ -98,7 +100,8 @@ pub(super) fn calls(log: &str) -> Vec<Call> {
             unfinished.insert(thread, (start.to_owned(), calls.len()));
             continue;
         }
-        if text.starts_with("+++") || text.starts_with("---") {
+        // A thread that ends with the program may never come back from its last call.
+        if text.starts_with("+++") || text.starts_with("---") || text.ends_with("<detached ...>") {
             continue;
         }
         let (text, began) = match text.strip_prefix("<... ") {
@@ -114,15 +117,17 @@ pub(super) fn calls(log: &str) -> Vec<Call> {
     calls
 }
 
-/// Reads one call; `None` when it failed.
+/// Reads one call; `None` when it failed by itself.
 fn call(text: &str, began: usize) -> Option<Call> {
     let (name, rest) = text.split_once('(')?;
     let (arguments, result) = rest.rsplit_once(" = ").unwrap_or_else(|| panic!("not understood: {text}"));
-    if result.starts_with('-') || result.starts_with('?') {
+    let injected = result.ends_with("(INJECTED)");
+    if !injected && (result.starts_with('-') || result.starts_with('?')) {
         return None;
     }
     let arguments = arguments.trim_end().strip_suffix(')').unwrap_or_else(|| panic!("no end: {text}"));
-    Some(Call { name: name.to_owned(), began, arguments: split(arguments), result: result.to_owned() })
+    let (name, arguments, result) = (name.to_owned(), split(arguments), result.to_owned());
+    Some(Call { name, began, injected, arguments, result })
 }
 
 /// Splits at commas that are not within brackets. Strings hold none, since all their bytes are hexadecimal.
