@@ -77,8 +77,23 @@ impl Database {
     }
 
     /// The connection that may write.
+    ///
+    /// When a commit fails by the disk, SQLite rolls back by itself. The rollback that sqlx sends after it then fails,
+    /// and sqlx counts the transaction as open forever. So such a connection is replaced, lest a process that runs for
+    /// long could never begin another transaction.
     pub(crate) async fn writer(&self) -> MutexGuard<'_, SqliteConnection> {
-        self.writer.lock().await
+        let mut connection = self.writer.lock().await;
+        if connection.is_in_transaction() {
+            // The rollback of a dropped transaction may only be on its way.
+            let _ = connection.ping().await;
+        }
+        if connection.is_in_transaction()
+            && let Some((options, _)) = &self.reader
+            && let Ok(another) = options.connect().await
+        {
+            *connection = another;
+        }
+        connection
     }
 
     /// A connection for reading, which does not wait for writers where it can be another one.
@@ -182,5 +197,24 @@ impl Turn {
         tokio::task::spawn_blocking(wait).await.map_err(|error| {
             Error::new(ErrorKind::Io, format!("cannot wait for the state folder: {error}"))
         })?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_transaction_that_sqlite_gave_up_does_not_stop_the_next_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(folder.path()).await.unwrap();
+        let mut connection = database.writer().await;
+        let mut transaction = begin(&mut connection).await.unwrap();
+        // As SQLite does by itself when a commit cannot be written.
+        transaction.execute("ROLLBACK").await.unwrap();
+        assert!(transaction.commit().await.is_err());
+        drop(connection);
+        let mut connection = database.writer().await;
+        begin(&mut connection).await.unwrap().commit().await.unwrap();
     }
 }
