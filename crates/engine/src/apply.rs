@@ -93,7 +93,7 @@ fn batch(
         run,
         steps,
         contents: Arc::new(ContentsBridge { endpoints, objects: objects.clone() }) as Arc<dyn Contents>,
-        history: Arc::new(HistoryBridge(objects)) as Arc<dyn History>,
+        history: Arc::new(HistoryBridge::new(objects)) as Arc<dyn History>,
         mark,
         progress: context.events.progress(),
     }
@@ -255,7 +255,7 @@ async fn fetch(
     let mut problem = Problem::new("", "content_gone", message);
     for (side, path, version) in holders {
         let kept = match target.endpoints[side].read(&path, &version).await {
-            Ok(content) => HistoryBridge(context.store.objects().clone()).keep(digest, content).await,
+            Ok(content) => HistoryBridge::new(context.store.objects().clone()).keep(digest, content).await,
             Err(error) => Err(error),
         };
         match kept {
