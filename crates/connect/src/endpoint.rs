@@ -32,6 +32,7 @@ pub trait Endpoint: Send + Sync {
     /// - No content is read: a digest is given only where it is known anyway (links, empty files, an item moved
     ///   from a path of the baseline).
     /// - A root that is missing or is no directory is a snapshot, not an error.
+    /// - With `request.durable`, what is reported is durable: a power loss after the scan does not take it back.
     ///
     /// # Errors
     /// When no listing could be made at all.
@@ -109,6 +110,8 @@ pub struct ScanRequest {
     pub sentinel: Option<ItemPath>,
     /// Look only at these paths and at what is below them, and take everything else as agreed; `None` for all.
     pub only: Option<Vec<ItemPath>>,
+    /// Whether the changes that are reported must be durable: a run is going to agree on them.
+    pub durable: bool,
     /// Counts what was done so far, for people who wait.
     pub progress: Arc<Progress>,
 }

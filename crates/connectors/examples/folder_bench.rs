@@ -73,6 +73,7 @@ async fn scan(endpoint: &FolderEndpoint, baseline: Arc<dyn Baseline>) -> Snapsho
         mark: "bench".into(),
         sentinel: None,
         only: None,
+        durable: false,
         progress: Arc::new(Progress::default()),
     };
     endpoint.scan(request).await.expect("the scan succeeds")

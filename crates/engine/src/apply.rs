@@ -102,7 +102,7 @@ fn batch(
         steps,
         contents: Arc::new(ContentsBridge { endpoints, objects: objects.clone(), keeper })
             as Arc<dyn Contents>,
-        history: Arc::new(HistoryBridge(objects)) as Arc<dyn History>,
+        history: Arc::new(HistoryBridge::new(objects)) as Arc<dyn History>,
         mark,
         progress: context.events.progress(),
     }
@@ -189,12 +189,12 @@ async fn fill_store(
         .steps
         .iter()
         .filter_map(|step| match &step.action {
-            Action::Write { source: Source::Object(digest), .. } if !objects.contains(digest) => {
-                Some(*digest)
-            }
+            Action::Write { source: Source::Object(digest), .. } => Some(*digest),
             _ => None,
         })
         .collect();
+    // A power loss may leave the name of an object without its content: being there is not enough.
+    missing.retain(|digest| !objects.verify(digest).unwrap_or(false));
     let mut outcomes = vec![None; plan.steps.len()];
     if missing.is_empty() {
         return Ok(outcomes);
@@ -203,8 +203,10 @@ async fn fill_store(
     merging::restore(context, &mut missing).await?;
     let mut holders = holders(view, &missing)?;
     for digest in missing {
-        if let Err(problem) =
-            fetch(context, target, holders.remove(&digest).unwrap_or_default(), &digest).await
+        let fetched = fetch(context, target, holders.remove(&digest).unwrap_or_default(), &digest).await;
+        // Of an object that is there but unsound, the step itself tells what is wrong.
+        if let Err(problem) = fetched
+            && !objects.contains(&digest)
         {
             failed.insert(digest, problem);
         }
@@ -270,7 +272,7 @@ async fn fetch(
     let mut problem = Problem::new("", "content_gone", message);
     for (side, path, version) in holders {
         let kept = match target.endpoints[side].read(&path, &version).await {
-            Ok(content) => HistoryBridge(context.store.objects().clone()).keep(digest, content).await,
+            Ok(content) => HistoryBridge::new(context.store.objects().clone()).keep(digest, content).await,
             Err(error) => Err(error),
         };
         match kept {
@@ -309,7 +311,8 @@ impl Work<'_> {
         let endpoint = &self.target.endpoints[side];
         let steps_max = endpoint.capabilities().batch_max.clamp(1, BATCH_STEPS_MAX);
         let copies: HashSet<&ItemPath> = self.plan.conflicts.iter().filter_map(|c| c.copy.as_ref()).collect();
-        let mut rest = &waiting[..];
+        let (mut rest, mut kept): (&[usize], Vec<usize>);
+        rest = &waiting;
         while !rest.is_empty() {
             let (now, later) = rest.split_at(batch_length(self.plan, rest, &copies, steps_max));
             rest = later;
@@ -319,10 +322,51 @@ impl Work<'_> {
             for (&index, outcome) in now.iter().zip(outcomes) {
                 state.outcomes[index] = Some(as_refusal(outcome));
             }
+            if self.withhold(now, rest, &copies, &mut state.outcomes) {
+                kept = rest.iter().copied().filter(|&index| state.outcomes[index].is_none()).collect();
+                rest = &kept;
+            }
             drop(state);
             self.journal().await?;
         }
         Ok(())
+    }
+
+    /// Where a conflict copy was not put, what it is a copy of is not overwritten either: such steps of the `rest`
+    /// get the outcome of the copy. Tells whether there were any.
+    fn withhold(
+        &self,
+        done: &[usize],
+        rest: &[usize],
+        copies: &HashSet<&ItemPath>,
+        outcomes: &mut [Option<Outcome>],
+    ) -> bool {
+        let missing: HashMap<&ItemPath, Outcome> = done
+            .iter()
+            .filter_map(|&index| match &outcomes[index] {
+                Some(outcome @ (Outcome::Failed(_) | Outcome::Refused { .. })) => {
+                    Some((&self.plan.steps[index].path, outcome.clone()))
+                }
+                _ => None,
+            })
+            .filter(|(path, _)| copies.contains(path))
+            .collect();
+        let conflicts = self.plan.conflicts.iter();
+        let held: HashMap<&ItemPath, &Outcome> = conflicts
+            .filter_map(|conflict| Some((&conflict.path, missing.get(conflict.copy.as_ref()?)?)))
+            .collect();
+        for &index in rest {
+            let path = &self.plan.steps[index].path;
+            if let Some(&outcome) = held.get(path) {
+                outcomes[index] = Some(match outcome {
+                    Outcome::Failed(problem) => {
+                        Outcome::Failed(Problem { path: path.as_str().to_owned(), ..problem.clone() })
+                    }
+                    other => other.clone(),
+                });
+            }
+        }
+        !held.is_empty()
     }
 
     fn batch(&self, steps: Vec<Step>, mark: bool) -> Batch {

@@ -39,24 +39,43 @@ impl Contents for ContentsBridge {
 }
 
 /// Keeps old content in the content store.
-pub(crate) struct HistoryBridge(pub(crate) Objects);
+pub(crate) struct HistoryBridge {
+    objects: Objects,
+    /// How many syncs had failed before anything was kept here.
+    failures: u64,
+}
+
+impl HistoryBridge {
+    pub(crate) fn new(objects: Objects) -> Self {
+        Self { failures: objects.failures(), objects }
+    }
+}
 
 #[async_trait]
 impl History for HistoryBridge {
     async fn keep_file(&self, digest: &Digest, file: &File) -> Result<()> {
         let mut file = file;
         file.rewind().map_err(|error| Error::io(error, "reading old content for history"))?;
-        self.0.put_reader(&mut file, Some(*digest)).map_err(translate)?;
+        self.objects.put_reader(&mut file, Some(*digest)).map_err(translate)?;
         Ok(())
     }
 
     async fn keep(&self, digest: &Digest, content: Content) -> Result<()> {
-        self.0.put_reader(&mut content.into_reader(), Some(*digest)).map_err(translate)?;
+        self.objects.put_reader(&mut content.into_reader(), Some(*digest)).map_err(translate)?;
         Ok(())
     }
 
     async fn sync(&self) -> Result<()> {
-        self.0.sync().map_err(translate)
+        self.objects.sync().map_err(translate)?;
+        if self.objects.failures() == self.failures {
+            return Ok(());
+        }
+        // The batch of the other side keeps its content in the same store.
+        Err(Error::new(
+            ErrorKind::Io,
+            "old content was taken back from history, since it could not be made durable",
+        )
+        .with_hint("check the disk that holds the state folder, then run again"))
     }
 }
 

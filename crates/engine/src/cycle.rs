@@ -78,7 +78,7 @@ async fn cycle(context: &Context, target: &Target, options: &Options, lease: &Le
     for round in 0..ROUNDS_MAX {
         // Read anew: an earlier round may have announced and left its mark.
         let state = context.store.target(&target.name).await?;
-        let view = look::look(context, target, &state, only.take()).await?;
+        let view = look::look(context, target, &state, only.take(), true).await?;
         let (plan, view) = look::plan(context, target, options, view, Some(&keeper)).await?;
         if round == 0 {
             check_saved(target, options, &plan)?;
@@ -124,7 +124,7 @@ fn is_work(plan: &Plan) -> bool {
 pub async fn preview(context: &Context, target: &Target, options: &Options) -> Result<RunResult> {
     let state = context.store.peek_target(&target.name).await?;
     let mut result = begin(context, target);
-    let view = look::look(context, target, &state, options.only.clone()).await?;
+    let view = look::look(context, target, &state, options.only.clone(), false).await?;
     let (plan, view) = look::plan(context, target, options, view, None).await?;
     check_saved(target, options, &plan)?;
     result.distrust.clone_from(&view.distrust);

@@ -35,11 +35,15 @@ pub(crate) struct View {
 }
 
 /// Scans both sides against the baseline, or against nothing when the baseline cannot be trusted.
+///
+/// With `durable`, what was seen is durable. A run needs that: were a file that a user has just written lost with
+/// the power after the sides have agreed on it, then the next run would take the loss for a removal.
 pub(crate) async fn look(
     context: &Context,
     target: &Target,
     state: &TargetState,
     only: Option<Vec<ItemPath>>,
+    durable: bool,
 ) -> Result<View> {
     context.events.happened(&Event::Scanning { target: target.name.clone() });
     let (baseline, mut distrust) = match context.store.baseline(state).await {
@@ -51,13 +55,13 @@ pub(crate) async fn look(
     };
     let agreed_count = baseline.count();
     let partial = only.is_some();
-    let snapshots = scan(context, target, state, &baseline, only).await?;
+    let snapshots = scan(context, target, state, &baseline, only, durable).await?;
     distrust = distrust.or_else(|| foreign(target, state, &snapshots));
     if distrust.is_none() {
         return Ok(View { baseline, snapshots, agreed_count, partial, distrust, merges: HashMap::new() });
     }
     let baseline = nothing();
-    let snapshots = scan(context, target, state, &baseline, None).await?;
+    let snapshots = scan(context, target, state, &baseline, None, durable).await?;
     Ok(View { baseline, snapshots, agreed_count, partial: false, distrust, merges: HashMap::new() })
 }
 
@@ -71,6 +75,7 @@ async fn scan(
     state: &TargetState,
     baseline: &Arc<dyn Baseline>,
     only: Option<Vec<ItemPath>>,
+    durable: bool,
 ) -> Result<Sides<Snapshot>> {
     let request = |side: Side| ScanRequest {
         side,
@@ -79,6 +84,7 @@ async fn scan(
         mark: state.id.clone(),
         sentinel: target.policy.guard.sentinel.clone(),
         only: only.clone(),
+        durable,
         progress: context.events.progress(),
     };
     let local = target.endpoints.local.scan(request(Side::Local));

@@ -125,6 +125,7 @@ pub(crate) async fn scan(
         mark: String::new(),
         sentinel: None,
         only,
+        durable: false,
         progress: Arc::new(Progress::default()),
     };
     Ok(target.endpoints[side].scan(request).await?)

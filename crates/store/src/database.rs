@@ -77,8 +77,23 @@ impl Database {
     }
 
     /// The connection that may write.
+    ///
+    /// When a commit fails by the disk, SQLite rolls back by itself. The rollback that sqlx sends after it then fails,
+    /// and sqlx counts the transaction as open forever. So such a connection is replaced, lest a process that runs for
+    /// long could never begin another transaction.
     pub(crate) async fn writer(&self) -> MutexGuard<'_, SqliteConnection> {
-        self.writer.lock().await
+        let mut connection = self.writer.lock().await;
+        if connection.is_in_transaction() {
+            // The rollback of a dropped transaction may only be on its way.
+            let _ = connection.ping().await;
+        }
+        if connection.is_in_transaction()
+            && let Some((options, _)) = &self.reader
+            && let Ok(another) = options.connect().await
+        {
+            *connection = another;
+        }
+        connection
     }
 
     /// A connection for reading, which does not wait for writers where it can be another one.
@@ -114,7 +129,7 @@ pub(crate) async fn check_integrity(connection: &mut SqliteConnection) -> Result
     Err(Error::damaged(format!("the state database is damaged: {}", finding.replace('\n', " "))))
 }
 
-/// Looks at the file before SQLite does; returns its length, 0 when it is missing.
+/// Looks at the file before SQLite does, unless SQLite has to repair it first; returns its length, 0 when it is missing.
 fn check_header(path: &Path) -> Result<u64> {
     let failed = |error: &io::Error| Error::io("open", path, error);
     let mut file = match File::open(path) {
@@ -123,8 +138,8 @@ fn check_header(path: &Path) -> Result<u64> {
         Err(error) => return Err(failed(&error)),
     };
     let length = file.metadata().map_err(|error| failed(&error))?.len();
-    if length == 0 {
-        return Ok(0);
+    if length == 0 || has_log(path) {
+        return Ok(length);
     }
     let mut header = [0; 100];
     let whole = file.read_exact(&mut header);
@@ -143,6 +158,15 @@ fn check_header(path: &Path) -> Result<u64> {
         return Err(named(schema::newer(version), path));
     }
     Ok(length)
+}
+
+/// Whether SQLite was cut short and left a log to repair the file from: until it has, the file may hold anything.
+fn has_log(path: &Path) -> bool {
+    ["-wal", "-journal"].into_iter().any(|end| {
+        let mut log = path.as_os_str().to_owned();
+        log.push(end);
+        std::fs::metadata(log).is_ok_and(|log| log.len() > 0)
+    })
 }
 
 /// Says which file an error is about.
@@ -173,5 +197,24 @@ impl Turn {
         tokio::task::spawn_blocking(wait).await.map_err(|error| {
             Error::new(ErrorKind::Io, format!("cannot wait for the state folder: {error}"))
         })?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_transaction_that_sqlite_gave_up_does_not_stop_the_next_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(folder.path()).await.unwrap();
+        let mut connection = database.writer().await;
+        let mut transaction = begin(&mut connection).await.unwrap();
+        // As SQLite does by itself when a commit cannot be written.
+        transaction.execute("ROLLBACK").await.unwrap();
+        assert!(transaction.commit().await.is_err());
+        drop(connection);
+        let mut connection = database.writer().await;
+        begin(&mut connection).await.unwrap().commit().await.unwrap();
     }
 }

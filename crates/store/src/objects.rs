@@ -144,15 +144,26 @@ impl Objects {
         }
     }
 
-    /// Makes everything put so far durable. Nothing to do when nothing was put since the last time.
+    /// Makes everything put so far durable, whoever put it. Nothing to do when nothing was put since the last time.
     ///
     /// # Errors
     /// When the system could not; then everything put since the last success is taken back, because a second
-    /// attempt would claim a durability that nobody has.
+    /// attempt would claim a durability that nobody has. Others who put something learn it from
+    /// [`Objects::failures`] alone.
     pub fn sync(&self) -> Result<()> {
         match &*self.0 {
             Backend::Folder(folder) => folder.sync(),
             Backend::Memory(_) => Ok(()),
+        }
+    }
+
+    /// How many syncs have failed. When this is another number after a sync than before a content was put, that
+    /// content may have been taken back.
+    #[must_use]
+    pub fn failures(&self) -> u64 {
+        match &*self.0 {
+            Backend::Folder(folder) => folder.failures(),
+            Backend::Memory(_) => 0,
         }
     }
 

@@ -85,6 +85,7 @@ impl Bench {
             mark: "conformance".into(),
             sentinel: None,
             only: None,
+            durable: false,
             progress: Arc::new(Progress::default()),
         }
     }

@@ -62,6 +62,7 @@ fn request(baseline: MemoryBaseline) -> ScanRequest {
         mark: "mark".into(),
         sentinel: None,
         only: None,
+        durable: false,
         progress: Arc::new(Progress::default()),
     }
 }

@@ -148,6 +148,7 @@ pub(crate) fn request(baseline: impl Baseline + 'static) -> ScanRequest {
         mark: "test".into(),
         sentinel: None,
         only: None,
+        durable: false,
         progress: Arc::new(Progress::default()),
     }
 }

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +33,10 @@ pub(super) struct Folder {
     handle: File,
     /// What was put since the last successful sync.
     pending: Mutex<Vec<Pending>>,
+    /// Held during a sync: whoever finds nothing pending waits for the sync that has taken it.
+    syncing: Mutex<()>,
+    /// How many syncs have failed.
+    failures: AtomicU64,
 }
 
 /// Where an object is and how it is stored.
@@ -59,7 +64,13 @@ impl Folder {
         };
         prepare().map_err(|error| Error::io("prepare the content store", root, &error))?;
         let handle = File::open(root).map_err(|error| Error::io("open", root, &error))?;
-        Ok(Self { root: root.to_owned(), handle, pending: Mutex::default() })
+        Ok(Self {
+            root: root.to_owned(),
+            handle,
+            pending: Mutex::default(),
+            syncing: Mutex::default(),
+            failures: AtomicU64::new(0),
+        })
     }
 
     fn path(&self, digest: &Digest, compressed: bool) -> PathBuf {
@@ -91,6 +102,24 @@ impl Folder {
         self.ensure_folder(&path)?;
         temporary.keep(&path).map_err(|error| Error::io("create", &path, &error))?;
         Ok(path)
+    }
+
+    /// The same, for the next sync to make durable. `failures` is how many had failed when the file was begun: where
+    /// one has since, some of the file may be among what could not be written, and no later sync would tell.
+    fn keep_pending(
+        &self,
+        temporary: Temporary,
+        digest: &Digest,
+        compressed: bool,
+        failures: u64,
+    ) -> Result<()> {
+        let path = self.keep(temporary, digest, compressed)?;
+        self.pending().push(Pending { digest: *digest, new: true });
+        if self.failures() == failures {
+            return Ok(());
+        }
+        let _ = fs::remove_file(&path);
+        Err(Error::io("make durable", &path, &io::Error::other("another write to its disk has failed")))
     }
 
     /// Somebody may have removed one of the folders that [`Folder::open`] made.
@@ -143,6 +172,7 @@ impl Folder {
         if self.reuse(digest)? {
             return Ok(());
         }
+        let failures = self.failures();
         let mut temporary = self.temporary()?;
         let compressed = pays(&bytes[..bytes.len().min(SAMPLE_BYTES)])?;
         let written = if compressed {
@@ -153,9 +183,7 @@ impl Folder {
             temporary.file.write_all(bytes)
         };
         written.map_err(|error| Error::io("write", &temporary.path, &error))?;
-        self.keep(temporary, digest, compressed)?;
-        self.pending().push(Pending { digest: *digest, new: true });
-        Ok(())
+        self.keep_pending(temporary, digest, compressed, failures)
     }
 
     pub(super) fn put_reader(
@@ -187,6 +215,7 @@ impl Folder {
         mut head: Vec<u8>,
         expected: Option<Digest>,
     ) -> Result<(Digest, u64)> {
+        let failures = self.failures();
         let temporary = self.temporary()?;
         let compressed = pays(&head)?;
         let unwritten = |error: io::Error| Error::io("write", &temporary.path, &error);
@@ -210,8 +239,7 @@ impl Folder {
         }
         let digest = checked(&hasher, expected)?;
         if !self.reuse(&digest)? {
-            self.keep(temporary, &digest, compressed)?;
-            self.pending().push(Pending { digest, new: true });
+            self.keep_pending(temporary, &digest, compressed, failures)?;
         }
         Ok((digest, size))
     }
@@ -303,15 +331,23 @@ impl Folder {
         Ok(self.remove(digest)?.then_some(place.length))
     }
 
+    pub(super) fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Acquire)
+    }
+
     pub(super) fn sync(&self) -> Result<()> {
+        let _syncing = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         let pending = std::mem::take(&mut *self.pending());
         if pending.is_empty() {
             return Ok(());
         }
         let mut paths = pending.iter().filter_map(|one| Some(self.find(&one.digest)?.path));
         platform::sync_file_system(&self.handle, &mut paths).map_err(|error| {
-            // What was there before is none of this batch's to take away.
-            for one in pending.iter().filter(|one| one.new) {
+            self.failures.fetch_add(1, Ordering::AcqRel);
+            // What was put meanwhile may have been among what could not be written. What was there before is none
+            // of this batch's to take away.
+            let meanwhile = std::mem::take(&mut *self.pending());
+            for one in pending.iter().chain(&meanwhile).filter(|one| one.new) {
                 let _ = self.remove(&one.digest);
             }
             Error::io("make durable", &self.root, &error)

@@ -34,7 +34,7 @@ const CALLS: [&str; 21] = [
 ];
 
 /// What a path holds: its permissions as far as they are synced, and its content.
-type Tree = BTreeMap<String, String>;
+pub(crate) type Tree = BTreeMap<String, String>;
 
 fn tree(root: &Path) -> Tree {
     let mut tree = Tree::new();
@@ -62,20 +62,20 @@ fn tree(root: &Path) -> Tree {
     tree
 }
 
-fn write(path: &Path, text: &str) {
+pub(crate) fn write(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap();
 }
 
 /// A folder with a workspace `a` and a remote folder `b` beside it.
-struct Place(PathBuf);
+pub(crate) struct Place(pub(crate) PathBuf);
 
 impl Place {
-    fn a(&self) -> PathBuf {
+    pub(crate) fn a(&self) -> PathBuf {
         self.0.join("a")
     }
 
-    fn b(&self) -> PathBuf {
+    pub(crate) fn b(&self) -> PathBuf {
         self.0.join("b")
     }
 
@@ -85,7 +85,7 @@ impl Place {
         command
     }
 
-    fn run(&self) -> Output {
+    pub(crate) fn run(&self) -> Output {
         self.syncline().output().unwrap()
     }
 
@@ -103,19 +103,35 @@ impl Place {
         !output.status.success() && output.status.code() != Some(5)
     }
 
-    fn copy_to(&self, to: &Path) -> Self {
+    pub(crate) fn copy_to(&self, to: &Path) -> Self {
         let _ = fs::remove_dir_all(to);
         let done = Command::new("cp").arg("-a").arg(&self.0).arg(to).status().unwrap();
         assert!(done.success());
         Self(to.to_path_buf())
     }
 
-    fn trees(&self) -> [Tree; 2] {
+    pub(crate) fn trees(&self) -> [Tree; 2] {
         [tree(&self.a()), tree(&self.b())]
     }
 
+    /// Changes both sides: creations, edits, renames, removals, a type change and a conflict.
+    pub(crate) fn edit(&self) {
+        let (a, b) = (self.a(), self.b());
+        write(&a.join("edited-here.txt"), "second, edited here");
+        write(&b.join("edited-there.txt"), "second, edited there");
+        fs::remove_file(a.join("removed-here.txt")).unwrap();
+        fs::remove_dir_all(b.join("gone")).unwrap();
+        write(&a.join("both.txt"), "second, from here");
+        write(&b.join("both.txt"), "second, from there");
+        fs::remove_file(b.join("becomes-folder")).unwrap();
+        write(&b.join("becomes-folder/inner.txt"), "inside what was a file");
+        fs::rename(a.join("folder"), a.join("renamed")).unwrap();
+        write(&a.join("new/deep/here.txt"), "new here");
+        write(&b.join("new-there.txt"), "new there");
+    }
+
     /// Every content is on a side or in history.
-    fn assert_nothing_lost(&self, contents: &BTreeSet<String>, when: &str) {
+    pub(crate) fn assert_nothing_lost(&self, contents: &BTreeSet<String>, when: &str) {
         let live: BTreeSet<String> = self.trees().into_iter().flat_map(Tree::into_values).collect();
         for content in contents {
             let text = content.splitn(3, ' ').nth(2).unwrap();
@@ -127,7 +143,7 @@ impl Place {
         }
     }
 
-    fn assert_no_litter(&self, when: &str) {
+    pub(crate) fn assert_no_litter(&self, when: &str) {
         for side in [self.a(), self.b()] {
             let staging = side.join(".syncline/staging");
             let left: Vec<_> =
@@ -137,8 +153,16 @@ impl Place {
     }
 }
 
-/// Both sides agree, and then both change: creations, edits, renames, removals, a type change and conflicts.
+/// Both sides agree, and then both change.
 fn scenario(root: &Path) -> Place {
+    let place = beginning(root);
+    assert!(place.run().status.success());
+    place.edit();
+    place
+}
+
+/// A workspace that was never run, with files.
+pub(crate) fn beginning(root: &Path) -> Place {
     let place = Place(root.join("start"));
     let (a, b) = (place.a(), place.b());
     write(
@@ -155,18 +179,6 @@ fn scenario(root: &Path) -> Place {
         write(&a.join(format!("gone/{number}.txt")), &format!("to be removed {number}"));
     }
     std::os::unix::fs::symlink("edited-here.txt", a.join("link")).unwrap();
-    assert!(place.run().status.success());
-    write(&a.join("edited-here.txt"), "second, edited here");
-    write(&b.join("edited-there.txt"), "second, edited there");
-    fs::remove_file(a.join("removed-here.txt")).unwrap();
-    fs::remove_dir_all(b.join("gone")).unwrap();
-    write(&a.join("both.txt"), "second, from here");
-    write(&b.join("both.txt"), "second, from there");
-    fs::remove_file(b.join("becomes-folder")).unwrap();
-    write(&b.join("becomes-folder/inner.txt"), "inside what was a file");
-    fs::rename(a.join("folder"), a.join("renamed")).unwrap();
-    write(&a.join("new/deep/here.txt"), "new here");
-    write(&b.join("new-there.txt"), "new there");
     place
 }
 
@@ -215,7 +227,7 @@ fn killed_at_every_call_equals_not_killed() {
 }
 
 /// Every path is as it was or as it will be, and none is absent in between.
-fn assert_whole(now: &[Tree; 2], before: &[Tree; 2], after: &[Tree; 2], when: &str) {
+pub(crate) fn assert_whole(now: &[Tree; 2], before: &[Tree; 2], after: &[Tree; 2], when: &str) {
     for (side, tree) in now.iter().enumerate() {
         for (path, text) in tree {
             let whole = [&before[side], &after[side]].iter().any(|tree| tree.get(path) == Some(text));

@@ -15,6 +15,9 @@ mod kill;
 mod lock;
 mod merging;
 mod plan;
+mod power;
+#[path = "../../../core/tests/it/random.rs"]
+mod random;
 mod scrub;
 mod shapes;
 mod support;

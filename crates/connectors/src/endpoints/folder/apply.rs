@@ -50,19 +50,27 @@ pub(super) fn apply(
     let (planting, made) = (Planting::of(&batch.steps), Made::default());
     let work = Work { root, batch, staging: &staging, handle, planting: &planting, made: &made, cancelled };
     let done = work.run();
+    if done.is_err() {
+        // The system tells each open file of a failed write once, and nobody who comes later. History may have put
+        // content on the same file system: it must hear of it now, and take that back.
+        let _ = handle.block_on(batch.history.sync());
+    }
     let closed = staging.close(keep_staging);
     let outcomes = done?;
     closed.map_err(|error| Error::io(error, format_args!("removing {STATE}/staging/{}", batch.run)))?;
+    // Last, so that a power loss after it does not bring back what was cleared away.
+    sync(root, "the batch")?;
     Ok(outcomes)
 }
 
 impl Work<'_> {
+    /// Does everything but make the swaps durable.
     fn run(&self) -> Result<Vec<Outcome>> {
         let steps = &self.batch.steps;
         let mut prepared = self.prepare()?;
         self.go_on()?;
         if prepared.iter().any(Prepared::needs_sync) {
-            self.sync("staged content")?;
+            sync(self.root, "staged content")?;
             self.handle.block_on(self.batch.history.sync())?;
         }
         let mut outcomes = vec![None; steps.len()];
@@ -78,7 +86,6 @@ impl Work<'_> {
         if let Some((name, mark)) = &self.batch.mark {
             self.leave(name, mark)?;
         }
-        self.sync("the batch")?;
         Ok(outcomes.into_iter().flatten().collect())
     }
 
@@ -178,11 +185,6 @@ impl Work<'_> {
         Ok(all)
     }
 
-    /// One call that makes everything durable that the batch has written so far.
-    pub(super) fn sync(&self, what: &str) -> Result<()> {
-        self.root.sync_file_system().map_err(|error| Error::io(error, format_args!("making {what} durable")))
-    }
-
     /// Stops a batch that nobody waits for.
     fn go_on(&self) -> Result<()> {
         if self.cancelled.load(Ordering::Relaxed) {
@@ -210,4 +212,9 @@ impl Work<'_> {
     pub(super) const fn parents(&self) -> Parents<'_> {
         Parents::new(self.root, self.made)
     }
+}
+
+/// One call that makes everything durable that was written so far.
+pub(super) fn sync(root: &Directory, what: &str) -> Result<()> {
+    root.sync_file_system().map_err(|error| Error::io(error, format_args!("making {what} durable")))
 }

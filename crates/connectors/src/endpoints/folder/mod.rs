@@ -190,7 +190,14 @@ impl Endpoint for FolderEndpoint {
                 return Ok(Snapshot { root, sentinel, complete: true, ..Snapshot::default() });
             }
         };
-        blocking(move || scan::scan(&root, &request)).await
+        blocking(move || {
+            let snapshot = scan::scan(&root, &request)?;
+            if request.durable && !snapshot.changes.is_empty() {
+                apply::sync(&root, "what was found")?;
+            }
+            Ok(snapshot)
+        })
+        .await
     }
 
     async fn read(&self, path: &ItemPath, version: &Version) -> Result<Content> {
