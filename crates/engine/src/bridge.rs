@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use syncline_connect::{Content, Contents, Endpoint, Error, ErrorKind, History, Result};
-use syncline_core::{Action, Digest, Sides, Source, Step};
+use syncline_core::{Action, Digest, Side, Sides, Source, Step};
 use syncline_store::Objects;
 
 /// Opens the content of write steps: on the opposite side, or in the content store.
@@ -20,7 +20,9 @@ impl Contents for ContentsBridge {
     async fn open(&self, step: &Step) -> Result<Content> {
         match &step.action {
             Action::Write { source: Source::Opposite { path, version }, .. } => {
-                self.endpoints[step.side.other()].read(path, version).await
+                let side = step.side.other();
+                let content = self.endpoints[side].read(path, version).await;
+                content.map(|content| content.on(side)).map_err(|error| error.on(side))
             }
             Action::Write { source: Source::Object(digest), .. } => {
                 Ok(Content::reader(self.objects.open(digest).map_err(translate)?))
@@ -52,7 +54,7 @@ impl History for HistoryBridge {
     }
 }
 
-/// The content store's error as an endpoint's.
+/// The content store's error as an endpoint's. The store belongs to the workspace, so it fails on the local side.
 pub(crate) fn translate(error: syncline_store::Error) -> Error {
     use syncline_store::ErrorKind as Kind;
     let kind = match error.kind() {
@@ -63,5 +65,5 @@ pub(crate) fn translate(error: syncline_store::Error) -> Error {
         Kind::NotFound => ErrorKind::NotFound,
         _ => ErrorKind::Io,
     };
-    Error::new(kind, error.to_string()).with_hint(error.hint()).with_source(error)
+    Error::new(kind, error.to_string()).with_hint(error.hint()).with_source(error).on(Side::Local)
 }

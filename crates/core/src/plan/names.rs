@@ -75,7 +75,7 @@ fn stop_on(
                 let message = format!(
                     "the {side} side takes this name for {other:?}, which is there already; rename one of them"
                 );
-                plan.problems.push(Problem::new(node.path.as_str(), "name_collision", message));
+                plan.problems.push(Problem::new(node.path.as_str(), "name_collision", message).on(side));
                 stopped = Some(node.path.clone());
                 node.decision = Decision::Leave;
             }

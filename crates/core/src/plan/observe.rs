@@ -124,7 +124,8 @@ pub(super) fn join(input: &Input<'_>, plan: &mut Plan) -> Result<Vec<Node>, Dama
         nodes.push(node(input, path, at, &unseen, plan));
     }
     for side in Side::BOTH {
-        plan.problems.extend(input.snapshots[side].problems.iter().cloned());
+        let problems = input.snapshots[side].problems.iter();
+        plan.problems.extend(problems.map(|problem| problem.clone().on(side)));
     }
     add_desired(input, &mut nodes)?;
     forget_ignored(input, &mut nodes)?;
@@ -171,7 +172,7 @@ fn node(
         Some(change) => match &change.now {
             Seen::Ignored => Now::Unseen,
             Seen::Unreadable(problem) => {
-                plan.problems.push(problem.clone());
+                plan.problems.push(problem.clone().on(side));
                 Now::Unseen
             }
             Seen::Absent if input.snapshots[side].complete => Now::Absent,

@@ -14,6 +14,7 @@ mod history;
 mod kill;
 mod lock;
 mod plan;
+mod problems;
 mod scrub;
 mod shapes;
 mod support;
