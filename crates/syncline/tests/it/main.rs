@@ -13,6 +13,7 @@ mod guard;
 mod history;
 mod kill;
 mod lock;
+mod output;
 mod plan;
 mod problems;
 mod scrub;
