@@ -60,7 +60,7 @@ impl Blocked {
 }
 
 /// Why an item cannot go to the other side, when it cannot; `Some(None)` when that is no trouble.
-fn held_back(input: &Input<'_>, node: &Node) -> Option<Option<Problem>> {
+pub(super) fn held_back(input: &Input<'_>, node: &Node) -> Option<Option<Problem>> {
     for side in Side::BOTH {
         let Now::Other(found) = &node.now[side] else { continue };
         let to = side.other();

@@ -90,13 +90,14 @@ fn stop_on(
 /// Whether the decision puts something on `side` where nothing of this name is.
 fn creates(node: &Node, side: Side) -> bool {
     match &node.decision {
-        Decision::Flow(to) | Decision::MoveHere(to, ..) | Decision::Carried(to, _) => {
-            *to == side && node.now[side] == Now::Absent
-        }
+        Decision::Flow(to)
+        | Decision::MoveHere(to, ..)
+        | Decision::Carried(to, _)
+        | Decision::Follow(to, ..) => *to == side && node.now[side] == Now::Absent,
         _ => false,
     }
 }
 
 fn is_rename_of(node: &Node, other: &ItemPath) -> bool {
-    matches!(&node.decision, Decision::MoveHere(_, from, _) if from == other)
+    matches!(&node.decision, Decision::MoveHere(_, from, _) | Decision::Follow(_, from, _) if from == other)
 }

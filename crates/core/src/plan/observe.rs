@@ -60,6 +60,9 @@ pub(super) enum Decision {
     MovedAway(Side, ItemPath),
     /// A directory above is moved on this side and takes the item along; its version stays the one given.
     Carried(Side, Version),
+    /// The opposite side moved the item here, and this side edited it at the other path: what it has there is moved
+    /// here, and then comes to the opposite side.
+    Follow(Side, ItemPath, Box<Found>),
     /// A conflict.
     Conflict(Box<Settled>),
     /// What a person asked for; the flags say which sides may be written.
