@@ -20,6 +20,8 @@ pub struct Store(Arc<Inner>);
 
 struct Inner {
     folder: Option<PathBuf>,
+    /// What tells this state folder from a copy of it; see [`platform::place`].
+    place: Option<String>,
     database: Database,
     objects: Objects,
     cache: Cache,
@@ -40,11 +42,11 @@ impl Store {
         let at = folder.clone();
         let prepare = tokio::task::spawn_blocking(move || {
             prepare_folder(&at)?;
-            Objects::in_folder(&at.join("objects"))
+            Ok::<_, Error>((platform::place(&at), Objects::in_folder(&at.join("objects"))?))
         });
-        let objects = prepare.await.map_err(|error| cut_short(&error))??;
+        let (place, objects) = prepare.await.map_err(|error| cut_short(&error))??;
         let database = Database::open(&folder).await?;
-        Ok(Self::new(Some(folder), database, objects))
+        Ok(Self::new(Some(folder), place, database, objects))
     }
 
     /// Makes a store in memory: the same behaviour without a disk, for simulation. Its identifiers repeat.
@@ -52,12 +54,12 @@ impl Store {
     /// # Errors
     /// When SQLite fails.
     pub async fn in_memory() -> Result<Self> {
-        Ok(Self::new(None, Database::in_memory().await?, Objects::in_memory()))
+        Ok(Self::new(None, None, Database::in_memory().await?, Objects::in_memory()))
     }
 
-    fn new(folder: Option<PathBuf>, database: Database, objects: Objects) -> Self {
+    fn new(folder: Option<PathBuf>, place: Option<String>, database: Database, objects: Objects) -> Self {
         let (cache, locked) = (Cache::default(), Arc::default());
-        Self(Arc::new(Inner { folder, database, objects, cache, locked }))
+        Self(Arc::new(Inner { folder, place, database, objects, cache, locked }))
     }
 
     /// Closes the database, when this is the last clone of the store. Dropping it does the same a little later.
@@ -81,6 +83,10 @@ impl Store {
     #[must_use]
     pub fn objects(&self) -> &Objects {
         &self.0.objects
+    }
+
+    pub(crate) fn place(&self) -> Option<&str> {
+        self.0.place.as_deref()
     }
 
     pub(crate) fn database(&self) -> &Database {
