@@ -5,6 +5,7 @@
 
 mod bench;
 mod generate;
+mod pages;
 mod replies;
 mod repository;
 mod shell;

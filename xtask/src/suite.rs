@@ -3,11 +3,13 @@
 use anyhow::Result;
 use std::process::Command;
 
+use crate::pages::Checked;
 use crate::replies::Replies;
 use crate::shell::{cargo, command, is_installed, is_root, quietly, say, watched};
 
-/// Programs that tests start, and the Debian packages that hold them.
-const PROGRAMS: [(&str, &str); 2] = [("git", "git"), ("strace", "strace")];
+/// Programs that tests and checks start, and the Debian packages that hold them.
+const PROGRAMS: [(&str, &str); 5] =
+    [("git", "git"), ("strace", "strace"), ("mandoc", "mandoc"), ("zsh", "zsh"), ("fish", "fish")];
 
 /// What `test` is told.
 #[derive(clap::Args)]
@@ -29,6 +31,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     report.check("lint", cargo().args(clippy))?;
     report.own("tidy", crate::tidy::run());
     report.own("generate --check", crate::generate::check());
+    report.pages(crate::pages::run());
     for (name, mut suite) in tests(arguments) {
         report.suite(name, &mut suite)?;
     }
@@ -122,6 +125,19 @@ impl Report {
             false
         });
         self.note_check(name, done);
+    }
+
+    /// What checks completions and manual pages may be missing here: then it is named.
+    fn pages(&mut self, checked: Result<Checked>) {
+        let mut missing = Vec::new();
+        let done = checked.map(|checked| {
+            missing = checked.missing;
+            checked.done
+        });
+        self.own("pages", done);
+        if !missing.is_empty() {
+            self.note("pages", &format!("not checked by what is not installed: {}", missing.join(", ")));
+        }
     }
 
     fn note_check(&mut self, name: &str, done: bool) {

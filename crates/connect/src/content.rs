@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use bytes::Bytes;
+use syncline_core::Side;
 
 /// The content of one item at one version.
 ///
@@ -29,6 +30,17 @@ pub enum Body {
 #[error("the item changed while it was being read")]
 pub struct ChangedWhileRead;
 
+/// Reading content failed on a side that is not the one that is being written.
+#[derive(Debug, thiserror::Error)]
+#[error("reading it on the {side} side: {error}")]
+pub struct ReadFailed {
+    /// The side that was read.
+    pub side: Side,
+    /// What went wrong.
+    #[source]
+    pub error: std::io::Error,
+}
+
 impl Content {
     /// Content in memory.
     pub fn bytes(bytes: impl Into<Bytes>) -> Self {
@@ -40,6 +52,16 @@ impl Content {
         Self { body: Body::Reader(Box::new(reader)), mode: None }
     }
 
+    /// The same content, whose reader tells in its errors that they come from `side`.
+    #[must_use]
+    pub fn on(self, side: Side) -> Self {
+        let body = match self.body {
+            Body::Reader(reader) => Body::Reader(Box::new(SideReader { reader, side })),
+            body @ Body::Bytes(_) => body,
+        };
+        Self { body, ..self }
+    }
+
     /// A blocking reader over the content, whatever it is behind.
     #[must_use]
     pub fn into_reader(self) -> Box<dyn Read + Send> {
@@ -47,6 +69,25 @@ impl Content {
             Body::Bytes(bytes) => Box::new(std::io::Cursor::new(bytes)),
             Body::Reader(reader) => reader,
         }
+    }
+}
+
+/// Whoever copies content sees one error for both ends: this tells that it is the reading one.
+struct SideReader {
+    reader: Box<dyn Read + Send>,
+    side: Side,
+}
+
+impl Read for SideReader {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.reader.read(buffer).map_err(|error| {
+            let passes = error.kind() == std::io::ErrorKind::Interrupted
+                || error.get_ref().is_some_and(|inner| inner.is::<ChangedWhileRead>());
+            if passes {
+                return error;
+            }
+            std::io::Error::new(error.kind(), ReadFailed { side: self.side, error })
+        })
     }
 }
 

@@ -3,6 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use syncline_core::{Problem, Side};
+
+use crate::content::ReadFailed;
+
 /// What went wrong, as far as callers act on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
@@ -49,6 +53,7 @@ pub struct Error {
     code: &'static str,
     message: String,
     hint: Option<String>,
+    side: Option<Side>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -62,7 +67,7 @@ impl Error {
             ErrorKind::Unreachable | ErrorKind::TimedOut | ErrorKind::Locked => Retry::Soon(None),
             _ => Retry::Never,
         };
-        Self { kind, retry, code: kind.code(), message: message.into(), hint: None, source: None }
+        Self { kind, retry, code: kind.code(), message: message.into(), hint: None, side: None, source: None }
     }
 
     /// Makes an error of a failed operation of the operating system: `what` says what was being done, and where.
@@ -76,7 +81,8 @@ impl Error {
             std::io::ErrorKind::TimedOut => ErrorKind::TimedOut,
             _ => ErrorKind::Io,
         };
-        let made = Self::new(kind, format!("{what}: {error}")).with_source(error);
+        let side = error.get_ref().and_then(|inner| inner.downcast_ref::<ReadFailed>()).map(|read| read.side);
+        let made = Self { side, ..Self::new(kind, format!("{what}: {error}")) }.with_source(error);
         match kind {
             ErrorKind::NoSpace => made.with_hint("free some space, then run again: nothing was lost"),
             ErrorKind::Denied => made.with_hint("check the owner and the permissions"),
@@ -88,6 +94,13 @@ impl Error {
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Says on which side it went wrong, unless that was said before by somebody who was closer to it.
+    #[must_use]
+    pub fn on(mut self, side: Side) -> Self {
+        self.side.get_or_insert(side);
         self
     }
 
@@ -131,12 +144,12 @@ impl Error {
 
     /// The same trouble as data, at `path`.
     #[must_use]
-    pub fn to_problem(&self, path: impl Into<String>) -> syncline_core::Problem {
+    pub fn to_problem(&self, path: impl Into<String>) -> Problem {
         let message = match &self.hint {
             Some(hint) => format!("{}; {hint}", self.message),
             None => self.message.clone(),
         };
-        syncline_core::Problem::new(path, self.code, message)
+        Problem { side: self.side, ..Problem::new(path, self.code, message) }
     }
 }
 

@@ -13,7 +13,7 @@ pub mod listing;
 pub mod memory;
 pub mod registry;
 
-pub use content::{Body, ChangedWhileRead, Content};
+pub use content::{Body, ChangedWhileRead, Content, ReadFailed};
 pub use endpoint::{
     Batch, Capabilities, Contents, Endpoint, Health, History, Progress, ScanRequest, Watch, WatchEvent,
     Watcher,

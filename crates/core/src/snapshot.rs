@@ -3,6 +3,7 @@
 use crate::baseline::Entry;
 use crate::item::{Item, Version};
 use crate::path::ItemPath;
+use crate::side::Side;
 
 /// Something that kept one path from being handled; the rest goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,13 +14,22 @@ pub struct Problem {
     pub code: &'static str,
     /// What is wrong and what to do, as a lower-case fragment.
     pub message: String,
+    /// The side on which it went wrong; `None` where that is unknown or both are concerned.
+    pub side: Option<Side>,
 }
 
 impl Problem {
     /// Makes a problem.
     #[must_use]
     pub fn new(path: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
-        Self { path: path.into(), code, message: message.into() }
+        Self { path: path.into(), code, message: message.into(), side: None }
+    }
+
+    /// Says on which side it went wrong, unless that was said before by somebody who was closer to it.
+    #[must_use]
+    pub fn on(mut self, side: Side) -> Self {
+        self.side.get_or_insert(side);
+        self
     }
 }
 

@@ -277,7 +277,7 @@ async fn fetch(
         };
         match kept {
             Ok(()) => return Ok(()),
-            Err(error) => problem = error.to_problem(""),
+            Err(error) => problem = error.on(side).to_problem(""),
         }
     }
     Err(problem)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use syncline_connect::{Content, Contents, Endpoint, Error, ErrorKind, History, Result};
-use syncline_core::{Action, Digest, Sides, Source, Step};
+use syncline_core::{Action, Digest, Side, Sides, Source, Step};
 use syncline_store::Objects;
 
 use crate::keeper::Keeper;
@@ -24,7 +24,9 @@ impl Contents for ContentsBridge {
     async fn open(&self, step: &Step) -> Result<Content> {
         match &step.action {
             Action::Write { source: Source::Opposite { path, version }, item } => {
-                let content = self.endpoints[step.side.other()].read(path, version).await?;
+                let side = step.side.other();
+                let content = self.endpoints[side].read(path, version).await.map_err(|error| error.on(side))?;
+                let content = content.on(side);
                 Ok(match &self.keeper {
                     Some(keeper) => keeper.tee(&step.path, item, content),
                     None => content,
@@ -79,7 +81,7 @@ impl History for HistoryBridge {
     }
 }
 
-/// The content store's error as an endpoint's.
+/// The content store's error as an endpoint's. The store belongs to the workspace, so it fails on the local side.
 pub(crate) fn translate(error: syncline_store::Error) -> Error {
     use syncline_store::ErrorKind as Kind;
     let kind = match error.kind() {
@@ -90,5 +92,5 @@ pub(crate) fn translate(error: syncline_store::Error) -> Error {
         Kind::NotFound => ErrorKind::NotFound,
         _ => ErrorKind::Io,
     };
-    Error::new(kind, error.to_string()).with_hint(error.hint()).with_source(error)
+    Error::new(kind, error.to_string()).with_hint(error.hint()).with_source(error).on(Side::Local)
 }

@@ -109,8 +109,8 @@ fn foreign(target: &Target, state: &TargetState, snapshots: &Sides<Snapshot>) ->
         let known = there.is_some() && (there == Some(left) || there == state.pending_mark.as_ref());
         if snapshots[side].root == syncline_core::Root::Present && !known {
             return Some(format!(
-                "the {side} side does not carry the mark that the last run left: it was replaced, or restored from \
-                 a backup; nothing is removed in this run, and differing versions are both kept"
+                "the {side} side does not carry the mark that the last run left: it was replaced, copied, or \
+                 restored from a backup; nothing is removed in this run, and differing versions are both kept"
             ));
         }
         marked |= side == Side::Remote;

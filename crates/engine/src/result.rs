@@ -120,7 +120,7 @@ impl RunResult {
                         self.outputs_created.push(step.path.clone());
                     }
                 }
-                Some(Outcome::Failed(problem)) => self.problems.push(problem.clone()),
+                Some(Outcome::Failed(problem)) => self.problems.push(problem.clone().on(step.side)),
                 Some(Outcome::Refused { .. }) | None => {}
             }
         }

@@ -5,7 +5,7 @@ use syncline_core::Nanos;
 
 use crate::database::begin;
 use crate::error::{Error, Result};
-use crate::records::Lease;
+use crate::records::{Lease, TargetState};
 use crate::seal::Seal;
 use crate::store::Store;
 use crate::targets::{TargetRow, unknown};
@@ -46,6 +46,10 @@ impl Store {
         let mut connection = self.database().writer().await;
         let mut transaction = begin(&mut connection).await?;
         let mut row = TargetRow::load_or_make(&mut transaction, target, id).await?;
+        if self.is_copied(&row.state.id) {
+            // From now on original and copy leave their marks beside each other.
+            row.state = TargetState { id: self.new_id(target), ..self.doubted(row.state) };
+        }
         let expired = row.expires.is_none_or(|expires| expires <= now);
         if let Some(other) = row.holder.as_deref().filter(|other| *other != holder && !expired && !force) {
             return Err(Error::locked(format!("the target {target:?} is being changed by {other}")));

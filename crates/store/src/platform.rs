@@ -64,6 +64,19 @@ pub(crate) fn touch(file: &File) -> io::Result<()> {
     file.set_times(std::fs::FileTimes::new().set_accessed(SystemTime::now()))
 }
 
+/// A word for a folder that stays the same while the folder is changed, moved and renamed, and that a copy does not
+/// share. `None` where nothing of that kind is known.
+#[cfg(unix)]
+pub(crate) fn place(folder: &Path) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::metadata(folder).ok()?;
+    // Numbers of devices change with a restart. The time of birth tells copies on other file systems apart, whose
+    // inode may have the same number by chance.
+    let born = metadata.created().ok().and_then(|born| born.duration_since(SystemTime::UNIX_EPOCH).ok());
+    let text = format!("{} {}", metadata.ino(), born.unwrap_or_default().as_nanos());
+    Some(syncline_core::Digest::of(text.as_bytes()).short())
+}
+
 /// Why others than the owner could change or see what is in a folder with this metadata, if they could.
 #[cfg(unix)]
 pub(crate) fn exposed(metadata: &Metadata) -> Option<String> {

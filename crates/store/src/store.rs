@@ -21,6 +21,8 @@ pub struct Store(Arc<Inner>);
 
 struct Inner {
     folder: Option<PathBuf>,
+    /// What tells this state folder from a copy of it; see [`platform::place`].
+    place: Option<String>,
     database: Database,
     objects: Objects,
     bases: Bases,
@@ -42,12 +44,12 @@ impl Store {
         let at = folder.clone();
         let prepare = tokio::task::spawn_blocking(move || {
             prepare_folder(&at)?;
-            Objects::in_folder(&at.join("objects"))
+            Ok::<_, Error>((platform::place(&at), Objects::in_folder(&at.join("objects"))?))
         });
-        let objects = prepare.await.map_err(|error| cut_short(&error))??;
+        let (place, objects) = prepare.await.map_err(|error| cut_short(&error))??;
         let database = Database::open(&folder).await?;
         let bases = Bases::in_folder(&folder.join("bases"));
-        Ok(Self::new(Some(folder), database, objects, bases))
+        Ok(Self::new(Some(folder), place, database, objects, bases))
     }
 
     /// Makes a store in memory: the same behaviour without a disk, for simulation. Its identifiers repeat.
@@ -55,12 +57,19 @@ impl Store {
     /// # Errors
     /// When SQLite fails.
     pub async fn in_memory() -> Result<Self> {
-        Ok(Self::new(None, Database::in_memory().await?, Objects::in_memory(), Bases::in_memory()))
+        let (objects, bases) = (Objects::in_memory(), Bases::in_memory());
+        Ok(Self::new(None, None, Database::in_memory().await?, objects, bases))
     }
 
-    fn new(folder: Option<PathBuf>, database: Database, objects: Objects, bases: Bases) -> Self {
+    fn new(
+        folder: Option<PathBuf>,
+        place: Option<String>,
+        database: Database,
+        objects: Objects,
+        bases: Bases,
+    ) -> Self {
         let (cache, locked) = (Cache::default(), Arc::default());
-        Self(Arc::new(Inner { folder, database, objects, bases, cache, locked }))
+        Self(Arc::new(Inner { folder, place, database, objects, bases, cache, locked }))
     }
 
     /// Closes the database, when this is the last clone of the store. Dropping it does the same a little later.
@@ -90,6 +99,10 @@ impl Store {
     #[must_use]
     pub fn bases(&self) -> &Bases {
         &self.0.bases
+    }
+
+    pub(crate) fn place(&self) -> Option<&str> {
+        self.0.place.as_deref()
     }
 
     pub(crate) fn database(&self) -> &Database {

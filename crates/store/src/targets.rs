@@ -25,8 +25,8 @@ const SELECT: &str = "SELECT name, id, identity, epoch, holder, expires, mark_lo
 const SELECT_ALL: &str = "SELECT name, id, identity, epoch, holder, expires, mark_local, mark_remote, \
      mark_pending, pointer, seal FROM targets ORDER BY name";
 const INSERT: &str = "INSERT INTO targets (name, id, epoch, pointer, seal) VALUES (?1, ?2, 0, x'', x'')";
-const UPDATE: &str = "UPDATE targets SET identity = ?2, epoch = ?3, holder = ?4, expires = ?5, mark_local = ?6, \
-     mark_remote = ?7, mark_pending = ?8, pointer = ?9, seal = ?10 WHERE name = ?1";
+const UPDATE: &str = "UPDATE targets SET id = ?2, identity = ?3, epoch = ?4, holder = ?5, expires = ?6, mark_local = ?7, \
+     mark_remote = ?8, mark_pending = ?9, pointer = ?10, seal = ?11 WHERE name = ?1";
 
 impl TargetRow {
     /// The row of a target; `None` when it was never seen.
@@ -111,6 +111,7 @@ impl TargetRow {
         let seal = self.seal(&pointer).finish();
         sqlx::query(UPDATE)
             .bind(&state.name)
+            .bind(&state.id)
             .bind(&state.identity)
             .bind(state.epoch)
             .bind(&self.holder)
@@ -184,7 +185,7 @@ impl Store {
     /// When the database fails or the row is damaged.
     pub async fn target(&self, name: &str) -> Result<TargetState> {
         if let Some(row) = TargetRow::load(&mut *self.database().reader().await?, name).await? {
-            return Ok(row.state);
+            return Ok(self.doubted(row.state));
         }
         let id = self.new_id(name);
         let mut connection = self.database().writer().await;
@@ -200,7 +201,7 @@ impl Store {
     /// When the database fails or the row is damaged.
     pub async fn peek_target(&self, name: &str) -> Result<TargetState> {
         let row = TargetRow::load(&mut *self.database().reader().await?, name).await?;
-        Ok(row.map_or_else(|| TargetState::unseen(name), |row| row.state))
+        Ok(row.map_or_else(|| TargetState::unseen(name), |row| self.doubted(row.state)))
     }
 
     /// The baseline of a target; an empty one while there is none.
@@ -290,13 +291,31 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    /// A new identifier. In memory it follows from the name, so that a simulation repeats itself.
+    /// A new identifier: random, and with the place of the state folder, by which a copy of it is noticed. In memory
+    /// it follows from the name, so that a simulation repeats itself.
     pub(crate) fn new_id(&self, name: &str) -> String {
-        if self.dir().is_some() {
-            uuid::Uuid::now_v7().to_string()
-        } else {
-            Digest::of(name.as_bytes()).short()
+        if self.dir().is_none() {
+            return Digest::of(name.as_bytes()).short();
         }
+        let random = uuid::Uuid::now_v7();
+        self.place().map_or_else(|| random.to_string(), |place| format!("{random}-{place}"))
+    }
+
+    /// Whether an identifier was given at another place: then the state was copied together with its workspace.
+    pub(crate) fn is_copied(&self, id: &str) -> bool {
+        let given = id.get(uuid::fmt::Hyphenated::LENGTH + 1..);
+        given.zip(self.place()).is_some_and(|(given, place)| given != place)
+    }
+
+    /// What is known of a target; when it was copied, with marks that no side carries. What the original agreed on
+    /// is not this workspace's: it must not remove anything because of that.
+    pub(crate) fn doubted(&self, mut state: TargetState) -> TargetState {
+        if self.is_copied(&state.id) {
+            let nowhere = || Some(Mark("of the workspace that this is a copy of".to_owned()));
+            state.marks = Sides { local: nowhere(), remote: nowhere() };
+            state.pending_mark = None;
+        }
+        state
     }
 }
 

@@ -280,3 +280,19 @@ async fn a_listing_honours_the_filter_and_what_covers() {
     let expected = [(".git", "ignored"), ("docs", "absent"), ("docs/note", "absent"), ("shut", "unreadable")];
     assert_eq!(changes(&snapshot), expected);
 }
+
+#[test]
+fn an_error_of_reading_is_told_apart_from_one_of_writing() {
+    /// A source that breaks off.
+    struct Broken;
+    impl std::io::Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(std::io::Error::other("the disk is broken"))
+        }
+    }
+    let mut reader = Content::reader(Broken).on(Side::Local).into_reader();
+    let failed = std::io::copy(&mut reader, &mut std::io::sink()).unwrap_err();
+    let problem = Error::io(failed, "writing a.md").on(Side::Remote).to_problem("a.md");
+    assert_eq!(problem.side, Some(Side::Local));
+    assert_eq!(problem.message, "writing a.md: reading it on the local side: the disk is broken");
+}

@@ -7,13 +7,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use syncline_connect::{ChangedWhileRead, Endpoint as _, ErrorKind, ScanRequest, WatchEvent};
+use syncline_connect::{
+    Batch, ChangedWhileRead, Content, Contents, Endpoint as _, ErrorKind, ScanRequest, WatchEvent,
+};
 use syncline_connectors::endpoints::folder::FolderEndpoint;
 use syncline_core::{
-    Action, Digest, Expected, Filter, Item, Mark, MemoryBaseline, Outcome, Root, Seen, Source, Step, Version,
+    Action, Digest, Expected, Filter, Item, Kind, Mark, MemoryBaseline, Outcome, Root, Seen, Side, Source,
+    Step, Version,
 };
 
-use crate::support::{Folder, agreed, at, new, paths, present, put, remove, request, seen};
+use crate::support::{Folder, OLD, agreed, at, new, paths, present, put, remove, request, seen};
 
 #[tokio::test]
 async fn a_root_that_is_missing_or_no_folder_is_a_snapshot() {
@@ -471,4 +474,48 @@ async fn a_check_warns_of_what_will_not_work() {
     let missing = FolderEndpoint::open(&folder.path("missing"), false);
     assert_eq!(missing.check().await.unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(Version::none().as_bytes(), b"");
+}
+
+/// Gives every step the same content.
+struct Fixed(Vec<u8>);
+
+#[async_trait::async_trait]
+impl Contents for Fixed {
+    async fn open(&self, _step: &Step) -> syncline_connect::Result<Content> {
+        Ok(Content::reader(std::io::Cursor::new(self.0.clone())))
+    }
+}
+
+#[tokio::test]
+async fn zeros_take_no_space() {
+    const KIB: usize = 1024;
+    let folder = Folder::new();
+    // Data at the beginning, in the middle, at an odd place, and none at the end.
+    let mut image = vec![0; 8 * 1024 * KIB + 5000];
+    image[..10].copy_from_slice(b"boot block");
+    image[3 * 1024 * KIB..][..200 * KIB].fill(7);
+    image[5 * 1024 * KIB + 321] = 1;
+    for (name, bytes) in [
+        ("image", image.clone()),
+        ("ends in data", [&image[..], b"end"].concat()),
+        ("whole blocks", image[..8 * 1024 * KIB].to_vec()),
+        ("only zeros", vec![0; 1024 * KIB]),
+        ("small", vec![0; 100]),
+        ("empty", Vec::new()),
+    ] {
+        let item = Item {
+            kind: Kind::FILE,
+            digest: Some(Digest::of(&bytes)),
+            size: bytes.len() as u64,
+            modified: OLD,
+        };
+        let action = Action::Write { item, source: Source::Object(Digest::of(&bytes)) };
+        let step = Step { side: Side::Remote, path: at(name), expected: Expected::Absent, action };
+        let contents = Arc::new(Fixed(bytes.clone()));
+        let outcomes = folder.endpoint.apply(Batch { contents, ..folder.batch(vec![step], |_| {}) }).await;
+        assert!(matches!(outcomes.unwrap()[0], Outcome::Applied { .. }), "{name}");
+        assert!(folder.get(name).unwrap() == bytes, "{name} holds something else");
+        let taken = std::fs::metadata(folder.path(name)).unwrap().blocks() * 512;
+        assert!(taken <= 1024 * KIB as u64, "{name} takes {taken} bytes");
+    }
 }

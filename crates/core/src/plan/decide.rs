@@ -60,7 +60,7 @@ impl Blocked {
 }
 
 /// Why an item cannot go to the other side, when it cannot; `Some(None)` when that is no trouble.
-fn held_back(input: &Input<'_>, node: &Node) -> Option<Option<Problem>> {
+pub(super) fn held_back(input: &Input<'_>, node: &Node) -> Option<Option<Problem>> {
     for side in Side::BOTH {
         let Now::Other(found) = &node.now[side] else { continue };
         let to = side.other();
@@ -71,13 +71,13 @@ fn held_back(input: &Input<'_>, node: &Node) -> Option<Option<Problem>> {
         if found.item.kind == crate::item::Kind::Symlink && !abilities.symlinks {
             let message =
                 format!("the {to} side cannot hold symbolic links; the link stays on the {side} side");
-            return Some(Some(Problem::new(node.path.as_str(), "symlink_unsupported", message)));
+            return Some(Some(Problem::new(node.path.as_str(), "symlink_unsupported", message).on(to)));
         }
         if let Some(size_max) = abilities.size_max
             && found.item.size > size_max
         {
             let message = format!("{} bytes are more than the {to} side takes ({size_max})", found.item.size);
-            return Some(Some(Problem::new(node.path.as_str(), "too_large", message)));
+            return Some(Some(Problem::new(node.path.as_str(), "too_large", message).on(to)));
         }
     }
     None

@@ -75,7 +75,11 @@ fn note(holding: &mut HashSet<String>, directory: &str) {
 fn stays(node: &Node, side: Side) -> bool {
     match &node.decision {
         Decision::Leave | Decision::Settle | Decision::Forget => node.now[side].is_there(),
-        Decision::Flow(_) | Decision::MoveHere(..) | Decision::Carried(..) | Decision::Conflict(_) => true,
+        Decision::Flow(_)
+        | Decision::MoveHere(..)
+        | Decision::Carried(..)
+        | Decision::Follow(..)
+        | Decision::Conflict(_) => true,
         Decision::Remove(on) => *on != side && node.now[side].is_there(),
         // It leaves the following side by the move, and the other side has already done without it.
         Decision::MovedAway(..) => false,

@@ -58,7 +58,7 @@ pub(super) fn steps_and_goals(input: &Input<'_>, nodes: Vec<Node>, plan: &mut Pl
 impl Emitter {
     fn prepare(&mut self, nodes: &[Node]) {
         for node in nodes {
-            if let Decision::MoveHere(side, ..) = &node.decision {
+            if let Decision::MoveHere(side, ..) | Decision::Follow(side, ..) = &node.decision {
                 let above = node.path.ancestors().map(|path| path.as_str().to_owned());
                 self.above_moves[*side].extend(above);
             }
@@ -92,6 +92,7 @@ impl Emitter {
                 self.goal(&node, None, Sides::default(), Sides::default());
             }
             Decision::Carried(on, version) => self.carried(&node, on, version),
+            Decision::Follow(on, from, edited) => self.follow(&node, on, from, *edited),
             Decision::Conflict(settled) => self.conflict(input, &node, *settled, plan)?,
             Decision::Desired(item) => self.desired(input, &node, item.as_ref(), plan),
         }
@@ -171,6 +172,17 @@ impl Emitter {
         let step = Step { side: on, path: node.path.clone(), expected: Expected::Absent, action };
         let step = self.step(Phase::Move, step);
         self.goal(node, Some(item), one(on.other(), Some(found.version)), one(on, step));
+    }
+
+    /// The edited item is moved here on its side, and its content comes to the side that moved the former one. That
+    /// goes through the content store, since at which path it can be read at that moment depends on the move.
+    fn follow(&mut self, node: &Node, on: Side, from: ItemPath, edited: Found) {
+        let Some(digest) = edited.item.digest else { return };
+        let action = Action::Move { from, version: edited.version, item: edited.item.clone() };
+        let step = Step { side: on, path: node.path.clone(), expected: Expected::Absent, action };
+        let mut steps = one(on, self.step(Phase::Move, step));
+        steps[on.other()] = self.put(node, on.other(), edited.item.clone(), Source::Object(digest));
+        self.goal(node, Some(edited.item), Sides::default(), steps);
     }
 
     /// The item comes along with a directory that is moved.
@@ -335,8 +347,12 @@ fn connect_moves(plan: &mut Plan, awaiting: &[(ItemPath, Side, ItemPath)]) {
         let step = std::iter::once(to.clone())
             .chain(to.ancestors())
             .find_map(|path| moves.get(&(&path, *on)).copied());
-        if let Ok(at) = plan.goals.binary_search_by(|goal| goal.path.cmp(path)) {
+        let goal = |path: &ItemPath| plan.goals.binary_search_by(|goal| goal.path.cmp(path)).ok();
+        // Where an edit follows, the old path is forgotten only when the edit has arrived on the other side too.
+        let arrival = goal(to).and_then(|at| plan.goals[at].steps[on.other()]);
+        if let Some(at) = goal(path) {
             plan.goals[at].steps[*on] = step;
+            plan.goals[at].steps[on.other()] = arrival;
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Only exact renames count: the content at the new path is the agreed content of the old one, and the other
 //! side touched neither path. Everything else is a removal and a creation, which is always right, only slower.
+//! What the other side edited meanwhile is looked at in [`follow`].
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -9,9 +10,11 @@ use crate::digest::Digest;
 use crate::item::Version;
 use crate::path::ItemPath;
 use crate::side::Side;
+use crate::snapshot::Problem;
 use crate::step::{Need, Plan};
 
 use super::Input;
+use super::follow;
 use super::observe::{Decision, Node, Now};
 
 /// Finds renames on each side and decides about the nodes that take part in them.
@@ -21,37 +24,43 @@ pub(super) fn recognise(input: &Input<'_>, nodes: &mut [Node], plan: &mut Plan) 
         if !input.policy.direction.may_write(to) || !input.policy.abilities[to].moves {
             continue;
         }
-        let pairs = pair(nodes, side, plan);
+        let mut pairs = pair(nodes, side, plan);
         let carried = if input.policy.abilities[to].directory_moves {
             whole_directories(nodes, side, &pairs)
         } else {
             Vec::new()
         };
         decide(nodes, to, &pairs, &carried);
+        if input.policy.direction.may_write(side) {
+            pairs.extend(follow::recognise(input, nodes, side, plan));
+        }
+        tell_left_behind(nodes, side, &pairs, plan);
     }
 }
 
-/// Turns the old half of every rename whose new half was taken back into what it is without it: a removal.
+/// Turns the old half of every rename whose new half was taken back into what it is without it: a removal, or an
+/// edit that comes back.
 pub(super) fn undo_halves(nodes: &mut [Node]) {
     let moved: HashSet<ItemPath> = nodes
         .iter()
-        .filter(|node| matches!(node.decision, Decision::MoveHere(..)))
+        .filter(|node| matches!(node.decision, Decision::MoveHere(..) | Decision::Follow(..)))
         .map(|node| node.path.clone())
         .collect();
     for node in nodes {
         if let Decision::MovedAway(on, to) = &node.decision
             && !moved.contains(to)
         {
-            node.decision = Decision::Remove(*on);
+            let edited = matches!(node.now[*on], Now::Other(_));
+            node.decision = if edited { Decision::Flow(on.other()) } else { Decision::Remove(*on) };
         }
     }
 }
 
 /// A rename of one item: the indices of the nodes of its old and its new path.
 #[derive(Clone, Copy)]
-struct Pair {
-    from: usize,
-    to: usize,
+pub(super) struct Pair {
+    pub(super) from: usize,
+    pub(super) to: usize,
 }
 
 /// Whether `side` removed the agreed item here and the other side still has it as agreed.
@@ -117,10 +126,40 @@ fn pair(nodes: &[Node], side: Side, plan: &mut Plan) -> Vec<Pair> {
     pairs
 }
 
-fn is_same(from: &Node, to: &Node, side: Side) -> bool {
+/// Whether `side` has at the new path what was agreed on at the old one.
+pub(super) fn is_same(from: &Node, to: &Node, side: Side) -> bool {
     match (&from.was, to.now[side].found()) {
         (Some(was), Some(found)) => was.kind == found.item.kind && Some(was.digest) == found.item.digest,
         _ => false,
+    }
+}
+
+/// Tells of what the other side has in a folder that `side` moved away, and that stays where it was.
+fn tell_left_behind(nodes: &[Node], side: Side, pairs: &[Pair], plan: &mut Plan) {
+    let gone: HashSet<&str> = nodes
+        .iter()
+        .filter(|node| {
+            node.now[side] == Now::Absent && node.was.as_ref().is_some_and(|was| was.kind.is_directory())
+        })
+        .map(|node| node.path.as_str())
+        .collect();
+    if gone.is_empty() {
+        return;
+    }
+    let moved: HashMap<&str, &str> = pairs
+        .iter()
+        .map(|pair| (nodes[pair.from].path.parent(), nodes[pair.to].path.parent()))
+        .filter(|(from, to)| from != to && gone.contains(from))
+        .collect();
+    for node in nodes.iter().filter(|node| node.decision == Decision::Leave) {
+        let Some(folder) = moved.get(node.path.parent()) else { continue };
+        if node.now[side] == Now::Absent && matches!(node.now[side.other()], Now::Other(_)) {
+            let message = format!(
+                "the {side} side moved what was beside it to {folder:?} meanwhile; it stays here, move it there if it \
+                 belongs there"
+            );
+            plan.problems.push(Problem::new(node.path.as_str(), "left_behind", message).on(side.other()));
+        }
     }
 }
 

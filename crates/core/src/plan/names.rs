@@ -75,7 +75,7 @@ fn stop_on(
                 let message = format!(
                     "the {side} side takes this name for {other:?}, which is there already; rename one of them"
                 );
-                plan.problems.push(Problem::new(node.path.as_str(), "name_collision", message));
+                plan.problems.push(Problem::new(node.path.as_str(), "name_collision", message).on(side));
                 stopped = Some(node.path.clone());
                 node.decision = Decision::Leave;
             }
@@ -90,13 +90,14 @@ fn stop_on(
 /// Whether the decision puts something on `side` where nothing of this name is.
 fn creates(node: &Node, side: Side) -> bool {
     match &node.decision {
-        Decision::Flow(to) | Decision::MoveHere(to, ..) | Decision::Carried(to, _) => {
-            *to == side && node.now[side] == Now::Absent
-        }
+        Decision::Flow(to)
+        | Decision::MoveHere(to, ..)
+        | Decision::Carried(to, _)
+        | Decision::Follow(to, ..) => *to == side && node.now[side] == Now::Absent,
         _ => false,
     }
 }
 
 fn is_rename_of(node: &Node, other: &ItemPath) -> bool {
-    matches!(&node.decision, Decision::MoveHere(_, from, _) if from == other)
+    matches!(&node.decision, Decision::MoveHere(_, from, _) | Decision::Follow(_, from, _) if from == other)
 }

@@ -60,6 +60,9 @@ pub(super) enum Decision {
     MovedAway(Side, ItemPath),
     /// A directory above is moved on this side and takes the item along; its version stays the one given.
     Carried(Side, Version),
+    /// The opposite side moved the item here, and this side edited it at the other path: what it has there is moved
+    /// here, and then comes to the opposite side.
+    Follow(Side, ItemPath, Box<Found>),
     /// A conflict.
     Conflict(Box<Settled>),
     /// What a person asked for; the flags say which sides may be written.
@@ -124,7 +127,8 @@ pub(super) fn join(input: &Input<'_>, plan: &mut Plan) -> Result<Vec<Node>, Dama
         nodes.push(node(input, path, at, &unseen, plan));
     }
     for side in Side::BOTH {
-        plan.problems.extend(input.snapshots[side].problems.iter().cloned());
+        let problems = input.snapshots[side].problems.iter();
+        plan.problems.extend(problems.map(|problem| problem.clone().on(side)));
     }
     add_desired(input, &mut nodes)?;
     forget_ignored(input, &mut nodes)?;
@@ -171,7 +175,7 @@ fn node(
         Some(change) => match &change.now {
             Seen::Ignored => Now::Unseen,
             Seen::Unreadable(problem) => {
-                plan.problems.push(problem.clone());
+                plan.problems.push(problem.clone().on(side));
                 Now::Unseen
             }
             Seen::Absent if input.snapshots[side].complete => Now::Absent,

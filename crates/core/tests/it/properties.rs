@@ -38,6 +38,7 @@ fn policy(random: &mut Random) -> Policy {
 fn world(random: &mut Random) -> World {
     let mut world = World::new(policy(random));
     world.lazy = random.chance(50);
+    world.hints = random.chance(50);
     if random.chance(85) {
         // A shared past: one side fills, both agree.
         let direction = world.policy.direction;

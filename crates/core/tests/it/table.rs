@@ -4,7 +4,7 @@ use syncline_core::{Choices, Direction, Guard, Kind, Merging, Plan, Policy, Reso
 
 use crate::world::World;
 
-/// One row. Trees are words `path=text`, `path/` for a directory; the plan is `side verb path` in order, then
+/// One row. Trees are words `path=text`, `path/` for a directory, `new<old` for a rename that the side itself knows of; the plan is `side verb path` in order, then
 /// `! path kind winner` for conflicts and `halt code`.
 struct Row {
     what: &'static str,
@@ -261,6 +261,86 @@ const ROWS: &[Row] = &[
         expected: &["local create x", "remote create y"],
     },
     Row {
+        what: "an edit follows a rename that the endpoint is sure of",
+        policy: both_ways,
+        agreed: "x=1 k=0",
+        local: "y<x k=0",
+        remote: "x=2 k=0",
+        expected: &["remote move y", "local update y"],
+    },
+    Row {
+        what: "a folder is renamed while a file in it is edited on the other side",
+        policy: both_ways,
+        agreed: "d/ d/e/ d/e/x=1 d/y=2",
+        local: "n<d",
+        remote: "d/ d/e/ d/e/x=3 d/y=2",
+        expected: &[
+            "remote create n",
+            "remote create n/e",
+            "remote move n/e/x",
+            "remote move n/y",
+            "local update n/e/x",
+            "remote remove d/e",
+            "remote remove d",
+        ],
+    },
+    Row {
+        what: "an edit follows a rename on the remote side as well",
+        policy: both_ways,
+        agreed: "x=1 k=0",
+        local: "x=2 k=0",
+        remote: "y<x k=0",
+        expected: &["local move y", "remote update y"],
+    },
+    Row {
+        what: "killed before the edited item itself was moved, the rename is still found",
+        policy: both_ways,
+        agreed: "x=1 k=0",
+        local: "y=22 k=0",
+        remote: "x=22 k=0",
+        expected: &["remote move y"],
+    },
+    Row {
+        what: "killed before the edit came to the side that renamed, it still comes",
+        policy: manual,
+        agreed: "x=1 k=0",
+        local: "y<x k=0",
+        remote: "y=2 k=0",
+        expected: &["local update y"],
+    },
+    Row {
+        what: "the same rename on both sides",
+        policy: both_ways,
+        agreed: "x=1 k=0",
+        local: "y<x k=0",
+        remote: "y<x k=0",
+        expected: &[],
+    },
+    Row {
+        what: "what was moved and edited on one side is a file of its own, and the edit of the other side stays",
+        policy: both_ways,
+        agreed: "x=1 k=0",
+        local: "y<x y=3 k=0",
+        remote: "x=2 k=0",
+        expected: &["local create x", "remote create y"],
+    },
+    Row {
+        what: "an edit does not follow to where the other side has something of its own",
+        policy: manual,
+        agreed: "x=1 k=0",
+        local: "y<x k=0",
+        remote: "x=2 y=5 k=0",
+        expected: &["local create x", "! y create-create -"],
+    },
+    Row {
+        what: "one way, an edit of the destination does not follow",
+        policy: pull,
+        agreed: "x=1 k=0",
+        local: "x=2 k=0",
+        remote: "y<x k=0",
+        expected: &["local create y", "drift local x"],
+    },
+    Row {
         what: "a directory is renamed as one",
         policy: both_ways,
         agreed: "d/ d/e/ d/e/x=1 d/y=2",
@@ -274,7 +354,13 @@ const ROWS: &[Row] = &[
         agreed: "d/ d/x=1",
         local: "n/ n/x=1",
         remote: "d/ d/x=1 d/z=3",
-        expected: &["remote create n", "remote move n/x", "local create d", "local create d/z"],
+        expected: &[
+            "remote create n",
+            "remote move n/x",
+            "local create d",
+            "local create d/z",
+            "problem left_behind",
+        ],
     },
     Row {
         what: "a directory is removed after what it held",
@@ -414,6 +500,11 @@ const ROWS: &[Row] = &[
 
 fn fill(world: &mut World, side: Side, tree: &str) {
     for word in tree.split_whitespace() {
+        if let Some((to, from)) = word.split_once('<') {
+            world.hints = true;
+            world.rename(side, from, to);
+            continue;
+        }
         match word.split_once('=') {
             Some((path, text)) => {
                 let same = world.trees[side]
@@ -429,10 +520,13 @@ fn fill(world: &mut World, side: Side, tree: &str) {
     }
     let wanted: Vec<String> = tree
         .split_whitespace()
-        .map(|word| word.split('=').next().unwrap().trim_end_matches('/').to_owned())
+        .map(|word| word.split(['=', '<']).next().unwrap().trim_end_matches('/').to_owned())
         .collect();
+    let renamed: Vec<&str> =
+        tree.split_whitespace().filter_map(|word| Some(word.split_once('<')?.0)).collect();
+    let carried = |path: &str| renamed.iter().any(|to| path.starts_with(&format!("{to}/")));
     let there: Vec<String> = world.trees[side].things.keys().map(|path| path.as_str().to_owned()).collect();
-    for path in there.iter().filter(|path| !wanted.contains(path)) {
+    for path in there.iter().filter(|path| !wanted.contains(path) && !carried(path)) {
         world.remove(side, path);
     }
 }

@@ -60,6 +60,8 @@ pub struct World {
     pub lazy: bool,
     /// Contents that were merged, by digest: the model's merging joins the texts, or gives up.
     pub merged: RefCell<BTreeMap<Digest, String>>,
+    /// Whether scans tell renames by more than content.
+    pub hints: bool,
 }
 
 pub fn digest(text: &str) -> Digest {
@@ -88,6 +90,7 @@ impl World {
             clock: 0,
             lazy: false,
             merged: RefCell::default(),
+            hints: false,
         }
     }
 
@@ -153,7 +156,8 @@ impl World {
             if self.lazy && thing.kind != Kind::Symlink {
                 item.digest = None;
             }
-            let now = Seen::Present(Found { item, version, moved_from: None });
+            let moved_from = was.is_none().then(|| self.moved_from(side, &version)).flatten();
+            let now = Seen::Present(Found { item, version, moved_from });
             changes.push(Change { path: path.clone(), was: was.map(Box::new), now });
         }
         let unseen =
@@ -169,6 +173,20 @@ impl World {
         changes.sort_by(|a, b| a.path.cmp(&b.path));
         let count = tree.things.len() as u64;
         Snapshot { complete: true, changes, count, ..Snapshot::default() }
+    }
+
+    /// Where an item of this version was agreed on and is no more: what an endpoint with inodes knows.
+    fn moved_from(&self, side: Side, version: &Version) -> Option<ItemPath> {
+        let mut from = None;
+        if self.hints && !version.as_bytes().is_empty() {
+            let gone = |path: &ItemPath| !self.trees[side].things.contains_key(path);
+            let _ = baseline::visit_all(&self.baseline, &mut |path, entry| {
+                if entry.versions[side] == *version && gone(&path) {
+                    from = Some(path);
+                }
+            });
+        }
+        from
     }
 
     /// Plans, answering what the plan needs.
@@ -260,7 +278,12 @@ impl World {
                 thing.text.clone()
             }
             Action::Write { source: Source::Object(wanted), .. } => {
-                self.history.iter().find(|text| digest(text) == *wanted).expect("object in history").clone()
+                // What is not there yet is fetched from the sides first.
+                let live = Side::BOTH.iter().flat_map(|&side| self.trees[side].contents());
+                let known = self.history.iter().cloned().chain(live).find(|text| digest(text) == *wanted);
+                let text = known.expect("object in history or on a side");
+                self.history.insert(text.clone());
+                text
             }
             _ => String::new(),
         };

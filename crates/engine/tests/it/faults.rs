@@ -1,8 +1,12 @@
 //! Single faults and promises, each told as a user would meet it.
 
+use std::sync::Arc;
+
+use syncline_connect::layers::fault::{Call, Fault};
+use syncline_connect::{Error, ErrorKind};
 use syncline_core::{Choices, Digest, Direction, Guard, Policy, Resolution, Root, Rule, Side};
 use syncline_engine::{Options, preview};
-use syncline_store::{ConflictQuery, ErrorKind, RunQuery, RunState};
+use syncline_store::{ConflictQuery, ErrorKind as StoreErrorKind, RunQuery, RunState};
 
 use crate::world::{World, block_on, open_guard};
 
@@ -117,10 +121,10 @@ fn a_stale_lease_cannot_journal() {
         let now = world.context.clock.now();
         let stale = store.acquire("t", "first", now, 1_000_000_000_000, false).await.unwrap();
         let busy = store.acquire("t", "second", now, 1_000_000_000, false).await.unwrap_err();
-        assert_eq!(busy.kind(), ErrorKind::Locked);
+        assert_eq!(busy.kind(), StoreErrorKind::Locked);
         let fresh = store.acquire("t", "second", now, 1_000_000_000, true).await.unwrap();
         let refused = store.append(&stale, "run", &[]).await.unwrap_err();
-        assert_eq!(refused.kind(), ErrorKind::Locked, "I22: the fenced holder's next write fails");
+        assert_eq!(refused.kind(), StoreErrorKind::Locked, "I22: the fenced holder's next write fails");
         store.release(fresh).await.unwrap();
     });
 }
@@ -294,5 +298,31 @@ fn a_remote_rewound_past_a_run_that_only_learned_is_noticed() {
         let result = world.run().await.unwrap();
         assert!(result.distrust.is_some(), "the backup carries an older mark");
         assert!(format!("{:?}", world.shape(Side::Local)).contains("the same edit on both sides"));
+    });
+}
+
+#[test]
+fn a_failed_step_tells_the_side_that_failed() {
+    block_on(async {
+        let world = pair(Direction::Bidirectional).await;
+        world.sides.local.put("cannot-be-read.txt", "one", 1);
+        world.sides.local.put("cannot-be-written.txt", "other", 1);
+        let hook = |call: &Call<'_>| match call {
+            Call::Read(path) if path.as_str() == "cannot-be-read.txt" => {
+                Fault::Error(Error::new(ErrorKind::Io, "reading failed"))
+            }
+            Call::Mutate(_, step) if step.path.as_str() == "cannot-be-written.txt" => {
+                Fault::Error(Error::new(ErrorKind::NoSpace, "writing failed"))
+            }
+            _ => Fault::None,
+        };
+        let result = world.run_hooked(Arc::new(hook)).await.unwrap().unwrap();
+        let mut told: Vec<_> =
+            result.problems.iter().map(|problem| (problem.path.as_str(), problem.side)).collect();
+        told.sort();
+        // Both steps were to write the remote: that the source could not be read is no fault of the remote.
+        let expected =
+            [("cannot-be-read.txt", Some(Side::Local)), ("cannot-be-written.txt", Some(Side::Remote))];
+        assert_eq!(told, expected, "{:?}", result.problems);
     });
 }

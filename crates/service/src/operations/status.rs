@@ -10,7 +10,7 @@ use crate::operation::{Operation, Scope, ToolHints, answer, get, question};
 use crate::problem::{Result, WireProblem};
 use crate::runner::{Job, run_all};
 use crate::service::Service;
-use crate::wire::{Direction, Run, TargetPlan, VERSION};
+use crate::wire::{Direction, Remark, Run, TargetPlan, VERSION};
 
 /// The line of this use case in the list.
 pub const OPERATION: Operation = Operation {
@@ -68,6 +68,9 @@ pub struct Target {
     pub pending: Option<u64>,
     /// How many conflicts wait for a decision.
     pub open_conflicts: u64,
+    /// What was put aside because it could not go back to its place, and waits to be looked at; empty when nobody
+    /// looked.
+    pub rescued: Vec<Remark>,
     /// The last run.
     pub last_run: Option<Run>,
     /// Why it cannot be told what is pending.
@@ -146,6 +149,8 @@ async fn describe(store: &Store, name: &str, direction: Way, plan: Option<Target
     let open_conflicts = store.conflicts(&query).await?.len() as u64;
     let error = plan.as_ref().and_then(|plan| plan.error.clone());
     let pending = plan.as_ref().filter(|plan| plan.error.is_none()).map(TargetPlan::pending);
+    let problems = plan.iter().flat_map(|plan| &plan.problems);
+    let rescued = problems.filter(|problem| problem.code == "rescued").cloned().collect();
     let halted = plan.as_ref().is_some_and(|plan| !plan.halts.is_empty());
     let ended_badly = last_run.as_ref().is_some_and(|run| matches!(run.state.as_str(), "failed" | "partial"));
     let word = if error.is_some() || ended_badly {
@@ -168,6 +173,7 @@ async fn describe(store: &Store, name: &str, direction: Way, plan: Option<Target
         agreed: state.count(),
         pending,
         open_conflicts,
+        rescued,
         last_run,
         error,
     })

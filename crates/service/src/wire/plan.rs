@@ -93,6 +93,9 @@ pub struct Remark {
     pub code: String,
     /// What is wrong and what to do.
     pub message: String,
+    /// The side on which it went wrong; missing where that is unknown or both are concerned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub side: Option<Side>,
 }
 
 /// A change that the direction of the target keeps from flowing.
@@ -198,6 +201,11 @@ impl From<&core::Halt> for Halt {
 
 impl From<&core::Problem> for Remark {
     fn from(problem: &core::Problem) -> Self {
-        Self { path: problem.path.clone(), code: problem.code.to_owned(), message: problem.message.clone() }
+        Self {
+            path: problem.path.clone(),
+            code: problem.code.to_owned(),
+            message: problem.message.clone(),
+            side: problem.side.map(Into::into),
+        }
     }
 }

@@ -180,8 +180,10 @@ impl TargetReport {
         let conflicts =
             conflicts.map(|conflict| format!("**conflict** {}: `{}`", conflict.id, cell(&conflict.path)));
         let problems = self.problems.iter();
-        let problems =
-            problems.map(|problem| format!("`{}`: {}", cell(&problem.path), cell(&problem.message)));
+        let problems = problems.map(|problem| {
+            let side = problem.side.map(|side| format!(" ({})", side.name())).unwrap_or_default();
+            format!("`{}`{side}: {}", cell(&problem.path), cell(&problem.message))
+        });
         let errors = self.error.iter().map(|error| {
             let hint = error.hint.as_deref().map(|hint| format!("; {hint}")).unwrap_or_default();
             format!("**error**: {}{}", cell(&error.message), cell(&hint))

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use sqlx::{Connection, Executor, SqliteConnection};
+use syncline_core::{Mark, Sides};
 use syncline_store::{ErrorKind, Store};
 
 use crate::helpers::{acquire, contents, created, run};
@@ -163,4 +164,34 @@ async fn another_process_holds_the_lock() {
     other.kill().unwrap();
     other.wait().unwrap();
     drop(store.lock().unwrap());
+}
+
+#[tokio::test]
+async fn a_copied_state_is_another_workspace_and_a_moved_one_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let store = Store::open(&at("original")).await.unwrap();
+    let lease = acquire(&store, "t").await;
+    let known = Sides { local: Some(Mark("m".into())), remote: Some(Mark("m".into())) };
+    store.announce_mark(&lease, &known, &Mark("next".into())).await.unwrap();
+    let id = store.target("t").await.unwrap().id;
+    store.close().await.unwrap();
+    assert!(Command::new("cp").arg("-a").args([at("original"), at("copy")]).status().unwrap().success());
+    std::fs::rename(at("original"), at("moved")).unwrap();
+
+    let moved = Store::open(&at("moved")).await.unwrap();
+    acquire(&moved, "t").await;
+    let state = moved.target("t").await.unwrap();
+    assert_eq!((state.id.as_str(), &state.marks), (id.as_str(), &known));
+
+    let copy = Store::open(&at("copy")).await.unwrap();
+    // Also a dry run, which changes nothing, must not believe what the original agreed on.
+    for state in [copy.peek_target("t").await.unwrap(), copy.target("t").await.unwrap()] {
+        assert!(state.marks.local.is_some() && state.marks != known && state.pending_mark.is_none());
+    }
+    acquire(&copy, "t").await;
+    let state = copy.target("t").await.unwrap();
+    assert!(state.id != id && state.marks != known, "{state:?}");
+    acquire(&copy, "t").await;
+    assert_eq!(copy.target("t").await.unwrap().id, state.id, "it is renamed once");
 }

@@ -34,22 +34,23 @@ pub(crate) fn main() -> ExitCode {
             problem.exit_code()
         }
     };
-    ExitCode::from(code)
+    ExitCode::from(output.finish(code))
 }
 
 /// Tells what is wrong with the command line, or gives the help that was asked for.
 fn misunderstood(error: &clap::Error) -> ExitCode {
     let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-    if !asked && wants_json() {
+    let json = !asked && wants_json();
+    let output = Output::plain(if json { Format::Json } else { Format::Human });
+    if json {
         let text = error.render().to_string();
         let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
         let problem = Problem::usage("bad_arguments", message).with_hint("see `syncline --help`");
-        Output::plain(Format::Json).problem(&problem);
-    } else {
-        // Nothing is left to be done when even this cannot be printed.
-        let _ = error.print();
+        output.problem(&problem);
+    } else if let Err(error) = error.print().and_then(|()| std::io::Write::flush(&mut std::io::stdout())) {
+        output.close(error);
     }
-    ExitCode::from(if asked { 0 } else { 2 })
+    ExitCode::from(output.finish(if asked { 0 } else { 2 }))
 }
 
 /// Whether the arguments, which could not be understood, ask for JSON.

@@ -1,8 +1,11 @@
-//! Printing: results to standard output, everything else to standard error. A reader that goes away is no reason
-//! to stop.
+//! Printing: results to standard output, everything else to standard error.
+//!
+//! A result that could not be printed does not stop what goes on; it is told at the end, and in the exit code. A reader
+//! that goes away, as in `syncline history | head`, has seen enough: that is no failure.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 use serde_json::json;
@@ -17,6 +20,8 @@ pub(crate) struct Output {
     format: Format,
     quiet: bool,
     pub(crate) verbose: bool,
+    /// Why standard output takes no more, once it does not.
+    closed: Arc<OnceLock<io::Error>>,
 }
 
 impl Output {
@@ -28,12 +33,17 @@ impl Output {
             Color::Never => anstream::ColorChoice::Never,
         };
         choice.write_global();
-        Self { format: globals.format, quiet: globals.quiet, verbose: globals.verbose > 0 }
+        Self {
+            format: globals.format,
+            quiet: globals.quiet,
+            verbose: globals.verbose > 0,
+            closed: Arc::default(),
+        }
     }
 
     /// The output before any option is known.
-    pub(crate) const fn plain(format: Format) -> Self {
-        Self { format, quiet: false, verbose: false }
+    pub(crate) fn plain(format: Format) -> Self {
+        Self { format, quiet: false, verbose: false, closed: Arc::default() }
     }
 
     /// Whether standard output holds one JSON document.
@@ -64,15 +74,41 @@ impl Output {
     pub(crate) fn json<T: Serialize>(&self, value: &T) {
         match serde_json::to_string_pretty(value) {
             Ok(text) => self.raw(&format!("{text}\n")),
-            Err(error) => tracing::error!(%error, "the result cannot be written as JSON"),
+            Err(error) => self.close(error.into()),
         }
     }
 
     /// Prints text to standard output as it is.
     pub(crate) fn raw(&self, text: &str) {
+        if self.closed.get().is_some() {
+            return;
+        }
         let mut out = anstream::stdout().lock();
-        // A reader that went away, as in `syncline history | head`, has seen enough.
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            self.close(error);
+        }
+    }
+
+    /// Remembers why standard output takes no more.
+    pub(crate) fn close(&self, error: io::Error) {
+        // Only the first reason counts.
+        let _ = self.closed.set(error);
+    }
+
+    /// Whether whoever read standard output went away.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.closed.get().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// Tells when a result could not be printed; the exit code then.
+    pub(crate) fn finish(&self, code: u8) -> u8 {
+        match self.closed.get() {
+            Some(error) if !self.is_unread() => {
+                self.line(format!("{}: writing to standard output: {error}", paint(style::BAD, "error")));
+                if code == 2 { 2 } else { 1 }
+            }
+            _ => code,
+        }
     }
 
     /// Prints a line for people to standard error, unless it is to be quiet.

@@ -24,8 +24,18 @@ pub(crate) fn write_json<T: Serialize>(file: &Path, value: &T) -> Result<(), Pro
 }
 
 /// Puts a file in its place with one rename, so that no reader ever sees half of it.
+///
+/// A device or a pipe, such as `/dev/stdout`, is written to: a rename would replace it.
 pub(crate) fn write(file: &Path, bytes: &[u8]) -> Result<(), Problem> {
     let failed = |error: std::io::Error| Problem::io(error, format_args!("writing {}", file.display()));
+    let there = std::fs::metadata(file).ok();
+    if there.as_ref().is_some_and(|there| !there.is_file() && !there.is_dir()) {
+        let opened = std::fs::File::options().write(true).open(file);
+        return opened.and_then(|mut opened| opened.write_all(bytes)).map_err(failed);
+    }
+    // A link keeps leading to the file.
+    let resolved = there.and_then(|_| file.canonicalize().ok());
+    let file = resolved.as_deref().unwrap_or(file);
     let folder =
         file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let mut builder = tempfile::Builder::new();

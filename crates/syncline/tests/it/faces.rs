@@ -39,7 +39,7 @@ fn every_command_has_help_and_a_manual_page() {
     for page in ["syncline.1", "syncline-conflicts-resolve.1", "syncline-config-schema.1"] {
         assert!(pages.iter().any(|known| known == page), "{page} is not in {pages:?}");
     }
-    assert!(world.expect(0, &["man"]).out.contains(".TH syncline 1"));
+    assert!(world.expect(0, &["man"]).out.contains(".TH \"SYNCLINE\" \"1\""));
 }
 
 #[test]

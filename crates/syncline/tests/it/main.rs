@@ -14,8 +14,10 @@ mod history;
 mod kill;
 mod lock;
 mod merging;
+mod output;
 mod plan;
 mod power;
+mod problems;
 #[path = "../../../core/tests/it/random.rs"]
 mod random;
 mod scrub;

@@ -90,3 +90,30 @@ fn a_plan_saved_in_the_workspace_right_after_an_edit_is_still_good() {
     assert_eq!(world.agreed("notes.txt").as_deref(), Some("second"));
     assert_eq!(world.read_remote("saved.plan"), None, "the plan itself was not synced");
 }
+
+#[test]
+fn an_edit_follows_the_folder_that_the_other_side_renamed() {
+    let world = World::with("guard: { deletes_max_percent: 100 }");
+    for name in ["edited.md", "left.md", "deep/also.md"] {
+        world.write_local(&format!("draft/{name}"), &format!("first {name}"));
+    }
+    world.expect(0, &["run"]);
+    std::fs::rename(world.local("draft"), world.local("final")).unwrap();
+    world.write_remote("draft/edited.md", "an edit that must not be lost");
+    world.write_remote("draft/new.md", "added");
+    let report = world.json(0, &["run"]);
+    assert_eq!(world.agreed("final/edited.md").as_deref(), Some("an edit that must not be lost"));
+    assert_eq!(world.agreed("final/left.md").as_deref(), Some("first left.md"));
+    assert_eq!(world.agreed("final/deep/also.md").as_deref(), Some("first deep/also.md"));
+    assert_eq!(world.agreed("draft/new.md").as_deref(), Some("added"), "nothing tells that it moved");
+    assert_eq!(World::names(&world.local("draft")), ["new.md"]);
+    let problems = &report["results"][0]["problems"];
+    assert_eq!(problems.as_array().unwrap().len(), 1, "{problems}");
+    assert_eq!((&problems[0]["code"], &problems[0]["path"]), (&"left_behind".into(), &"draft/new.md".into()));
+    assert_eq!(world.json(0, &["run"])["results"][0]["message"], "nothing to do");
+
+    // And back: what the run did can be undone.
+    world.expect(0, &["rollback", "last"]);
+    assert_eq!(world.agreed("draft/edited.md").as_deref(), Some("first edited.md"));
+    assert_eq!(world.agreed("draft/left.md").as_deref(), Some("first left.md"));
+}

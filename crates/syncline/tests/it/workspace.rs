@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::support::World;
 
 fn git(world: &World, arguments: &[&str]) -> String {
@@ -139,4 +141,54 @@ fn a_reader_that_goes_away_is_no_failure() {
     let mut child = world.command(&["plan", "-v"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_copy_of_a_workspace_keeps_an_agreement_of_its_own() {
+    let world = World::new();
+    for name in ["a.md", "b.md", "c.md"] {
+        world.write_local(name, "agreed");
+    }
+    world.expect(0, &["run"]);
+    let copied = Command::new("cp").arg("-a").args([world.path("local"), world.path("copy")]).status();
+    assert!(copied.unwrap().success());
+    let in_copy = |arguments: &[&str]| {
+        let output = world.command(arguments).current_dir(world.path("copy")).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let in_original = || world.json(0, &["run"])["results"][0].clone();
+
+    // The copy never agreed on anything: what it lacks was not removed.
+    std::fs::remove_file(world.path("copy/a.md")).unwrap();
+    let planned = in_copy(&["plan", "--format", "json"]);
+    assert_eq!(planned["targets"][0]["steps"][0]["action"], "create", "{planned}");
+    let first = in_copy(&["run", "--format", "json"]);
+    assert!(first["results"][0]["distrust"].is_string(), "{first}");
+    assert_eq!(world.read_remote("a.md").as_deref(), Some("agreed"));
+    assert_eq!(std::fs::read_to_string(world.path("copy/a.md")).unwrap(), "agreed");
+
+    // From now on both work with the same remote, and neither takes the other for a stranger.
+    for round in 0..3 {
+        world.write_local("b.md", &format!("from the original, {round}"));
+        assert!(in_original()["distrust"].is_null());
+        let run = in_copy(&["run", "--format", "json"]);
+        assert!(run["results"][0]["distrust"].is_null(), "{run}");
+        let edit = format!("from the copy, {round}");
+        std::fs::write(world.path("copy/c.md"), &edit).unwrap();
+        in_copy(&["run", "--format", "json"]);
+        assert!(in_original()["distrust"].is_null());
+        assert_eq!(world.agreed("c.md"), Some(edit));
+    }
+    std::fs::remove_file(world.path("copy/b.md")).unwrap();
+    in_copy(&["run", "--format", "json"]);
+    assert_eq!(in_original()["steps"]["removed"], 1);
+    assert_eq!(world.agreed("b.md"), None);
+
+    // A workspace that was moved stays what it is.
+    std::fs::rename(world.path("copy"), world.path("moved")).unwrap();
+    let output =
+        world.command(&["run", "--format", "json"]).current_dir(world.path("moved")).output().unwrap();
+    let run: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(run["results"][0]["distrust"].is_null(), "{run}");
 }

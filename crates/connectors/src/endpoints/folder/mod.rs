@@ -10,6 +10,7 @@ mod parents;
 mod planting;
 mod platform;
 mod read;
+mod rescued;
 mod scan;
 mod stage;
 mod staging;
@@ -175,6 +176,9 @@ impl Endpoint for FolderEndpoint {
         }
         if inodes.is_some_and(|count| count < 1000) {
             warnings.push(format!("the file system of {location} has almost no room for more files"));
+        }
+        for waiting in rescued::list(&root) {
+            warnings.push(format!("{location}/{}: {}", waiting.path, waiting.message));
         }
         if self.capabilities.abilities.folds_case {
             warnings.push(format!("{location} takes names that differ only in case for the same"));

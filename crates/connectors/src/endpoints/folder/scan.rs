@@ -11,7 +11,7 @@ use super::names::Name;
 use super::platform::{Directory, Type, is_link_in_the_way, now};
 use super::version::Stamp;
 use super::walk::{Join, Walked, walk};
-use super::{STATE, is_word};
+use super::{STATE, is_word, rescued};
 
 /// Longest mark file that is read.
 const MARK_BYTES_MAX: u64 = 4096;
@@ -42,6 +42,7 @@ pub(super) fn scan(root: &Directory, request: &ScanRequest) -> Result<Snapshot> 
         Scope::Part(_) => walked.count + request.baseline.count().saturating_sub(walked.agreed),
     };
     snapshot.problems = walked.problems;
+    snapshot.problems.extend(rescued::list(root));
     snapshot.changes = in_order(walked.changes);
     detect_moves(&mut snapshot.changes, request.side);
     Ok(snapshot)

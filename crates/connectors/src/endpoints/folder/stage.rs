@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::future::Future;
-use std::io::{self, Read, Write as _};
+use std::io::{self, Read, Seek as _, Write as _};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -20,6 +20,9 @@ use super::version::Stamp;
 
 /// Bytes copied and hashed at once.
 const BUFFER_BYTES: usize = 256 * 1024;
+/// Blocks of zeros of this size are left out: in a disk image they would take space that the original does not.
+const HOLE_BYTES: usize = 64 * 1024;
+static ZEROS: [u8; HOLE_BYTES] = [0; HOLE_BYTES];
 /// Longest target of a link.
 const LINK_BYTES_MAX: usize = 4096;
 
@@ -223,12 +226,17 @@ impl<'a> Stager<'a> {
         let mut reader = content.into_reader();
         let mut file = directory.create(name, mode)?;
         let mut hasher = blake3::Hasher::new();
+        let mut size = 0;
         loop {
             let count = fill(&mut reader, &mut self.buffer)?;
             hasher.update(&self.buffer[..count]);
-            file.write_all(&self.buffer[..count])?;
+            let ends_in_hole = write_with_holes(&mut file, &self.buffer[..count])?;
+            size += count as u64;
             self.work.batch.progress.add(0, count as u64);
             if count < self.buffer.len() {
+                if ends_in_hole && size > 0 {
+                    file.set_len(size)?;
+                }
                 break;
             }
         }
@@ -301,7 +309,7 @@ pub(super) fn keep_old(
 fn digest_of(file: &File) -> io::Result<Digest> {
     let mut again = file.try_clone()?;
     let digest = hash(&mut again)?;
-    io::Seek::rewind(&mut again)?;
+    again.rewind()?;
     Ok(digest)
 }
 
@@ -379,6 +387,22 @@ fn fill(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(filled)
+}
+
+/// Writes bytes, but for blocks of zeros: what was never written reads as zeros. Tells whether nothing was written at
+/// the end, so that the file's length is still to be set.
+fn write_with_holes(file: &mut File, bytes: &[u8]) -> io::Result<bool> {
+    let mut written = 0;
+    for (index, block) in bytes.chunks(HOLE_BYTES).enumerate() {
+        if *block == ZEROS {
+            let start = index * HOLE_BYTES;
+            file.write_all(&bytes[written..start])?;
+            file.seek_relative(block.len() as i64)?;
+            written = start + block.len();
+        }
+    }
+    file.write_all(&bytes[written..])?;
+    Ok(written == bytes.len())
 }
 
 /// Waits for a future on a thread that may block. Most are ready at once: then nothing is set up for waiting.

@@ -12,11 +12,12 @@
 use std::io;
 
 use syncline_connect::{Batch, Content, Error, ErrorKind, Result};
-use syncline_core::{Digest, Problem};
+use syncline_core::{Digest, ItemPath};
 use tokio::runtime::Handle;
 
 use super::names::Names;
 use super::platform::{Directory, Type};
+use super::rescued::rescue;
 use super::{STATE, is_word};
 
 /// Threads of a batch.
@@ -94,8 +95,8 @@ impl Staging {
     }
 
     /// Takes something in `swap` that is neither expected nor new out of the way, where a person finds it.
-    pub(super) fn rescue(&self, name: &str) -> io::Result<Problem> {
-        rescue(&self.state, &self.swap, name, &self.run)
+    pub(super) fn rescue(&self, name: &str, path: &ItemPath) -> io::Result<()> {
+        rescue(&self.state, &self.swap, name, &self.run, Some(path.as_str()))
     }
 
     /// Removes the folder of this batch; `all` of staging too when it is empty and `keep` is not set.
@@ -169,7 +170,7 @@ fn keep_all(
             _ => {
                 // An empty directory holds nothing; one that is not is somebody's work.
                 if swap.remove_directory(&name).is_err() {
-                    rescue(state, swap, &name, run)?;
+                    rescue(state, swap, &name, run, None)?;
                 }
                 continue;
             }
@@ -192,14 +193,6 @@ pub(super) fn hash(reader: &mut impl io::Read) -> io::Result<Digest> {
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(reader)?;
     Ok(hasher.finalize().into())
-}
-
-fn rescue(state: &Directory, swap: &Directory, name: &str, run: &str) -> io::Result<Problem> {
-    let rescued = make_and_open(state, "rescued")?;
-    let place = format!("{run}-{name}");
-    swap.move_new(name, &rescued, &place)?;
-    let message = "somebody changed this path while it was being written; what was there is kept here";
-    Ok(Problem::new(format!("{STATE}/rescued/{place}"), "rescued", message))
 }
 
 /// Removes everything in a directory, however deep, without following a link.

@@ -175,15 +175,15 @@ impl<'a> Swapper<'a> {
         match removed {
             Ok(()) => Ok(written(parent, step, step.item(), prepared)),
             Err(outcome) => {
-                self.take_back(&place, parent, name, &new).map_err(failed)?;
+                self.take_back(&place, parent, step, &new).map_err(failed)?;
                 Err(outcome)
             }
         }
     }
 
     /// Undoes an exchange that brought out something else than expected.
-    fn take_back(&self, place: &str, parent: &Directory, name: &str, new: &Stat) -> io::Result<()> {
-        let swap = &self.work.staging.swap;
+    fn take_back(&self, place: &str, parent: &Directory, step: &Step, new: &Stat) -> io::Result<()> {
+        let (swap, name) = (&self.work.staging.swap, step.path.name());
         match swap.exchange(place, parent, name) {
             Ok(()) => {}
             // Somebody removed the new item: what was there before it comes back.
@@ -194,9 +194,7 @@ impl<'a> Swapper<'a> {
             Ok(out) if is_same(&out, new) => {
                 swap.remove_file(place).or_else(|_| swap.remove_directory(place))?;
             }
-            Ok(_) => {
-                self.work.staging.rescue(place)?;
-            }
+            Ok(_) => self.work.staging.rescue(place, &step.path)?,
             Err(_) => {}
         }
         Ok(())
@@ -247,7 +245,7 @@ impl<'a> Swapper<'a> {
             };
         }
         let back =
-            swap.move_new(&place, &parent, name).or_else(|_| self.work.staging.rescue(&place).map(|_| ()));
+            swap.move_new(&place, &parent, name).or_else(|_| self.work.staging.rescue(&place, &step.path));
         match back {
             Ok(()) => Ok(Err(Outcome::Refused { found: describe(&out) })),
             Err(error) => failed(error),

@@ -169,7 +169,13 @@ async fn keep_running(service: &Service, request: &Request, output: &Output) -> 
                 }
                 return Ok(0);
             }
-            Some(news) = news.recv() => told(&news, output),
+            Some(news) = news.recv() => {
+                told(&news, output);
+                if output.is_unread() {
+                    // Nobody sees any more what is done: the run that is going on is the last.
+                    let _ = stop.send(true);
+                }
+            }
             result = &mut working => return result.map(|()| 0),
         }
     }

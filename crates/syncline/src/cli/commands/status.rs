@@ -7,7 +7,7 @@ use syncline_service::operations::status::{Request, Response, State, Target, sta
 
 use crate::cli::args::Globals;
 use crate::cli::output::Output;
-use crate::cli::render::plan::error_lines;
+use crate::cli::render::plan::{error_lines, problem_line};
 use crate::cli::text::{bytes, count, local_time, paint, shown, style};
 use crate::cli::{runtime, session};
 
@@ -79,5 +79,6 @@ fn lines(target: &Target, width: usize) -> String {
     let gap = " ".repeat(width.saturating_sub(name.chars().count()));
     let mut text = format!("  {}{gap}  {word}  {}\n", paint(style::STRONG, &name), facts.join(" · "));
     text.extend(target.error.iter().map(error_lines));
+    text.extend(target.rescued.iter().map(problem_line));
     text
 }

@@ -166,7 +166,8 @@ pub(crate) fn conflict_line(conflict: &Conflict) -> String {
 
 /// A problem, in one line.
 pub(crate) fn problem_line(problem: &Remark) -> String {
-    format!("  {} {}: {}\n", paint(style::BAD, "✗"), shown(&problem.path), shown(&problem.message))
+    let side = problem.side.map(|side| format!(" ({})", side.name())).unwrap_or_default();
+    format!("  {} {}{side}: {}\n", paint(style::BAD, "✗"), shown(&problem.path), shown(&problem.message))
 }
 
 /// Why a target could not be handled at all.

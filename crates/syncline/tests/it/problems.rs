@@ -1,0 +1,49 @@
+//! What a problem tells: the path, the side, and what waits to be looked at.
+
+use std::fs;
+use std::process::Command;
+
+use crate::support::World;
+
+#[test]
+fn a_problem_names_its_side() {
+    let world = World::new();
+    world.write_local("a.md", "a");
+    assert!(Command::new("mkfifo").arg(world.remote("pipe")).status().unwrap().success());
+    let plan = world.json(0, &["plan"]);
+    let problem = &plan["targets"][0]["problems"][0];
+    assert_eq!((&problem["path"], &problem["side"]), (&"pipe".into(), &"remote".into()), "{plan}");
+    let ran = world.expect(0, &["run", "--report", "../report.md"]);
+    assert!(ran.out.contains("pipe (remote): "), "{}", ran.out);
+    let page = fs::read_to_string(world.path("report.md")).unwrap();
+    assert!(page.contains("`pipe` (remote): "), "{page}");
+}
+
+#[test]
+fn what_was_rescued_is_told_until_somebody_takes_it_away() {
+    let world = World::new();
+    world.write_local("a.md", "a");
+    world.expect(0, &["run"]);
+    // What a run that died has left: somebody wrote into a folder at the moment it was changing places.
+    let left = world.remote(".syncline/staging/dead-run/swap/7");
+    fs::create_dir_all(&left).unwrap();
+    fs::write(left.join("precious.md"), "precious").unwrap();
+    world.write_local("a.md", "edited");
+    world.expect(0, &["run"]);
+    let place = ".syncline/rescued/dead-run-7";
+    assert_eq!(world.read_remote(&format!("{place}/precious.md")).as_deref(), Some("precious"));
+
+    let report = world.json(0, &["run"]);
+    let problem = &report["results"][0]["problems"][0];
+    assert_eq!((&problem["code"], &problem["path"]), (&"rescued".into(), &place.into()), "{report}");
+    assert_eq!(problem["side"], "remote");
+    for arguments in [&["run"][..], &["status"], &["doctor"]] {
+        let told = world.expect(0, arguments).out;
+        assert!(told.contains(place), "{arguments:?}: {told}");
+    }
+    let status = world.json(0, &["status"]);
+    assert_eq!(status["targets"][0]["rescued"][0]["path"], place, "{status}");
+    fs::remove_dir_all(world.remote(place)).unwrap();
+    assert_eq!(world.json(0, &["run"])["results"][0]["problems"], serde_json::json!([]));
+    assert!(!world.expect(0, &["doctor"]).out.contains("rescued"));
+}
