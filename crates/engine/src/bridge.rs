@@ -25,7 +25,8 @@ impl Contents for ContentsBridge {
         match &step.action {
             Action::Write { source: Source::Opposite { path, version }, item } => {
                 let side = step.side.other();
-                let content = self.endpoints[side].read(path, version).await.map_err(|error| error.on(side))?;
+                let content =
+                    self.endpoints[side].read(path, version).await.map_err(|error| error.on(side))?;
                 let content = content.on(side);
                 Ok(match &self.keeper {
                     Some(keeper) => keeper.tee(&step.path, item, content),

@@ -58,11 +58,7 @@ async fn lock(context: &Context) -> Result<WorkspaceLock> {
 }
 
 async fn cycle(context: &Context, target: &Target, options: &Options, lease: &Lease) -> Result<RunResult> {
-    let recovered = context.store.recover(lease, context.clock.now()).await?;
-    if !recovered.is_empty() {
-        tracing::info!(target = target.name, runs = ?recovered, "recovered what an interrupted run had done");
-        apply::clear_leftovers(context, target).await?;
-    }
+    recover(context, target, lease).await?;
     let mut result = begin(context, target);
     let keeper = Arc::new(Keeper::new(context.store.bases(), &target.policy));
     let mut journal = Journal {
@@ -110,6 +106,21 @@ async fn cycle(context: &Context, target: &Target, options: &Options, lease: &Le
     let result = journal.finish(result).await;
     Keeper::finish(keeper);
     result
+}
+
+/// Takes over what a run that was cut short had done, and clears away what it left behind. That comes first: were this
+/// run cut short in between, nothing would tell the next one that there is something to clear.
+async fn recover(context: &Context, target: &Target, lease: &Lease) -> Result<()> {
+    if !context.store.is_interrupted(lease).await? {
+        return Ok(());
+    }
+    if let Err(error) = apply::clear_leftovers(context, target).await {
+        // A side that is away is halted at when it is looked at; the next batch there clears it.
+        tracing::warn!(target = target.name, %error, "what an interrupted run had staged could not be cleared yet");
+    }
+    let recovered = context.store.recover(lease, context.clock.now()).await?;
+    tracing::info!(target = target.name, runs = ?recovered, "recovered what an interrupted run had done");
+    Ok(())
 }
 
 /// Whether the plan has anything to do or to remember.

@@ -157,6 +157,16 @@ impl Store {
         }
     }
 
+    /// Whether a run of the leased target was cut short and is still to be recovered.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Locked`] when the lease is stale; otherwise when the database fails.
+    pub async fn is_interrupted(&self, lease: &Lease) -> Result<bool> {
+        let mut connection = self.database().writer().await;
+        fence(&mut connection, lease).await?;
+        Ok(!RunRow::unfinished(&mut connection, &lease.target).await?.is_empty())
+    }
+
     /// Ends the runs of a target that were cut short: what they appended is folded into the baseline. Returns
     /// their identifiers, the oldest first.
     ///
