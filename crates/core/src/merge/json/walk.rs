@@ -199,8 +199,10 @@ fn placed(
             following.entry(anchor).or_default().push(entry.id);
         }
     }
-    let mut order = following.remove(&None).unwrap_or_default();
-    let mut pending = Vec::new();
+    let leading = following.remove(&None).unwrap_or_default();
+    // Lists that share nothing are put one after the other.
+    let (mut order, mut pending) =
+        if anchor.is_some() { (leading, Vec::new()) } else { (Vec::new(), leading) };
     for entry in first {
         // What `first` added after the anchor comes before what `second` added there.
         if seconds.contains_key(&entry.id) {
