@@ -1,6 +1,6 @@
 //! Structural JSON, by table.
 
-use syncline_core::merge::{Strategy, Unclean};
+use syncline_core::merge::{Strategy, Unclean, VERSION_LINES_MAX, VERSION_VALUES_MAX};
 
 use super::{clean, unclean};
 
@@ -273,6 +273,8 @@ fn only_json_is_merged() {
         place,
         Unclean::NotJson { version: "local", line: 3, problem: "a key stands twice in one object" }
     );
-    let many = format!("[{}1]", "1,".repeat(1 << 19));
+    let long = |first: u8| format!("[{first}{}]", ",1".repeat(VERSION_LINES_MAX));
+    assert_eq!(unclean(&JSON, Some("[]"), &long(2), &long(3)).code(), "too_many");
+    let many = format!("[{}1]", "1,".repeat(VERSION_VALUES_MAX));
     assert_eq!(unclean(&JSON, None, "[1]", &many).code(), "too_many");
 }

@@ -1,7 +1,7 @@
 //! Union of records, by table.
 
 use syncline_core::Side;
-use syncline_core::merge::{Decided, DecidedBy, Merged, Strategy, Unclean};
+use syncline_core::merge::{Decided, DecidedBy, Merged, Strategy, Unclean, VERSION_VALUES_MAX};
 
 use super::{clean, input, run, unclean};
 
@@ -103,6 +103,13 @@ fn an_object_around_an_array_unites() {
                 "{\n  \"m\": [\n    {\n      \"id\": 1,\n      \"a\": 2,\n      \"b\": 1\n    }\n  ]\n}\n",
                 "{\"m\":[{\"id\":1,\"a\":1,\"b\":3},{\"id\":2,\"l\":[]}]}",
                 "{\n  \"m\": [\n    {\n      \"id\": 1,\n      \"a\": 2,\n      \"b\": 3\n    },\n    {\"id\":2,\"l\":[]}\n  ]\n}\n",
+            ),
+            (
+                "as the guide says",
+                None,
+                r#"{"memories": [{"id": 1, "text": "likes tea"}, {"id": 2, "text": "from Bonn"}]}"#,
+                r#"{"memories": [{"id": 1, "text": "likes tea"}, {"id": 3, "text": "plays go"}]}"#,
+                r#"{"memories": [{"id": 1, "text": "likes tea"}, {"id": 2, "text": "from Bonn"}, {"id": 3, "text": "plays go"}]}"#,
             ),
             ("on one line", None, r#"{"m":[1]}"#, r#"{"m":[1,2],"n":0}"#, r#"{"m":[1,2],"n":0}"#),
         ],
@@ -235,4 +242,13 @@ fn what_has_no_records_of_one_shape_is_refused() {
         let turned = Unclean::Shapes { local: there, remote: here };
         assert_eq!(unclean(&UNION, None, remote, local), turned, "{remote} {local}");
     }
+}
+
+#[test]
+fn too_many_records_are_refused() {
+    let many = "\n".repeat(VERSION_VALUES_MAX + 1);
+    let refused = Unclean::TooMany { version: "local", lines_max: VERSION_VALUES_MAX };
+    assert_eq!(unclean(&UNION, None, &many, "a\n"), refused);
+    let documents = "{\"a\":[1,1,1,1,1,1,1]}\n".repeat(VERSION_VALUES_MAX / 8);
+    assert_eq!(unclean(&UNION, None, &documents, "{}\n").code(), "too_many");
 }
