@@ -96,6 +96,13 @@ fn edits_of_different_values_are_both_kept() {
             r#"[{"id":2},{"id":1,"v":5}]"#,
         ),
         (
+            "as the guide says",
+            Some(r#"{ "theme": "dark", "size": 12, "plugins": [{ "id": "git", "on": true }] }"#),
+            r#"{ "theme": "dark", "size": 14, "plugins": [{ "id": "git", "on": true }] }"#,
+            r#"{ "theme": "dark", "size": 12, "plugins": [{ "id": "git", "on": false }, { "id": "lsp", "on": true }] }"#,
+            r#"{ "theme": "dark", "size": 14, "plugins": [{ "id": "git", "on": false }, { "id": "lsp", "on": true }] }"#,
+        ),
+        (
             "escapes are one string",
             Some(r#"{"é":1,"b":1}"#),
             r#"{"\u00e9":2,"b":1}"#,
