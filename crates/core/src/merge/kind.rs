@@ -1,6 +1,6 @@
 //! What a content is, and which strategy fits it.
 
-use super::{Input, Strategy, Unclean, VERSION_BYTES_MAX, VERSION_LINES_MAX, has_open_markers, json};
+use super::{Input, Strategy, Unclean, VERSION_BYTES_MAX, has_open_markers, json};
 use crate::side::Side;
 
 /// How far a NUL byte is looked for: the first 8 KiB, as Git does.
@@ -22,7 +22,7 @@ impl Strategy {
     /// - [`Strategy::Text`] for every other text, also for `.json` files that are no JSON in any version (settings with
     ///   comments), for `.jsonc`, and for newline-delimited JSON. A union is never chosen by content, because it
     ///   decides for the user.
-    /// - `None` for what no strategy merges: binary, too large, open markers.
+    /// - `None` for what no strategy merges: binary, larger than 8 MiB, open markers.
     #[must_use]
     pub fn by_content(name: &str, input: &Input<'_>) -> Option<Self> {
         mergeable(input).ok()?;
@@ -54,10 +54,6 @@ pub(super) fn mergeable(input: &Input<'_>) -> Result<(), Unclean> {
         if is_binary(bytes) {
             return Err(Unclean::Binary { version });
         }
-        let breaks = bytes.iter().filter(|&&byte| byte == b'\n').count();
-        if breaks > VERSION_LINES_MAX {
-            return Err(Unclean::TooMany { version, lines_max: VERSION_LINES_MAX });
-        }
     }
     for (side, bytes) in [(Side::Local, input.local), (Side::Remote, input.remote)] {
         if has_open_markers(bytes) {
@@ -65,4 +61,13 @@ pub(super) fn mergeable(input: &Input<'_>) -> Result<(), Unclean> {
         }
     }
     Ok(())
+}
+
+/// Refuses versions with more lines than `lines_max`.
+pub(super) fn within_lines(input: &Input<'_>, lines_max: usize) -> Result<(), Unclean> {
+    let long = |bytes: &[u8]| bytes.iter().filter(|&&byte| byte == b'\n').count() > lines_max;
+    match versions(input).find(|(_, bytes)| long(bytes)) {
+        Some((version, _)) => Err(Unclean::TooMany { version, lines_max }),
+        None => Ok(()),
+    }
 }

@@ -50,6 +50,22 @@ pub(super) fn regions<T: Hash + Eq + Copy>(base: &[T], local: &[T], remote: &[T]
     join(&Sides { local: locals, remote: remotes }, &Sides { local: &local_tokens, remote: &input.after })
 }
 
+/// The merged sequence of regions of which none was edited by both sides in different ways.
+pub(super) fn united<T: Copy>(regions: &[Region], base: &[T], local: &[T], remote: &[T]) -> Vec<T> {
+    let mut merged = Vec::with_capacity(local.len().max(remote.len()));
+    let mut from = 0;
+    for region in regions {
+        merged.extend(&base[from..region.base.start]);
+        from = region.base.end;
+        merged.extend(match region.by {
+            By::One(Side::Remote) => &remote[region.now.remote.clone()],
+            _ => &local[region.now.local.clone()],
+        });
+    }
+    merged.extend(&base[from..]);
+    merged
+}
+
 /// Where the second sequence differs from the first one.
 pub(super) fn differences<T: Hash + Eq + Copy>(
     before: &[T],

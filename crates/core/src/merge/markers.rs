@@ -19,8 +19,8 @@
 
 use std::ops::Range;
 
-use super::lines::{By, differences, lines, regions};
-use super::{Input, Labels, Merged, text};
+use super::lines::{By, differences, lines, regions, united};
+use super::{Input, Labels, Merged};
 use crate::side::Sides;
 
 const MARKER_LENGTH_MIN: usize = 7;
@@ -61,7 +61,7 @@ pub(super) fn merge(input: &Input<'_>, labels: &Labels<'_>) -> Merged {
         Some(base) => {
             let regions = regions(base, local, remote);
             if regions.iter().all(|region| region.by != By::Both) {
-                let rest = text::clean(&regions, base, local, remote);
+                let rest = united(&regions, base, local, remote).concat();
                 return Merged::clean([&input.local[..skip], &rest].concat());
             }
             let differ = regions.into_iter().filter(|region| region.by != By::Same);

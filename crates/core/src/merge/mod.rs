@@ -27,8 +27,12 @@ use crate::side::Side;
 /// The largest version that is merged, in bytes: 8 MiB. A larger one is [`Unclean::TooLarge`].
 pub const VERSION_BYTES_MAX: usize = 8 << 20;
 
-/// The most lines or records that a version may have to be merged. More are [`Unclean::TooMany`].
-pub const VERSION_LINES_MAX: usize = 400_000;
+/// The most lines that a version may have to be merged by lines, and the most elements of an array without keys:
+/// 131,072. More are [`Unclean::TooMany`]: on hostile input comparing them would take too long.
+pub const VERSION_LINES_MAX: usize = 1 << 17;
+
+/// The most records or JSON values that a version may hold to be merged: 524,288. More are [`Unclean::TooMany`].
+pub const VERSION_VALUES_MAX: usize = 1 << 19;
 
 /// The versions to merge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,16 +145,21 @@ impl DecidedBy {
 ///
 /// - Versions that are equal, or of which only one differs from the base, need no merging: the result is that version,
 ///   byte for byte, whatever it holds.
-/// - A version above [`VERSION_BYTES_MAX`] or [`VERSION_LINES_MAX`] is refused, and so is a binary one or one with open
-///   markers.
-/// - The cost is bounded for any input: near-linear in practice, and on hostile input the comparison of lines gives up
-///   the shortest difference before it gives up time.
+/// - A version above [`VERSION_BYTES_MAX`] is refused, and so is a binary one or one with open markers.
+/// - The cost is bounded for any input by the limits of this module: near-linear in practice, and on hostile input the
+///   comparison of lines looks for a short difference instead of the shortest one.
 #[must_use]
 pub fn merge(strategy: &Strategy, input: &Input<'_>, labels: &Labels<'_>) -> Merged {
     if let Some(settled) = settled(input) {
         return Merged::clean(settled);
     }
-    if let Err(unclean) = kind::mergeable(input) {
+    let lines_max = match strategy {
+        Strategy::Text | Strategy::Markers => VERSION_LINES_MAX,
+        // A JSON value may take many lines; the parser counts values.
+        Strategy::Json { .. } => usize::MAX,
+        Strategy::Union { .. } => VERSION_VALUES_MAX,
+    };
+    if let Err(unclean) = kind::mergeable(input).and_then(|()| kind::within_lines(input, lines_max)) {
         return Merged::Unclean(unclean);
     }
     match strategy {

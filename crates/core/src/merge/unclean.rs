@@ -34,8 +34,8 @@ pub enum Unclean {
         /// The limit.
         bytes_max: usize,
     },
-    /// A version has too many lines.
-    #[error("the {version} version has more than {lines_max} lines or records, the most that can be merged")]
+    /// A version has too many lines, records or values.
+    #[error("the {version} version has more than {lines_max} lines or values, the most that can be merged")]
     TooMany {
         /// `base`, `local` or `remote`.
         version: &'static str,

@@ -27,7 +27,7 @@ impl Style {
         let line_break = if open.contains("\r\n") { "\r\n" } else { "\n" };
         let default_gap = if unit.is_some() { " " } else { "" };
         let colon = colon(shown, &shown.root).unwrap_or(if unit.is_some() { ": " } else { ":" });
-        let gap = if unit.is_some() { None } else { comma_gap(shown, &shown.root) };
+        let gap = if unit.is_some() { None } else { first_comma_gap(shown, &shown.root) };
         Self { unit, line_break, colon: colon.to_owned(), gap: gap.unwrap_or(default_gap).to_owned() }
     }
 
@@ -235,6 +235,17 @@ fn spans(list: &Node<'_>) -> Option<(usize, usize)> {
 fn comma_gap<'a>(document: &Document<'a>, list: &Node<'_>) -> Option<&'a str> {
     let (end, start) = spans(list)?;
     document.text[end..start].split_once(',').map(|(_, gap)| gap)
+}
+
+/// The gap after a comma, in the first list in or below `node` that has one, not far into it.
+fn first_comma_gap<'a>(document: &Document<'a>, node: &Node<'_>) -> Option<&'a str> {
+    comma_gap(document, node).or_else(|| match &node.body {
+        Body::Object(members) => {
+            members.iter().take(8).find_map(|member| first_comma_gap(document, &member.value))
+        }
+        Body::Array(items) => items.iter().take(8).find_map(|item| first_comma_gap(document, item)),
+        Body::String | Body::Literal => None,
+    })
 }
 
 /// From the end of a key to its value, in the first object in or below `node`.

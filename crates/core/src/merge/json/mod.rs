@@ -14,7 +14,7 @@ pub(super) mod records;
 mod verify;
 pub(super) mod walk;
 
-use super::{Input, Merged, Unclean};
+use super::{Input, Merged, Unclean, VERSION_VALUES_MAX};
 use parse::{Document, Flaw};
 use verify::Four;
 use walk::Pointer;
@@ -52,7 +52,7 @@ pub(super) fn read<'a>(version: &'static str, bytes: &'a [u8]) -> Result<Documen
 
 fn unreadable(version: &'static str, bytes: &[u8], flaw: Flaw) -> Unclean {
     if flaw.problem == parse::TOO_MANY {
-        return Unclean::TooMany { version, lines_max: parse::VALUES_MAX };
+        return Unclean::TooMany { version, lines_max: VERSION_VALUES_MAX };
     }
     let line = 1 + bytes[..flaw.at.min(bytes.len())].iter().filter(|&&byte| byte == b'\n').count();
     Unclean::NotJson { version, line, problem: flaw.problem }

@@ -6,13 +6,11 @@
 
 use std::borrow::Cow;
 
+use super::super::VERSION_VALUES_MAX;
 use crate::digest::Digest;
 
 /// How deep values may be nested.
 const DEPTH_MAX: usize = 128;
-
-/// The most values that a document may hold, counting every element and member.
-pub(in crate::merge) const VALUES_MAX: usize = 1 << 19;
 
 /// A parsed document.
 #[derive(Debug)]
@@ -67,7 +65,7 @@ pub(in crate::merge) struct Flaw {
     pub at: usize,
 }
 
-/// The flaw of a document with more than [`VALUES_MAX`] values.
+/// The flaw of a document with more than [`VERSION_VALUES_MAX`] values, counting every element and member.
 pub(in crate::merge) const TOO_MANY: &str = "too many values";
 
 impl<'a> Node<'a> {
@@ -142,7 +140,7 @@ impl<'a> Reader<'a> {
 
     fn value(&mut self) -> Result<Node<'a>, Flaw> {
         self.values += 1;
-        if self.values > VALUES_MAX {
+        if self.values > VERSION_VALUES_MAX {
             return Err(self.flaw(TOO_MANY));
         }
         if self.depth == DEPTH_MAX {

@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::super::lines::{By, regions, united};
 use super::parse::{Body, Node};
 use super::records::{ids, record_key};
 use super::walk::Pointer;
@@ -86,24 +87,11 @@ fn array(versions: [&[Node<'_>]; 4], key: Option<&str>, at: &mut Pointer) -> Res
     Ok(())
 }
 
-/// Without names: how often each element stands there must have changed by what both sides did.
+/// Without names: the elements are those that merging lines would give.
 fn sequence(versions: [&[Node<'_>]; 4], at: &Pointer) -> Result<(), String> {
-    let mut counts: HashMap<Digest, [i64; 4]> = HashMap::new();
-    for (version, nodes) in versions.iter().enumerate() {
-        for node in *nodes {
-            counts.entry(node.digest).or_default()[version] += 1;
-        }
-    }
-    let good = counts.values().all(|[base, local, remote, merged]| {
-        let (local, remote, merged) = (local - base, remote - base, merged - base);
-        let both = local + remote;
-        // Where both sides did the same, some of it may be one and the same edit.
-        let shared = match (local.signum(), remote.signum()) {
-            (1, 1) => local.max(remote),
-            (-1, -1) => local.min(remote),
-            _ => both,
-        };
-        (shared.min(both)..=shared.max(both)).contains(&merged)
-    });
-    if good { Ok(()) } else { Err(at.text()) }
+    let [base, local, remote, merged] =
+        versions.map(|nodes| nodes.iter().map(|node| node.digest).collect::<Vec<Digest>>());
+    let regions = regions(&base, &local, &remote);
+    let apart = regions.iter().all(|region| region.by != By::Both);
+    if apart && united(&regions, &base, &local, &remote) == merged { Ok(()) } else { Err(at.text()) }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::super::Unclean;
 use super::super::lines::{By, regions};
+use super::super::{Unclean, VERSION_LINES_MAX};
 use super::parse::{Body, Node};
 use super::records::{ids, record_key};
 use crate::digest::Digest;
@@ -199,8 +199,10 @@ fn placed(
             following.entry(anchor).or_default().push(entry.id);
         }
     }
-    let mut order = following.remove(&None).unwrap_or_default();
-    let mut pending = Vec::new();
+    let leading = following.remove(&None).unwrap_or_default();
+    // Lists that share nothing are put one after the other.
+    let (mut order, mut pending) =
+        if anchor.is_some() { (leading, Vec::new()) } else { (Vec::new(), leading) };
     for entry in first {
         // What `first` added after the anchor comes before what `second` added there.
         if seconds.contains_key(&entry.id) {
@@ -220,6 +222,11 @@ fn sequence<'n, 'a>(
     remote: &'n [Node<'a>],
     at: &mut Pointer,
 ) -> Result<Vec<Out<'n, 'a>>, Unclean> {
+    for (version, nodes) in [("base", base), ("local", local), ("remote", remote)] {
+        if nodes.len() > VERSION_LINES_MAX {
+            return Err(Unclean::TooMany { version, lines_max: VERSION_LINES_MAX });
+        }
+    }
     let digests = |nodes: &[Node<'a>]| -> Vec<Digest> { nodes.iter().map(|node| node.digest).collect() };
     let mut items = Vec::with_capacity(local.len().max(remote.len()));
     // Elements that nobody touched are copied from the local version, as it writes them.

@@ -109,7 +109,8 @@ fn record<'d, 'a>(
     text: impl Fn(&Node<'_>) -> Vec<u8>,
 ) -> Record<'d, 'a> {
     let id = key.and_then(|key| record_id(node, key));
-    let rank = (stamp::created(node), id.map_or_else(|| node.digest.0.to_vec(), |id| natural(id.raw)));
+    let named = id.or_else(|| node.is_scalar().then_some(node));
+    let rank = (stamp::created(node), named.map_or_else(|| node.digest.0.to_vec(), |node| natural(node.raw)));
     Record {
         id: id.map_or(node.digest, |id| id.digest),
         content: node.digest,

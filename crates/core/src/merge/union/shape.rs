@@ -1,8 +1,8 @@
 //! What the records of a version are.
 
-use super::super::Unclean;
-use super::super::json::parse::{Body, Document, Member, Node, VALUES_MAX, parse};
+use super::super::json::parse::{Body, Document, Member, Node, parse};
 use super::super::lines::lines;
+use super::super::{Unclean, VERSION_VALUES_MAX};
 
 /// A version, cut into records.
 pub(super) enum Shape<'a> {
@@ -136,8 +136,8 @@ fn split<'a>(version: &'static str, bytes: &'a [u8]) -> Result<Shape<'a>, Unclea
             }
             _ => return Ok(Shape::Lines),
         }
-        if values > VALUES_MAX {
-            return Err(Unclean::TooMany { version, lines_max: VALUES_MAX });
+        if values > VERSION_VALUES_MAX {
+            return Err(Unclean::TooMany { version, lines_max: VERSION_VALUES_MAX });
         }
     }
     Ok(Shape::Documents(documents))

@@ -143,13 +143,13 @@ fn fields(
     let (_, base) = base.json?;
     let (document, first) = first.json?;
     let (_, second) = second.json?;
-    base.object()?;
+    let (bases, firsts, seconds) = (by_key(base)?, by_key(first)?, by_key(second)?);
     let mut members = Vec::new();
     for member in first.object()? {
-        let base = base.member(&member.key);
-        let Some(other) = second.member(&member.key) else {
+        let base = bases.get(&*member.key).copied();
+        let Some(other) = seconds.get(&*member.key) else {
             match base {
-                Some(base) if base.digest == member.value.digest => continue,
+                Some(base) if base.digest == member.value.digest => {}
                 Some(_) => return None,
                 None => members.push((member.name, Out::Keep(&member.value))),
             }
@@ -165,8 +165,8 @@ fn fields(
         };
         members.push((member.name, out));
     }
-    for member in second.object()?.iter().filter(|member| first.member(&member.key).is_none()) {
-        match base.member(&member.key) {
+    for member in second.object()?.iter().filter(|member| !firsts.contains_key(&*member.key)) {
+        match bases.get(&*member.key) {
             Some(base) if base.digest == member.value.digest => {}
             Some(_) => return None,
             None => members.push((member.name, Out::Take(&member.value))),
@@ -176,4 +176,9 @@ fn fields(
     let out = Out::Object { like: first, members };
     write_value(&mut text, &out, document, form.style, true, form.indent);
     Some(text.into_bytes())
+}
+
+/// The members of an object by their keys.
+fn by_key<'n, 'a>(node: &'n Node<'a>) -> Option<HashMap<&'n str, &'n Node<'a>>> {
+    Some(node.object()?.iter().map(|member| (&*member.key, &member.value)).collect())
 }

@@ -4,12 +4,15 @@ use syncline_core::merge::{Input, Strategy, VERSION_BYTES_MAX, is_binary};
 
 use super::input;
 
+/// What it shows, the name, base, local, remote, expected.
+type Case<'a> = (&'a str, &'a str, Option<&'a str>, &'a str, &'a str, &'a Option<Strategy>);
+
 #[test]
 fn the_strategy_follows_the_content() {
     let json = Some(Strategy::Json { key: None });
     let text = Some(Strategy::Text);
     let open = "<<<<<<< a\n=======\n>>>>>>> b\n";
-    let cases: &[(&str, &str, Option<&str>, &str, &str, &Option<Strategy>)] = &[
+    let cases: &[Case<'_>] = &[
         ("json", "a/state.json", Some("{}"), "{\"a\":1}", "[1]", &json),
         ("whatever the case of the name", "A.JSON", Some("{}"), "1", "2", &json),
         ("json that both created", "a.json", None, "{}", "[]", &json),

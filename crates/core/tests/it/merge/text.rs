@@ -14,6 +14,13 @@ use crate::random::Random;
 fn edits_of_different_lines_are_both_kept() {
     let cases: &[(&str, &str, &str, &str, &str)] = &[
         ("apart", "a\nb\nc\n", "A\nb\nc\n", "a\nb\nC\n", "A\nb\nC\n"),
+        (
+            "as the guide says",
+            "milk\nbread\nbutter\n",
+            "milk\nbread\nsalt\n",
+            "oat milk\nbread\nbutter\n",
+            "oat milk\nbread\nsalt\n",
+        ),
         ("added at both ends", "a\n\nb\n", "0\na\n\nb\n", "a\n\nb\nc\n", "0\na\n\nb\nc\n"),
         ("the same edit", "a\nb\n", "a\nX\n", "a\nX\n", "a\nX\n"),
         ("the same edit and another one", "a\nb\nc\nd\n", "X\nb\nc\nd\n", "X\nb\nc\nD\n", "X\nb\nc\nD\n"),
