@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use syncline_core::{ItemPath, Mark, Nanos, Plan, Problem, Sides};
-use syncline_store::{ErrorKind, Lease, RunFinish, RunStart, RunState, TargetState, WorkspaceLock};
+use syncline_store::{ErrorKind, Lease, RunFinish, RunQuery, RunStart, RunState, TargetState, WorkspaceLock};
 
 use crate::apply;
 use crate::context::{Context, Event, Options, Target};
@@ -56,10 +56,14 @@ async fn lock(context: &Context) -> Result<WorkspaceLock> {
 }
 
 async fn cycle(context: &Context, target: &Target, options: &Options, lease: &Lease) -> Result<RunResult> {
+    let last = RunQuery { target: Some(target.name.clone()), limit: Some(1), ..RunQuery::default() };
+    if context.store.runs(&last).await?.first().is_some_and(|run| run.finish.is_none()) {
+        // Cleared before the record of that run is closed: were this cut short too, it would be done again.
+        apply::clear_leftovers(context, target).await?;
+    }
     let recovered = context.store.recover(lease, context.clock.now()).await?;
     if !recovered.is_empty() {
         tracing::info!(target = target.name, runs = ?recovered, "recovered what an interrupted run had done");
-        apply::clear_leftovers(context, target).await?;
     }
     let mut result = begin(context, target);
     let mut journal =

@@ -104,10 +104,20 @@ impl Place {
     }
 
     fn copy_to(&self, to: &Path) -> Self {
-        let _ = fs::remove_dir_all(to);
         let done = Command::new("cp").arg("-a").arg(&self.0).arg(to).status().unwrap();
         assert!(done.success());
         Self(to.to_path_buf())
+    }
+
+    /// Puts everything back to what a copy holds. The state folder itself stays: a copy of it would be taken for
+    /// another workspace, which does not believe what this one had agreed on.
+    fn restore(&self, from: &Self) {
+        for (side, saved) in [(self.a(), from.a()), (self.b(), from.b())] {
+            empty(&side, ".syncline");
+            empty(&side.join(".syncline"), "");
+            let done = Command::new("cp").arg("-a").arg(saved.join(".")).arg(&side).status().unwrap();
+            assert!(done.success());
+        }
     }
 
     fn trees(&self) -> [Tree; 2] {
@@ -133,6 +143,17 @@ impl Place {
             let left: Vec<_> =
                 fs::read_dir(&staging).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
             assert!(left.is_empty(), "litter {when}: {left:?}");
+        }
+    }
+}
+
+/// Removes everything in a folder but what is called `but`.
+fn empty(folder: &Path, but: &str) {
+    for entry in fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap()) {
+        match entry.file_type().unwrap().is_dir() {
+            true if entry.file_name() == but => {}
+            true => fs::remove_dir_all(entry.path()).unwrap(),
+            false => fs::remove_file(entry.path()).unwrap(),
         }
     }
 }
@@ -173,21 +194,21 @@ fn scenario(root: &Path) -> Place {
 #[test]
 fn killed_at_every_call_equals_not_killed() {
     let root = tempfile::tempdir().unwrap();
-    let start = scenario(root.path());
-    let before = start.trees();
+    let place = scenario(root.path());
+    let before = place.trees();
+    let start = place.copy_to(&root.path().join("saved"));
     let is_file = |text: &&String| text.starts_with("file");
     let contents: BTreeSet<String> =
         before.iter().flat_map(|tree| tree.values().filter(is_file).cloned()).collect();
 
-    let calm = start.copy_to(&root.path().join("calm"));
-    assert_eq!(calm.run().status.code(), Some(5), "the conflict stays open");
-    let after = calm.trees();
-    calm.assert_nothing_lost(&contents, "without a kill");
+    assert_eq!(place.run().status.code(), Some(5), "the conflict stays open");
+    let after = place.trees();
+    place.assert_nothing_lost(&contents, "without a kill");
 
     let mut kills = 0;
     for call in CALLS {
         for nth in 1.. {
-            let place = start.copy_to(&root.path().join("killed"));
+            place.restore(&start);
             if !place.run_killed(call, nth) {
                 break;
             }
