@@ -110,6 +110,17 @@ impl Place {
         Self(to.to_path_buf())
     }
 
+    /// Puts everything back to what a copy holds. The state folder itself stays: a copy of it would be taken for
+    /// another workspace, which does not believe what this one had agreed on.
+    pub(crate) fn restore(&self, from: &Self) {
+        for (side, saved) in [(self.a(), from.a()), (self.b(), from.b())] {
+            empty(&side, ".syncline");
+            empty(&side.join(".syncline"), "");
+            let done = Command::new("cp").arg("-a").arg(saved.join(".")).arg(&side).status().unwrap();
+            assert!(done.success());
+        }
+    }
+
     pub(crate) fn trees(&self) -> [Tree; 2] {
         [tree(&self.a()), tree(&self.b())]
     }
@@ -153,6 +164,17 @@ impl Place {
     }
 }
 
+/// Removes everything in a folder but what is called `but`.
+fn empty(folder: &Path, but: &str) {
+    for entry in fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap()) {
+        match entry.file_type().unwrap().is_dir() {
+            true if entry.file_name() == but => {}
+            true => fs::remove_dir_all(entry.path()).unwrap(),
+            false => fs::remove_file(entry.path()).unwrap(),
+        }
+    }
+}
+
 /// Both sides agree, and then both change.
 fn scenario(root: &Path) -> Place {
     let place = beginning(root);
@@ -185,21 +207,21 @@ pub(crate) fn beginning(root: &Path) -> Place {
 #[test]
 fn killed_at_every_call_equals_not_killed() {
     let root = tempfile::tempdir().unwrap();
-    let start = scenario(root.path());
-    let before = start.trees();
+    let place = scenario(root.path());
+    let before = place.trees();
+    let start = place.copy_to(&root.path().join("saved"));
     let is_file = |text: &&String| text.starts_with("file");
     let contents: BTreeSet<String> =
         before.iter().flat_map(|tree| tree.values().filter(is_file).cloned()).collect();
 
-    let calm = start.copy_to(&root.path().join("calm"));
-    assert_eq!(calm.run().status.code(), Some(5), "the conflict stays open");
-    let after = calm.trees();
-    calm.assert_nothing_lost(&contents, "without a kill");
+    assert_eq!(place.run().status.code(), Some(5), "the conflict stays open");
+    let after = place.trees();
+    place.assert_nothing_lost(&contents, "without a kill");
 
     let mut kills = 0;
     for call in CALLS {
         for nth in 1.. {
-            let place = start.copy_to(&root.path().join("killed"));
+            place.restore(&start);
             if !place.run_killed(call, nth) {
                 break;
             }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::support::World;
 
@@ -124,4 +125,26 @@ fn a_device_and_a_link_stay_what_they_are() {
     world.expect(0, &["plan", "--out", "../link.json"]);
     assert!(fs::symlink_metadata(world.path("link.json")).unwrap().is_symlink());
     assert!(fs::read_to_string(world.path("real.json")).unwrap().contains("\"a.md\""));
+}
+
+#[test]
+fn a_watch_that_nobody_reads_ends() {
+    let world = World::new();
+    world.write_local("a.md", "a");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut watch = world.command(&["run", "--watch"]).stdout(writer).stderr(Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(120);
+    let ended = loop {
+        match watch.try_wait().unwrap() {
+            Some(ended) => break ended,
+            None if Instant::now() > deadline => {
+                watch.kill().unwrap();
+                panic!("it goes on although nobody reads what it tells");
+            }
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    };
+    assert_eq!(ended.code(), Some(0));
+    assert_eq!(world.agreed("a.md").as_deref(), Some("a"));
 }
