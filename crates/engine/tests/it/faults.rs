@@ -1,8 +1,12 @@
 //! Single faults and promises, each told as a user would meet it.
 
+use std::sync::Arc;
+
+use syncline_connect::layers::fault::{Call, Fault};
+use syncline_connect::{Error, ErrorKind};
 use syncline_core::{Choices, Digest, Direction, Guard, Policy, Resolution, Root, Rule, Side};
 use syncline_engine::{Options, preview};
-use syncline_store::{ConflictQuery, ErrorKind, RunQuery, RunState};
+use syncline_store::{ConflictQuery, ErrorKind as StateErrorKind, RunQuery, RunState};
 
 use crate::world::{World, block_on, open_guard};
 
@@ -117,10 +121,10 @@ fn a_stale_lease_cannot_journal() {
         let now = world.context.clock.now();
         let stale = store.acquire("t", "first", now, 1_000_000_000_000, false).await.unwrap();
         let busy = store.acquire("t", "second", now, 1_000_000_000, false).await.unwrap_err();
-        assert_eq!(busy.kind(), ErrorKind::Locked);
+        assert_eq!(busy.kind(), StateErrorKind::Locked);
         let fresh = store.acquire("t", "second", now, 1_000_000_000, true).await.unwrap();
         let refused = store.append(&stale, "run", &[]).await.unwrap_err();
-        assert_eq!(refused.kind(), ErrorKind::Locked, "I22: the fenced holder's next write fails");
+        assert_eq!(refused.kind(), StateErrorKind::Locked, "I22: the fenced holder's next write fails");
         store.release(fresh).await.unwrap();
     });
 }
@@ -294,5 +298,27 @@ fn a_remote_rewound_past_a_run_that_only_learned_is_noticed() {
         let result = world.run().await.unwrap();
         assert!(result.distrust.is_some(), "the backup carries an older mark");
         assert!(format!("{:?}", world.shape(Side::Local)).contains("the same edit on both sides"));
+    });
+}
+
+#[test]
+fn what_has_no_conflict_copy_is_not_overwritten() {
+    block_on(async {
+        let world = agreed(1).await;
+        world.sides.local.put("dir/0.txt", "from here", 3);
+        world.sides.remote.put("dir/0.txt", "from there", 2);
+        let hook = |call: &Call<'_>| match call {
+            Call::Mutate(_, step) if step.path.as_str().contains("conflict") => {
+                Fault::Error(Error::new(ErrorKind::NoSpace, "no room for the copy"))
+            }
+            _ => Fault::None,
+        };
+        let result = world.run_hooked(Arc::new(hook)).await.unwrap().unwrap();
+        assert_eq!(result.state, RunState::Partial);
+        let live = |side: Side| world.sides[side].get("dir/0.txt").unwrap();
+        assert_eq!(Side::BOTH.map(live), ["from here", "from there"], "{}", world.show());
+        world.run().await.unwrap();
+        assert_eq!(world.shape(Side::Local).len(), 3, "the copy is there now: {}", world.show());
+        assert_eq!(world.shape(Side::Local), world.shape(Side::Remote));
     });
 }
