@@ -18,12 +18,12 @@ const WORLDS: u64 = 40;
 impl World {
     /// Runs until power is lost at the n-th call; tells whether it was reached.
     async fn lose_power(&self, nth: u64, random: &mut Random) -> bool {
-        Side::BOTH.map(|side| self.sides[side].set_volatile());
+        Side::BOTH.iter().for_each(|&side| self.sides[side].set_volatile());
         let ended = self.run_hooked(killer(nth, &Arc::default())).await;
         // Nothing, all, or any half of it.
         let percent = [0, 50, 50, 90, 100][random.below(5)];
         let mut survives = || random.chance(percent);
-        Side::BOTH.map(|side| self.sides[side].lose_power(&mut survives));
+        Side::BOTH.iter().for_each(|&side| self.sides[side].lose_power(&mut survives));
         self.context.store.objects().lose_power(&mut survives);
         ended.is_none()
     }
@@ -74,7 +74,7 @@ fn nothing_is_agreed_on_after_a_failed_sync() {
             calm.run().await.unwrap();
             let expected = finish(&calm).await;
             let failing = world(seed).await;
-            Side::BOTH.map(|side| failing.sides[side].set_volatile());
+            Side::BOTH.iter().for_each(|&side| failing.sides[side].set_volatile());
             let nth = AtomicU64::new(seed % 4);
             let hook = move |call: &Call<'_>| match call {
                 Call::Sync if nth.fetch_sub(1, Ordering::Relaxed) == 0 => {
@@ -83,7 +83,7 @@ fn nothing_is_agreed_on_after_a_failed_sync() {
                 _ => Fault::None,
             };
             let _ = failing.run_hooked(Arc::new(hook)).await.unwrap();
-            Side::BOTH.map(|side| failing.sides[side].lose_power(&mut || false));
+            Side::BOTH.iter().for_each(|&side| failing.sides[side].lose_power(&mut || false));
             failing.context.store.objects().lose_power(&mut || false);
             failing.assert_nothing_lost(&before, &format!("after a failed sync, seed {seed}"));
             assert_eq!(expected, finish(&failing).await, "after a failed sync, seed {seed}");
