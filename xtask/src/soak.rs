@@ -17,6 +17,12 @@ pub struct Arguments {
     /// Simulated worlds that are killed at every step
     #[arg(long, default_value_t = 2000)]
     kills: u64,
+    /// States after a power loss under the real program, for each scenario
+    #[arg(long, default_value_t = 20_000)]
+    power: u64,
+    /// Simulated worlds that lose power at every step
+    #[arg(long, default_value_t = 2000)]
+    power_worlds: u64,
 }
 
 /// A suite that takes its cases from seeds.
@@ -28,7 +34,7 @@ struct Suite {
     variable: &'static str,
 }
 
-const SUITES: [Suite; 3] = [
+const SUITES: [Suite; 5] = [
     Suite { name: "planner", package: "syncline-core", filter: "properties", variable: "SYNCLINE_CASES" },
     Suite {
         name: "histories",
@@ -37,6 +43,13 @@ const SUITES: [Suite; 3] = [
         variable: "SYNCLINE_HISTORIES",
     },
     Suite { name: "kills", package: "syncline-engine", filter: "crash", variable: "SYNCLINE_CRASHES" },
+    Suite { name: "power losses", package: "syncline", filter: "power::", variable: "SYNCLINE_POWER_STATES" },
+    Suite {
+        name: "simulated power losses",
+        package: "syncline-engine",
+        filter: "power::",
+        variable: "SYNCLINE_POWER_WORLDS",
+    },
 ];
 
 /// Runs the suites one after the other and tells how to replay what failed. Tells whether all passed.
@@ -51,7 +64,9 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         let count = match suite.name {
             "planner" => arguments.cases,
             "histories" => arguments.histories,
-            _ => arguments.kills,
+            "kills" => arguments.kills,
+            "power losses" => arguments.power,
+            _ => arguments.power_worlds,
         };
         say(format_args!("\n== {}: {count} seeds", suite.name));
         let mut command = cargo();

@@ -153,7 +153,18 @@ impl Objects {
     pub fn sync(&self) -> Result<()> {
         match &*self.0 {
             Backend::Folder(folder) => folder.sync(),
-            Backend::Memory(_) => Ok(()),
+            Backend::Memory(memory) => {
+                memory.sync();
+                Ok(())
+            }
+        }
+    }
+
+    /// Loses power, for simulation in memory: of what was put and not made durable, only that survives of which
+    /// `survives` says so. Objects on disk are left alone.
+    pub fn lose_power(&self, survives: &mut dyn FnMut() -> bool) {
+        if let Backend::Memory(memory) = &*self.0 {
+            memory.lose_power(survives);
         }
     }
 

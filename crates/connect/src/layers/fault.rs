@@ -34,6 +34,8 @@ pub enum Call<'a> {
     Mutate(usize, &'a Step),
     /// Inside a batch: the mark is about to be left. Only the memory endpoint tells.
     Mark,
+    /// Inside a batch: what it changed is about to be made durable. Only the memory endpoint tells.
+    Sync,
     /// A batch was applied, and its outcomes are about to be returned.
     Applied,
 }
@@ -42,7 +44,7 @@ impl Call<'_> {
     /// Whether the call changes something, on the endpoint or in history.
     #[must_use]
     pub const fn is_mutation(&self) -> bool {
-        matches!(self, Self::Keep(_) | Self::SyncHistory | Self::Mutate(..) | Self::Mark)
+        matches!(self, Self::Keep(_) | Self::SyncHistory | Self::Mutate(..) | Self::Mark | Self::Sync)
     }
 }
 

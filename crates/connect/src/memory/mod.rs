@@ -3,6 +3,7 @@
 //! It never blocks, never spawns and draws nothing at random. Besides the contract it has an outside: what a
 //! user or another program does to a folder while Syncline is not looking.
 
+mod power;
 mod tree;
 
 use std::collections::BTreeMap;
@@ -124,10 +125,14 @@ impl Endpoint for MemoryEndpoint {
             pass(&self.hook(), Call::Mark).await?;
             let mut tree = self.lock();
             if tree.marks.get(&name) != Some(&mark) {
+                let before = tree.state();
                 tree.marks.insert(name, mark);
                 tree.mutations += 1;
+                tree.note(before);
             }
         }
+        pass(&self.hook(), Call::Sync).await?;
+        self.lock().settle();
         Ok(done)
     }
 }
@@ -185,7 +190,9 @@ impl MemoryEndpoint {
         if let Err(outcome) = tree.check(step) {
             return Ok(outcome);
         }
+        let before = tree.state();
         let outcome = tree.perform(step, bytes, mode);
+        tree.note(before);
         batch.progress.add(1, step.bytes());
         Ok(outcome)
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::power::Volatile;
 use bytes::Bytes;
 use syncline_core::{
     Abilities, Action, Digest, Expected, Item, ItemPath, Kind, Mark, Nanos, Outcome, Problem,
@@ -20,7 +21,7 @@ pub enum Tokens {
 }
 
 /// One item as it lies in memory.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Node {
     /// Its path as it was written; the key of the tree is this path folded.
     pub(super) path: ItemPath,
@@ -65,6 +66,8 @@ pub(super) struct Tree {
     /// Directories that the batch at work made on the way to something else.
     pub(super) made: BTreeSet<ItemPath>,
     counter: u64,
+    /// What a power loss would take back; `None` as long as none is simulated.
+    pub(super) volatile: Option<Volatile>,
 }
 
 impl Tree {
@@ -80,6 +83,7 @@ impl Tree {
             mutations: 0,
             made: BTreeSet::new(),
             counter: 0,
+            volatile: None,
         }
     }
 

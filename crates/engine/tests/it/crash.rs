@@ -13,7 +13,7 @@ use crate::world::{World, block_on, random_policy};
 const WORLDS: u64 = 120;
 
 /// A world with a past, and unsynced changes on both sides.
-async fn world(seed: u64) -> World {
+pub async fn world(seed: u64) -> World {
     let mut random = Random(seed ^ 0xc0ff_ee00);
     let mut world = World::new(random_policy(&mut random)).await;
     world.edit(&mut random, Side::Local, 8);
@@ -25,7 +25,7 @@ async fn world(seed: u64) -> World {
     world
 }
 
-fn killer(nth: u64, calls: &Arc<AtomicU64>) -> Hook {
+pub fn killer(nth: u64, calls: &Arc<AtomicU64>) -> Hook {
     let calls = Arc::clone(calls);
     Arc::new(move |call: &Call<'_>| {
         let counts = call.is_mutation() || matches!(call, Call::Open(_) | Call::Applied | Call::Apply(_));
@@ -33,7 +33,7 @@ fn killer(nth: u64, calls: &Arc<AtomicU64>) -> Hook {
     })
 }
 
-async fn finish(world: &World) -> [std::collections::BTreeMap<String, String>; 2] {
+pub async fn finish(world: &World) -> [std::collections::BTreeMap<String, String>; 2] {
     for _ in 0..3 {
         let result = world.run().await.unwrap();
         if result.halts.iter().any(|halt| halt.code == "root_emptied") {

@@ -326,3 +326,25 @@ fn a_failed_step_tells_the_side_that_failed() {
         assert_eq!(told, expected, "{:?}", result.problems);
     });
 }
+
+#[test]
+fn what_has_no_conflict_copy_is_not_overwritten() {
+    block_on(async {
+        let world = agreed(1).await;
+        world.sides.local.put("dir/0.txt", "from here", 3);
+        world.sides.remote.put("dir/0.txt", "from there", 2);
+        let hook = |call: &Call<'_>| match call {
+            Call::Mutate(_, step) if step.path.as_str().contains("conflict") => {
+                Fault::Error(Error::new(ErrorKind::NoSpace, "no room for the copy"))
+            }
+            _ => Fault::None,
+        };
+        let result = world.run_hooked(Arc::new(hook)).await.unwrap().unwrap();
+        assert_eq!(result.state, RunState::Partial);
+        let live = |side: Side| world.sides[side].get("dir/0.txt").unwrap();
+        assert_eq!(Side::BOTH.map(live), ["from here", "from there"], "{}", world.show());
+        world.run().await.unwrap();
+        assert_eq!(world.shape(Side::Local).len(), 3, "the copy is there now: {}", world.show());
+        assert_eq!(world.shape(Side::Local), world.shape(Side::Remote));
+    });
+}

@@ -5,6 +5,7 @@
 mod crash;
 mod faults;
 mod histories;
+mod power;
 #[path = "../../../core/tests/it/random.rs"]
 mod random;
 mod world;

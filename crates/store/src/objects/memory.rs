@@ -15,8 +15,15 @@ use crate::error::{Error, ErrorKind, Result};
 #[derive(Default)]
 pub(super) struct Memory(Mutex<Contents>);
 
-/// Contents, each with whether it was put since objects last aged.
-type Contents = BTreeMap<Digest, (Arc<[u8]>, bool)>;
+type Contents = BTreeMap<Digest, Content>;
+
+struct Content {
+    bytes: Arc<[u8]>,
+    /// Whether it was put since objects last aged.
+    young: bool,
+    /// Whether a simulated power loss spares it.
+    durable: bool,
+}
 
 impl Memory {
     fn objects(&self) -> MutexGuard<'_, Contents> {
@@ -24,7 +31,22 @@ impl Memory {
     }
 
     pub(super) fn put(&self, digest: Digest, bytes: Arc<[u8]>) {
-        self.objects().insert(digest, (bytes, true));
+        let mut objects = self.objects();
+        let durable = objects.get(&digest).is_some_and(|content| content.durable);
+        objects.insert(digest, Content { bytes, young: true, durable });
+    }
+
+    /// Puts an object of the store's own, which is durable at once.
+    pub(super) fn put_durably(&self, digest: Digest, bytes: Arc<[u8]>) {
+        self.objects().insert(digest, Content { bytes, young: true, durable: true });
+    }
+
+    pub(super) fn sync(&self) {
+        self.objects().values_mut().for_each(|content| content.durable = true);
+    }
+
+    pub(super) fn lose_power(&self, survives: &mut dyn FnMut() -> bool) {
+        self.objects().retain(|_, content| content.durable || survives());
     }
 
     pub(super) fn put_reader(
@@ -46,7 +68,7 @@ impl Memory {
     }
 
     pub(super) fn get(&self, digest: &Digest) -> Option<Arc<[u8]>> {
-        self.objects().get(digest).map(|(bytes, _)| Arc::clone(bytes))
+        self.objects().get(digest).map(|content| Arc::clone(&content.bytes))
     }
 
     pub(super) fn open_object(&self, digest: &Digest) -> Result<ObjectReader> {
@@ -56,7 +78,7 @@ impl Memory {
 
     pub(super) fn list(&self, each: &mut dyn FnMut(Digest, u64)) {
         let listed: Vec<_> =
-            self.objects().iter().map(|(digest, (bytes, _))| (*digest, bytes.len())).collect();
+            self.objects().iter().map(|(digest, content)| (*digest, content.bytes.len())).collect();
         for (digest, length) in listed {
             each(digest, length as u64);
         }
@@ -68,13 +90,13 @@ impl Memory {
 
     pub(super) fn remove_old(&self, digest: &Digest) -> Option<u64> {
         let mut objects = self.objects();
-        if objects.get(digest).is_none_or(|(_, young)| *young) {
+        if objects.get(digest).is_none_or(|content| content.young) {
             return None;
         }
-        objects.remove(digest).map(|(bytes, _)| bytes.len() as u64)
+        objects.remove(digest).map(|content| content.bytes.len() as u64)
     }
 
     pub(super) fn age(&self) {
-        self.objects().values_mut().for_each(|(_, young)| *young = false);
+        self.objects().values_mut().for_each(|content| content.young = false);
     }
 }

@@ -129,7 +129,7 @@ impl ObjectWriter {
             }
             (_, Backend::Memory(memory)) => {
                 let digest = Digest::of(&self.buffer);
-                memory.put(digest, Arc::from(self.buffer));
+                memory.put_durably(digest, Arc::from(self.buffer));
                 Ok(digest)
             }
             (None, Backend::Folder(_)) => {

@@ -161,7 +161,9 @@ fn one_fault(
     }
     if fault.0 != "close" {
         assert_eq!(code, 1, "{when} of {met:?}: {told}");
-        let clear = ["Input/output error", "disk I/O error"].iter().any(|text| told.contains(text));
+        let clear = ["Input/output error", "disk I/O error", "could not be made durable"]
+            .iter()
+            .any(|text| told.contains(text));
         assert!(clear, "{when} of {met:?}: {told}");
     }
     place.assert_nothing_lost(contents, &when);
