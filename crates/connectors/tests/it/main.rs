@@ -5,4 +5,6 @@
 mod conformance;
 mod folder;
 mod folder_faults;
+mod git;
+mod git_support;
 mod support;

@@ -1,0 +1,1 @@
+//! The Git endpoint over bare repositories.
