@@ -165,6 +165,9 @@ impl Git {
 fn command(folder: &Path) -> Command {
     let mut command = Command::new("git");
     command.current_dir(folder).env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+    for role in ["AUTHOR", "COMMITTER"] {
+        command.env(format!("GIT_{role}_NAME"), "Other").env(format!("GIT_{role}_EMAIL"), "other@example.org");
+    }
     command
 }
 

@@ -154,13 +154,18 @@ fn ssh(settings: &Effective) -> Result<String> {
     let mut command = "ssh -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=30 -o ServerAliveInterval=15 \
                        -o ServerAliveCountMax=4 -o ControlMaster=no -o ForwardAgent=no -o PermitLocalCommand=no"
         .to_owned();
-    if let Some(file) = &settings.known_hosts {
-        // ssh splits the value at spaces unless quoted, and takes `%` for the start of a token.
-        let value = format!("UserKnownHostsFile=\"{}\"", text(file)?.replace('%', "%%"));
+    // ssh splits a value at spaces unless it is quoted, and takes `%` for the start of a token.
+    let mut name = |option: &str, file: &Path| -> Result<()> {
+        let value = format!("{option}=\"{}\"", text(file)?.replace('%', "%%"));
         command.push_str(&format!(" -o {}", quoted(&value)));
+        Ok(())
+    };
+    if let Some(file) = &settings.known_hosts {
+        name("UserKnownHostsFile", file)?;
     }
     if let Some(file) = &settings.ssh_key {
-        command.push_str(&format!(" -o IdentitiesOnly=yes -i {}", quoted(&text(file)?.replace('%', "%%"))));
+        name("IdentityFile", file)?;
+        command.push_str(" -o IdentitiesOnly=yes");
     }
     Ok(command)
 }

@@ -23,7 +23,7 @@ const FETCH: Limits = Limits { time: Duration::from_secs(3600), bytes: 1 << 20 }
 /// How long to wait for another process that uses the mirror.
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a lock file of Git may stay: its owner, left over from a killed run, may still be at work.
-const STALE_PATIENCE: Duration = Duration::from_secs(5);
+const STALE_PATIENCE: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(20);
 /// The reference that keeps what was fetched last.
 const FETCHED: &str = "refs/syncline/tip";
@@ -51,7 +51,7 @@ impl<'a> Mirror<'a> {
     /// When the folder cannot be made, or others do not let the mirror go.
     pub(super) fn take(folder: &'a Path, settings: &'a Effective, git: Git) -> Result<Self> {
         let failed = |error| Error::io(error, format_args!("opening {}", folder.display()));
-        std::fs::create_dir_all(folder).map_err(failed)?;
+        make_private(folder).map_err(failed)?;
         let lock = File::create(folder.join("lock")).map_err(failed)?;
         let deadline = Instant::now() + LOCK_PATIENCE;
         loop {
@@ -265,6 +265,15 @@ fn init(git: &Git, digits: usize) -> Result<()> {
     let format = if digits == 64 { "--object-format=sha256" } else { "--object-format=sha1" };
     let arguments = ["init", "--quiet", "--bare", "--template=", "--initial-branch=main", format];
     succeeded(git.run(&arguments, LOCAL)?, "making a repository").map(drop)
+}
+
+/// Makes a folder and those above it. The state folder may be among them, and only its owner may look into that.
+fn make_private(folder: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
 }
 
 fn notes_file(folder: &Path) -> PathBuf {

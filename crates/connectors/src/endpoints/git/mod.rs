@@ -176,6 +176,16 @@ impl Shared {
     }
 
     fn read(&self, path: &ItemPath, version: &Version) -> Result<Content> {
+        match self.try_read(path, version) {
+            Err(error) if error.kind() == ErrorKind::Damaged => {
+                self.repair()?;
+                self.try_read(path, version)
+            }
+            other => other,
+        }
+    }
+
+    fn try_read(&self, path: &ItemPath, version: &Version) -> Result<Content> {
         if let Some(reason) = names::refusal(path) {
             return Err(Error::new(ErrorKind::Denied, format!("{path}: {reason}")));
         }
@@ -185,13 +195,7 @@ impl Shared {
         if there.version() != *version || there.mode.kind().is_none() {
             return Err(Error::new(ErrorKind::Changed, format!("{path} has changed")));
         }
-        match self.objects.read(&self.git, &there.object) {
-            Err(error) if error.kind() == ErrorKind::Damaged => {
-                self.repair()?;
-                self.objects.read(&self.git, &there.object)
-            }
-            other => other,
-        }
+        self.objects.read(&self.git, &there.object)
     }
 
     /// The tree that was scanned, listed when nobody had to know it until now.

@@ -13,9 +13,11 @@ const OBEYED: [(&str, &str, &str); 4] = [
 
 /// Why a path is neither taken from a tree nor put into one, when it is not.
 pub(super) fn refusal(path: &ItemPath) -> Option<&'static str> {
-    if let Some(reason) = path.protected() {
-        return Some(reason);
-    }
+    path.protected().or_else(|| climbing(path))
+}
+
+/// Why a path could lead upwards on another system, when it could.
+pub(super) fn climbing(path: &ItemPath) -> Option<&'static str> {
     let climbs = |name: &str| name.contains('\\') && name.split('\\').any(|part| part == "..");
     path.as_str().split('/').any(climbs).then_some("a name that leads upwards on some systems is never synced")
 }

@@ -154,9 +154,8 @@ fn seen(path: &ItemPath, entry: Entry, modified: Nanos) -> Seen {
         let message = "a submodule stays as it is; sync it from its own repository";
         return Seen::Unreadable(Problem::new(path.as_str(), "special_file", message));
     };
-    if entry.mode == Mode::Link
-        && let Some(reason) = names::link_refusal(path)
-    {
+    let link = || (entry.mode == Mode::Link).then(|| names::link_refusal(path)).flatten();
+    if let Some(reason) = names::climbing(path).or_else(link) {
         return Seen::Unreadable(Problem::new(path.as_str(), "unsafe_name", reason));
     }
     let item = Item { kind, digest: None, size: 0, modified };

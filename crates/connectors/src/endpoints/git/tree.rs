@@ -6,8 +6,6 @@ use std::ops::Bound;
 
 use syncline_core::{ItemPath, Kind, Problem, Version};
 
-use super::names;
-
 /// The identifier of an object: a hash of 20 or 32 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct ObjectId {
@@ -192,7 +190,8 @@ impl Tree {
         };
         match ItemPath::parse(below) {
             Ok(path) => {
-                if let Some(reason) = names::refusal(&path) {
+                // The rules of every target leave these out without a word.
+                if let Some(reason) = path.protected() {
                     self.odd.push(Problem::new(path.as_str(), "unsafe_name", reason));
                 }
                 self.entries.insert(path, entry);
