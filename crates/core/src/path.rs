@@ -132,7 +132,9 @@ fn parent_of(text: &str) -> Option<&str> {
 /// `\\` for a separator. The list of dropped characters is the one that Git refuses in `core.protectHFS`.
 #[must_use]
 pub fn protected_name(name: &str) -> Option<&'static str> {
-    if !name.starts_with(['.', '\u{200c}', '\u{200d}', '\u{feff}']) && !name.contains(['~', '\\']) && name.is_ascii()
+    if !name.starts_with(['.', '\u{200c}', '\u{200d}', '\u{feff}'])
+        && !name.contains(['~', '\\'])
+        && name.is_ascii()
     {
         return None;
     }

@@ -65,7 +65,8 @@ async fn a_folder_conforms() {
 async fn a_branch_of_a_git_repository_conforms() {
     let left_out = run(|| {
         let repository = Repository::new();
-        let endpoint = GitEndpoint::open(&repository.request(&repository.settings())).expect("it can be opened");
+        let endpoint =
+            GitEndpoint::open(&repository.request(&repository.settings())).expect("it can be opened");
         Place { endpoint: Arc::new(endpoint), make_unreadable: None, guard: Box::new(repository) }
     })
     .await;

@@ -113,8 +113,11 @@ async fn what_others_push_meanwhile_stays_and_their_paths_are_refused() {
     let git = repository.open(json!({}));
     let (mine, theirs) = (git.version("mine").await, git.version("theirs").await);
     let (other, once) = (Arc::clone(&repository), AtomicBool::new(false));
-    let steps =
-        vec![put("mine", present(&mine, b"one")), put("theirs", present(&theirs, b"one")), put("new", Expected::Absent)];
+    let steps = vec![
+        put("mine", present(&mine, b"one")),
+        put("theirs", present(&theirs, b"one")),
+        put("new", Expected::Absent),
+    ];
     let batch = git.batch(steps, move |_| {
         if !once.swap(true, Ordering::Relaxed) {
             other.commit(&[("theirs", Some("two")), ("more", Some("more"))]);
@@ -248,7 +251,9 @@ async fn hooks_in_the_mirror_never_run() {
     let canary = repository.path("canary");
     let hooks = repository.mirror().join("repository.git/hooks");
     std::fs::create_dir_all(&hooks).unwrap();
-    for name in ["reference-transaction", "pre-push", "pre-commit", "commit-msg", "post-commit", "pre-auto-gc"] {
+    for name in
+        ["reference-transaction", "pre-push", "pre-commit", "commit-msg", "post-commit", "pre-auto-gc"]
+    {
         hook(&hooks.join(name), &format!("touch '{}'", canary.display()));
     }
     repository.commit(&[("a", Some("two"))]);
@@ -292,7 +297,8 @@ async fn hostile_names_are_told_and_never_items() {
         Seen::Unreadable(problem) => Some(problem),
         _ => None,
     });
-    let told: Vec<&str> = snapshot.problems.iter().chain(unreadable).map(|problem| problem.path.as_str()).collect();
+    let told: Vec<&str> =
+        snapshot.problems.iter().chain(unreadable).map(|problem| problem.path.as_str()).collect();
     for (name, _) in &names {
         assert!(told.iter().any(|path| path.starts_with(name)), "{name:?} is not told: {told:?}");
     }
@@ -344,7 +350,9 @@ async fn submodules_and_lfs_pointers_travel_as_they_are() {
     repository.git(&["update-ref", "refs/heads/main", commit.trim()]);
     let git = repository.open(json!({}));
     let snapshot = git.scan().await;
-    assert!(matches!(seen(&snapshot, "vendor"), Some(Seen::Unreadable(problem)) if problem.code == "special_file"));
+    assert!(
+        matches!(seen(&snapshot, "vendor"), Some(Seen::Unreadable(problem)) if problem.code == "special_file")
+    );
     assert_eq!(git.read("large.bin", &git.version("large.bin").await).await, pointer);
     let outcomes = git
         .apply(vec![
@@ -389,7 +397,11 @@ async fn a_rename_by_others_is_known_without_reading() {
     repository.commit(&[("old", None), ("folder/new", Some("content"))]);
     let snapshot = git.scan_against(baseline).await;
     let found = seen(&snapshot, "folder/new").and_then(Seen::found).unwrap();
-    assert_eq!((found.item.digest, found.item.size), (Some(Digest([7; 32])), 7), "the digest of the baseline");
+    assert_eq!(
+        (found.item.digest, found.item.size),
+        (Some(Digest([7; 32])), 7),
+        "the digest of the baseline"
+    );
     assert_eq!(found.item.modified, 1_700_000_000_000_000_000);
 }
 

@@ -54,7 +54,8 @@ impl Repository {
 
     /// Commits files (or removals) on top of the branch, as another clone would; returns the commit.
     pub(crate) fn commit(&self, files: &[(&str, Option<&str>)]) -> String {
-        let mut stream = "commit refs/heads/main\ncommitter Other <other@example.org> 1700000000 +0000\n".to_owned();
+        let mut stream =
+            "commit refs/heads/main\ncommitter Other <other@example.org> 1700000000 +0000\n".to_owned();
         stream.push_str("data 5\nother\n");
         if let Some(tip) = self.tip() {
             stream.push_str(&format!("from {tip}\n"));
@@ -74,7 +75,8 @@ impl Repository {
     /// The commit that the branch is at.
     pub(crate) fn tip(&self) -> Option<String> {
         let bare = self.bare();
-        let output = command(&bare).args(["rev-parse", "--verify", "-q", "refs/heads/main"]).output().unwrap();
+        let output =
+            command(&bare).args(["rev-parse", "--verify", "-q", "refs/heads/main"]).output().unwrap();
         output.status.success().then(|| String::from_utf8(output.stdout).unwrap().trim().to_owned())
     }
 
@@ -165,8 +167,15 @@ impl Git {
 fn command(folder: &Path) -> Command {
     let mut command = Command::new("git");
     command.current_dir(folder).env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+    // A server that runs as another user owns its repository.
+    command
+        .env("GIT_CONFIG_COUNT", "1")
+        .env("GIT_CONFIG_KEY_0", "safe.directory")
+        .env("GIT_CONFIG_VALUE_0", "*");
     for role in ["AUTHOR", "COMMITTER"] {
-        command.env(format!("GIT_{role}_NAME"), "Other").env(format!("GIT_{role}_EMAIL"), "other@example.org");
+        command
+            .env(format!("GIT_{role}_NAME"), "Other")
+            .env(format!("GIT_{role}_EMAIL"), "other@example.org");
     }
     command
 }

@@ -207,7 +207,8 @@ fn nothing_that_git_is_configured_with_runs_a_hook_or_another_transport() {
     for name in ["pre-push", "reference-transaction", "post-checkout", "fsmonitor", "ssh"] {
         let file = hooks.join(name);
         // The repository outside is a host of its own: what is configured there runs there.
-        let script = format!("case \"$(pwd)\" in *hub.git) ;; *) echo {name} >> '{}';; esac", canary.display());
+        let script =
+            format!("case \"$(pwd)\" in *hub.git) ;; *) echo {name} >> '{}';; esac", canary.display());
         fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
     }
@@ -221,7 +222,8 @@ fn nothing_that_git_is_configured_with_runs_a_hook_or_another_transport() {
     world.write_local("a", "one\n");
     let run = |code: i32| {
         let output = world.command(&["run"]).env("GIT_CONFIG_GLOBAL", &global).output().unwrap();
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let said =
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert_eq!(output.status.code(), Some(code), "{said}");
         said
     };
@@ -262,6 +264,39 @@ fn commits_are_signed_where_asked() {
     let output = world.command(&["run"]).env("GIT_CONFIG_GLOBAL", &global).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(world.commits(), 1);
+}
+
+#[test]
+fn a_token_is_in_no_argument_no_file_and_no_output() {
+    let world = world("", "");
+    // Stands before the real one, writes down what it is told, and refuses as a host does.
+    let (programs, log) = (world.path("programs"), world.path("arguments"));
+    fs::create_dir(&programs).unwrap();
+    let script = format!(
+        "#!/bin/sh\nprintf '%s\\n' \"$@\" >> '{}'\necho \"remote: no $SYNCLINE_GIT_TOKEN here\" >&2\n\
+         echo 'fatal: Authentication failed for x' >&2\nexit 128\n",
+        log.display()
+    );
+    fs::write(programs.join("git"), script).unwrap();
+    fs::set_permissions(programs.join("git"), fs::Permissions::from_mode(0o755)).unwrap();
+    world.configure(
+        "version: \"1.0\"\ntargets:\n  main:\n    remote: { kind: git, url: \"https://host.invalid/x\", token: \
+         \"${env:THE_TOKEN}\" }\n",
+    );
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    for arguments in [&["run", "-vv"][..], &["run", "--format", "json"], &["doctor"]] {
+        let mut command = world.command(arguments);
+        command.env("PATH", &path).env("THE_TOKEN", "hunter2-secret").env("SYNCLINE_LOG", "trace");
+        let output = command.output().unwrap();
+        let said =
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(!output.status.success() && said.contains("refused the token"), "{arguments:?}: {said}");
+        assert!(!said.contains("hunter2"), "{arguments:?}: {said}");
+    }
+    let told = fs::read_to_string(&log).unwrap();
+    assert!(told.contains("https://host.invalid/x") && !told.contains("hunter2"), "{told}");
+    let found = Command::new("grep").args(["-rl", "hunter2"]).arg(world.path("local")).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&found.stdout), "");
 }
 
 #[test]

@@ -45,8 +45,7 @@ impl Work<'_> {
         if !is_word(&self.batch.run) {
             return Err(Error::new(ErrorKind::Invalid, "the name of the run is no word"));
         }
-        let (outcomes, tip) =
-            if self.batch.steps.is_empty() { (Vec::new(), tip) } else { self.steps(tip)? };
+        let (outcomes, tip) = if self.batch.steps.is_empty() { (Vec::new(), tip) } else { self.steps(tip)? };
         let commit = tip.commit.map(|commit| commit.to_string());
         if tip.commit.is_some() && (self.mirror.notes.tip != commit || self.batch.mark.is_some()) {
             self.mirror.notes.branch = Some(tip.branch.clone());
@@ -198,7 +197,7 @@ impl Work<'_> {
             Some(old) => self.mirror.led_to(old, new)?,
             None => true,
         };
-        Ok(goes_on.then(|| Tip { branch: outside.branch, commit: Some(new), tree: None }))
+        Ok(goes_on.then_some(Tip { branch: outside.branch, commit: Some(new), tree: None }))
     }
 }
 
@@ -264,7 +263,8 @@ fn check(draft: &Draft<'_>, step: &Step) -> Result<(), Outcome> {
     if let Action::Move { from, .. } = &step.action {
         paths.push(from);
     }
-    let link = matches!(Mode::of(step.item().kind), Some(Mode::Link)) && !matches!(step.action, Action::Remove { .. });
+    let link = matches!(Mode::of(step.item().kind), Some(Mode::Link))
+        && !matches!(step.action, Action::Remove { .. });
     let reason = paths.iter().find_map(|path| names::refusal(path));
     if let Some(reason) = reason.or_else(|| link.then(|| names::link_refusal(&step.path)).flatten()) {
         return Err(failed(step, "protected", reason));
@@ -278,14 +278,14 @@ fn check(draft: &Draft<'_>, step: &Step) -> Result<(), Outcome> {
     if let Action::Move { from, version, item } = &step.action {
         match draft.get(from) {
             Some(entry)
-                if entry.version() == *version && entry.mode.kind().is_some_and(|kind| kind.is_same_type(item.kind)) => {}
+                if entry.version() == *version
+                    && entry.mode.kind().is_some_and(|kind| kind.is_same_type(item.kind)) => {}
             other => return refused(format!("at {from}: {}", describe(draft, from, other))),
         }
     }
     let in_the_way = draft.in_the_way(&step.path);
     // A move from `a` to `a/b` makes way for itself.
-    let moves_away =
-        |above: &ItemPath| matches!(&step.action, Action::Move { from, .. } if from == above);
+    let moves_away = |above: &ItemPath| matches!(&step.action, Action::Move { from, .. } if from == above);
     if let Some((above, entry)) = in_the_way.filter(|(above, _)| !moves_away(above)) {
         return refused(format!("{above} is a {}", word(entry.mode)));
     }

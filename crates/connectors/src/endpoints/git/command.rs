@@ -49,7 +49,11 @@ pub(super) struct Done {
 
 impl Git {
     /// Git with an environment of its own; nothing of `secrets` is ever shown.
-    pub(super) fn new(environment: Vec<(OsString, OsString)>, secrets: Vec<String>, repository: &Path) -> Self {
+    pub(super) fn new(
+        environment: Vec<(OsString, OsString)>,
+        secrets: Vec<String>,
+        repository: &Path,
+    ) -> Self {
         Self {
             environment: Arc::new(environment),
             secrets: Arc::new(secrets),
@@ -128,7 +132,8 @@ impl Git {
         let mut child = spawn(&mut command)?;
         let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let child = Mutex::new(child);
-        let what = arguments.first().map(|first| first.as_ref().to_string_lossy().into_owned()).unwrap_or_default();
+        let what =
+            arguments.first().map(|first| first.as_ref().to_string_lossy().into_owned()).unwrap_or_default();
         thread::scope(|scope| {
             let (finished, waiting) = mpsc::channel::<()>();
             let guard = scope.spawn({
@@ -167,7 +172,12 @@ impl Git {
                 }
                 _ => {}
             }
-            Ok(Done { success: status.success(), code: status.code(), out, said: self.without_secrets(&said) })
+            Ok(Done {
+                success: status.success(),
+                code: status.code(),
+                out,
+                said: self.without_secrets(&said),
+            })
         })
     }
 

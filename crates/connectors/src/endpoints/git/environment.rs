@@ -100,10 +100,8 @@ const HELPER: &str = "!f() { test \"$1\" = get && \
 /// # Errors
 /// When a path cannot be told to `ssh`.
 pub(super) fn environment(settings: &Effective) -> Result<Vec<(OsString, OsString)>> {
-    let mut made: Vec<(OsString, OsString)> = INHERITED
-        .iter()
-        .filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)))
-        .collect();
+    let mut made: Vec<(OsString, OsString)> =
+        INHERITED.iter().filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?))).collect();
     let mut set = |name: &str, value: &str| made.push((name.into(), value.into()));
     set("LC_ALL", "C");
     set("GIT_TERMINAL_PROMPT", "0");
@@ -124,7 +122,8 @@ pub(super) fn environment(settings: &Effective) -> Result<Vec<(OsString, OsStrin
         let url = settings.url.as_str();
         configuration.push((format!("http.{url}.sslVerify"), "true".into()));
         if let Some(file) = &settings.ca_file {
-            configuration.push((format!("http.{url}.sslCAInfo"), text(file)?.into()));
+            // The environment counts before any configuration, and may be set by the user for other hosts.
+            set("GIT_SSL_CAINFO", text(file)?);
         }
         if let Some(token) = &settings.token {
             // The empty one forgets the helpers of the user; ours answers for this origin alone, so that a redirect
@@ -200,7 +199,9 @@ mod tests {
 
     #[test]
     fn tokens_are_known_in_the_form_of_the_wire() {
-        for (plain, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+        for (plain, coded) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
+        {
             assert_eq!(base64(plain.as_bytes()), coded);
         }
     }

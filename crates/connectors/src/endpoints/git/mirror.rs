@@ -130,7 +130,8 @@ impl<'a> Mirror<'a> {
     pub(super) fn make_anew(&mut self, branch: &str, tip: ObjectId) -> Result<ObjectId> {
         tracing::warn!(mirror = %self.folder.display(), "the mirror of a repository is damaged and made anew");
         let (old, new) = (self.folder.join("damaged.git"), self.folder.join("new.git"));
-        let failed = |error| Error::io(error, format_args!("replacing the mirror in {}", self.folder.display()));
+        let failed =
+            |error| Error::io(error, format_args!("replacing the mirror in {}", self.folder.display()));
         for left_over in [&old, &new] {
             remove(left_over).map_err(failed)?;
         }
@@ -229,7 +230,8 @@ fn fetch(git: &Git, settings: &Effective, branch: &str, tip: ObjectId, depth: u3
     }
     let (url, depth) = (settings.url.as_str(), format!("--depth={depth}"));
     let change = format!("+refs/heads/{branch}:{FETCHED}");
-    let mut arguments = vec!["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"];
+    let mut arguments =
+        vec!["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"];
     arguments.extend(["--recurse-submodules=no", "--no-show-forced-updates", "--update-shallow"]);
     // Only the first fetch may leave history out: later ones must show that the old tip led to the new one.
     if fresh && depth != "--depth=0" {
@@ -261,7 +263,8 @@ fn init(git: &Git, digits: usize) -> Result<()> {
     if place.join("HEAD").is_file() {
         return Ok(());
     }
-    std::fs::create_dir_all(&place).map_err(|error| Error::io(error, format_args!("making {}", place.display())))?;
+    std::fs::create_dir_all(&place)
+        .map_err(|error| Error::io(error, format_args!("making {}", place.display())))?;
     let format = if digits == 64 { "--object-format=sha256" } else { "--object-format=sha1" };
     let arguments = ["init", "--quiet", "--bare", "--template=", "--initial-branch=main", format];
     succeeded(git.run(&arguments, LOCAL)?, "making a repository").map(drop)

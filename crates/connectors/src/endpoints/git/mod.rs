@@ -250,7 +250,8 @@ impl Shared {
             }
         };
         let (settings, objects) = (&self.settings, &self.objects);
-        let (outcomes, tip) = apply::Work { mirror: &mut mirror, settings, objects, batch, handle }.run(tip)?;
+        let (outcomes, tip) =
+            apply::Work { mirror: &mut mirror, settings, objects, batch, handle }.run(tip)?;
         *self.tip() = Some(tip);
         Ok(outcomes)
     }

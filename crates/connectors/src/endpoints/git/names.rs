@@ -19,7 +19,10 @@ pub(super) fn refusal(path: &ItemPath) -> Option<&'static str> {
 /// Why a path could lead upwards on another system, when it could.
 pub(super) fn climbing(path: &ItemPath) -> Option<&'static str> {
     let climbs = |name: &str| name.contains('\\') && name.split('\\').any(|part| part == "..");
-    path.as_str().split('/').any(climbs).then_some("a name that leads upwards on some systems is never synced")
+    path.as_str()
+        .split('/')
+        .any(climbs)
+        .then_some("a name that leads upwards on some systems is never synced")
 }
 
 /// Why a symbolic link of this name is neither taken nor put, when it is not.
@@ -71,14 +74,18 @@ mod tests {
         ] {
             assert!(refusal(&at(path)).is_some(), "{path:?}");
         }
-        for path in [".gitignore", ".gitmodules", ".github/x", "git", "a..b", "back\\slash", "..dots..", "x.git"] {
+        for path in
+            [".gitignore", ".gitmodules", ".github/x", "git", "a..b", "back\\slash", "..dots..", "x.git"]
+        {
             assert_eq!(refusal(&at(path)), None, "{path:?}");
         }
     }
 
     #[test]
     fn what_git_obeys_is_no_link() {
-        for path in [".gitmodules", "a/.GitAttributes", ".gitignore ", "GITMOD~1", "gi7eba~2", ".mail\u{200d}map"] {
+        for path in
+            [".gitmodules", "a/.GitAttributes", ".gitignore ", "GITMOD~1", "gi7eba~2", ".mail\u{200d}map"]
+        {
             assert!(link_refusal(&at(path)).is_some(), "{path:?}");
         }
         for path in ["gitmodules", "gitmod~x", "gitmod", ".gitkeep", "mailmap"] {

@@ -54,14 +54,17 @@ pub(super) fn outside(git: &Git, settings: &Effective, known: Option<&str>) -> R
     if let (Some(branch), Some(name)) = (&settings.branch, &wanted) {
         return Ok(Outside { branch: branch.clone(), tip: tip_of(name)? });
     }
-    let default = printed.lines().find_map(|line| line.strip_prefix("ref: refs/heads/")?.strip_suffix("\tHEAD"));
+    let default =
+        printed.lines().find_map(|line| line.strip_prefix("ref: refs/heads/")?.strip_suffix("\tHEAD"));
     let tip = tip_of("HEAD")?;
     let branch = match (default, tip) {
         (Some(branch), _) => branch,
         (None, None) => known.unwrap_or("main"),
         (None, Some(_)) => {
             let message = format!("{url} is not on a branch itself");
-            return Err(Error::new(ErrorKind::Invalid, message).with_hint("name the one to use with `branch`"));
+            return Err(
+                Error::new(ErrorKind::Invalid, message).with_hint("name the one to use with `branch`")
+            );
         }
     };
     check_branch(branch)?;
@@ -145,7 +148,9 @@ mod tests {
     #[test]
     fn a_race_is_told_from_a_refusal() {
         assert!(is_moved("!\tabc:refs/heads/main\t[rejected] (stale info)"));
-        assert!(is_moved("!\tabc:refs/heads/main\t[remote rejected] (cannot lock ref 'refs/heads/main': is at x)"));
+        assert!(is_moved(
+            "!\tabc:refs/heads/main\t[remote rejected] (cannot lock ref 'refs/heads/main': is at x)"
+        ));
         assert!(!is_moved("!\tabc:refs/heads/main\t[remote rejected] (pre-receive hook declined)"));
         assert!(!is_moved("!\tabc:refs/heads/main\t[remote rejected] (protected branch hook declined)"));
     }

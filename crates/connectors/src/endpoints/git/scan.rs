@@ -164,7 +164,12 @@ fn seen(path: &ItemPath, entry: Entry, modified: Nanos) -> Seen {
 
 /// Adds sizes, and digests where they are known anyway: of links, of what is empty, and of content that the baseline
 /// knows from another path.
-fn fill(mirror: &Mirror<'_>, objects: &Objects, request: &ScanRequest, snapshot: &mut Snapshot) -> Result<()> {
+fn fill(
+    mirror: &Mirror<'_>,
+    objects: &Objects,
+    request: &ScanRequest,
+    snapshot: &mut Snapshot,
+) -> Result<()> {
     let mut known: HashMap<Version, Digest> = HashMap::new();
     let mut wanted: BTreeMap<ObjectId, u64> = BTreeMap::new();
     for change in &snapshot.changes {
@@ -180,7 +185,8 @@ fn fill(mirror: &Mirror<'_>, objects: &Objects, request: &ScanRequest, snapshot:
     }
     let ids: Vec<ObjectId> = wanted.keys().copied().collect();
     for (object, size) in ids.iter().zip(objects.sizes(&mirror.git, &ids)?) {
-        let missing = || Error::new(ErrorKind::Damaged, format!("the mirror does not have the object {object}"));
+        let missing =
+            || Error::new(ErrorKind::Damaged, format!("the mirror does not have the object {object}"));
         wanted.insert(*object, size.ok_or_else(missing)?);
     }
     for change in &mut snapshot.changes {

@@ -136,7 +136,9 @@ impl Settings {
         if self.message.trim().is_empty() || self.message.contains('\0') {
             return Err(invalid("the message of commits is empty"));
         }
-        let file = |path: Option<PathBuf>, setting: &str| path.map(|path| file(workspace, &path, setting)).transpose();
+        let file = |path: Option<PathBuf>, setting: &str| {
+            path.map(|path| file(workspace, &path, setting)).transpose()
+        };
         Ok(Effective {
             url,
             branch: self.branch,
@@ -238,8 +240,32 @@ mod tests {
             assert!(check_branch(name).is_ok(), "{name}");
         }
         for name in [
-            "", "-x", "--upload-pack=x", "a..b", "a b", "a~1", "a^", "a:b", "a?", "*", "[", "a\\b", "@", "@{u}", "/a",
-            "a/", "a//b", ".a", "a/.b", "a.lock", "a.lock/b", "a.", "HEAD", "refs/heads/a", "a\nb", "a\u{7f}",
+            "",
+            "-x",
+            "--upload-pack=x",
+            "a..b",
+            "a b",
+            "a~1",
+            "a^",
+            "a:b",
+            "a?",
+            "*",
+            "[",
+            "a\\b",
+            "@",
+            "@{u}",
+            "/a",
+            "a/",
+            "a//b",
+            ".a",
+            "a/.b",
+            "a.lock",
+            "a.lock/b",
+            "a.",
+            "HEAD",
+            "refs/heads/a",
+            "a\nb",
+            "a\u{7f}",
         ] {
             assert!(check_branch(name).is_err(), "{name:?}");
         }

@@ -304,7 +304,8 @@ mod tests {
 
     #[test]
     fn a_folder_of_the_repository_can_be_the_root() {
-        let made = tree(&[("100644", b"docs/a"), ("100755", b"docs/b/c"), ("100644", b"docsx/d")], Some("docs"));
+        let made =
+            tree(&[("100644", b"docs/a"), ("100755", b"docs/b/c"), ("100644", b"docsx/d")], Some("docs"));
         assert_eq!(made.entries.keys().map(ItemPath::as_str).collect::<Vec<_>>(), ["a", "b/c"]);
         assert_eq!(tree(&[("120000", b"docs")], Some("docs")).root_is, Some("symbolic link"));
     }

@@ -29,7 +29,8 @@ impl Url {
             return Err(invalid("the url is empty, starts with `-`, or holds control characters"));
         }
         let is_word = |word: &str| {
-            !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+            !word.is_empty()
+                && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
         };
         if text.split_once("::").is_some_and(|(helper, _)| is_word(helper)) {
             return Err(invalid("a url of the form `helper::address` would start a program and is refused"));
@@ -48,7 +49,8 @@ impl Url {
             }
             _ => {
                 let path = workspace.join(text);
-                let path = path.to_str().ok_or_else(|| invalid("the path of the repository is not UTF-8 text"))?;
+                let path =
+                    path.to_str().ok_or_else(|| invalid("the path of the repository is not UTF-8 text"))?;
                 Ok(Self { text: path.to_owned(), transport: Transport::Path })
             }
         }
@@ -62,7 +64,11 @@ impl Url {
             "http" | "git" => {
                 return Err(invalid(format!("{scheme} is not encrypted and is refused; use https or ssh")));
             }
-            _ => return Err(invalid(format!("the scheme {scheme:?} is refused; use https, ssh, file or a path"))),
+            _ => {
+                return Err(invalid(format!(
+                    "the scheme {scheme:?} is refused; use https, ssh, file or a path"
+                )));
+            }
         };
         check_host(rest.split('/').next().unwrap_or_default())?;
         Ok(Self { text: text.to_owned(), transport })
@@ -92,7 +98,8 @@ impl Url {
 
 /// Checks `user@host:port` or a part of it.
 fn check_host(authority: &str) -> Result<()> {
-    let (user, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
+    let (user, host) =
+        authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
     if user.is_some_and(|user| user.contains(':')) {
         return Err(invalid("the url holds a password; put it into `token`, as a reference to a secret"));
     }
