@@ -406,6 +406,25 @@ async fn a_rename_by_others_is_known_without_reading() {
 }
 
 #[tokio::test]
+async fn a_change_has_the_time_of_the_commit_that_made_it() {
+    let repository = Repository::new();
+    repository.commit(&[("docs/a", Some("one")), ("docs/b", Some("one"))]);
+    let git = repository.open(json!({ "path": "docs" }));
+    let baseline = agreed(&git.scan().await);
+    git.leave("word").await;
+    repository.commit(&[("docs/a", Some("two"))]);
+    let parent = repository.tip().unwrap();
+    let later = format!(
+        "commit refs/heads/main\ncommitter Other <o@x> 1800000000 +0000\ndata 1\nx\nfrom {parent}\nM 100644 inline \
+         docs/b\ndata 3\ntwo\n"
+    );
+    git_with(&repository.bare(), &["fast-import", "--quiet"], later.as_bytes());
+    let snapshot = git.scan_against(baseline).await;
+    let seconds = |path| seen(&snapshot, path).and_then(Seen::found).unwrap().item.modified / 1_000_000_000;
+    assert_eq!((seconds("a"), seconds("b")), (1_700_000_000, 1_800_000_000));
+}
+
+#[tokio::test]
 async fn files_and_folders_change_places() {
     let repository = Repository::new();
     repository.commit(&[("a", Some("one")), ("b/c", Some("two"))]);

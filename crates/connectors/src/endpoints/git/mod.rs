@@ -15,6 +15,7 @@ mod objects;
 mod remote;
 mod scan;
 mod settings;
+mod times;
 mod tree;
 mod url;
 
@@ -162,15 +163,16 @@ impl Shared {
     fn scan(&self, git: Git, request: &ScanRequest) -> Result<Snapshot> {
         let mut mirror = Mirror::take(&self.folder, &self.settings, git)?;
         let mut outside = mirror.update()?;
-        let scanned = match (scan::scan(&mut mirror, &self.objects, request, &outside), outside.tip) {
-            (Err(error), Some(tip)) if error.kind() == ErrorKind::Damaged => {
-                let tip = mirror.make_anew(&outside.branch, tip)?;
-                self.objects.forget();
-                outside.tip = Some(tip);
-                scan::scan(&mut mirror, &self.objects, request, &outside)?
-            }
-            (other, _) => other?,
-        };
+        let scanned =
+            match (scan::scan(&mut mirror, &self.settings, &self.objects, request, &outside), outside.tip) {
+                (Err(error), Some(tip)) if error.kind() == ErrorKind::Damaged => {
+                    let tip = mirror.make_anew(&outside.branch, tip)?;
+                    self.objects.forget();
+                    outside.tip = Some(tip);
+                    scan::scan(&mut mirror, &self.settings, &self.objects, request, &outside)?
+                }
+                (other, _) => other?,
+            };
         *self.tip() = Some(Tip { branch: outside.branch, commit: outside.tip, tree: scanned.tree });
         Ok(scanned.snapshot)
     }

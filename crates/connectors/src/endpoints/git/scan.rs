@@ -13,6 +13,8 @@ use super::names;
 use super::notes::Agreed;
 use super::objects::Objects;
 use super::remote::Outside;
+use super::settings::Effective;
+use super::times;
 use super::tree::{Entry, Mode, ObjectId, Tree};
 
 /// Most odd entries that are told one by one.
@@ -30,6 +32,7 @@ pub(super) struct Scanned {
 /// When the mirror or the baseline is damaged.
 pub(super) fn scan(
     mirror: &mut Mirror<'_>,
+    settings: &Effective,
     objects: &Objects,
     request: &ScanRequest,
     outside: &Outside,
@@ -46,7 +49,8 @@ pub(super) fn scan(
         return Ok(Scanned { snapshot: as_before(agreed, request, mark), tree: None });
     }
     let tree = Arc::new(mirror.tree(tip)?);
-    let modified = committed(mirror, objects, tip)?;
+    let modified = times::committed(mirror, objects, tip)?;
+    let since = mark.as_ref().and_then(|_| marked(mirror, request));
     let listing = Listing {
         root: tree.root_is.map_or(Root::Present, Root::WrongType),
         complete: true,
@@ -56,6 +60,9 @@ pub(super) fn scan(
     };
     let mut snapshot = snapshot_from_listing(request, listing)?;
     fill(mirror, objects, request, &mut snapshot)?;
+    if let Some(since) = since {
+        times::refine(mirror, settings, since, tip, &mut snapshot)?;
+    }
     remember(mirror, request, &snapshot, commit, against)?;
     Ok(Scanned { snapshot, tree: Some(tree) })
 }
@@ -63,14 +70,18 @@ pub(super) fn scan(
 /// The mark that was left, if nothing was taken back since.
 fn mark(mirror: &Mirror<'_>, request: &ScanRequest, tip: Option<ObjectId>) -> Result<Option<Mark>> {
     let Some(left) = mirror.notes.marks.get(&request.mark) else { return Ok(None) };
-    let then = left.commit.as_deref().and_then(ObjectId::parse);
-    let counts = match (then, tip) {
+    let counts = match (marked(mirror, request), tip) {
         (Some(then), Some(tip)) => mirror.led_to(then, tip)?,
         (Some(_), None) => false,
         // Nothing was there when it was left, so nothing can have been taken back.
         (None, _) => true,
     };
     Ok(counts.then(|| Mark(left.mark.clone())))
+}
+
+/// The commit at which the mark was left.
+fn marked(mirror: &Mirror<'_>, request: &ScanRequest) -> Option<ObjectId> {
+    ObjectId::parse(mirror.notes.marks.get(&request.mark)?.commit.as_deref()?)
 }
 
 /// A branch that never was is an empty root, which the first push makes; one that was there is missing.
@@ -207,15 +218,4 @@ fn digest(content: syncline_connect::Content) -> Result<Digest> {
     std::io::copy(&mut content.into_reader(), &mut hasher)
         .map_err(|error| Error::io(error, "reading the target of a symbolic link"))?;
     Ok(hasher.finalize().into())
-}
-
-/// When the commit was made. Git keeps no time for each file.
-fn committed(mirror: &Mirror<'_>, objects: &Objects, commit: ObjectId) -> Result<Nanos> {
-    let mut text = Vec::new();
-    let read = std::io::copy(&mut objects.read(&mirror.git, &commit)?.into_reader(), &mut text);
-    read.map_err(|error| Error::io(error, "reading a commit"))?;
-    let text = String::from_utf8_lossy(&text);
-    let line = text.lines().take_while(|line| !line.is_empty()).find(|line| line.starts_with("committer "));
-    let seconds = line.and_then(|line| line.rsplit(' ').nth(1)).and_then(|word| word.parse::<i64>().ok());
-    Ok(seconds.unwrap_or(0).saturating_mul(1_000_000_000))
 }

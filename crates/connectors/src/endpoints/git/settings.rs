@@ -231,7 +231,7 @@ mod tests {
     use serde_json::json;
 
     fn resolve(value: serde_json::Value) -> Result<Effective> {
-        Settings::read(&value)?.resolve(Path::new("/work"))
+        Settings::read(&value)?.resolve(Path::new("/place"))
     }
 
     #[test]

@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Url> {
-        Url::parse(text, Path::new("/work"))
+        Url::parse(text, Path::new("/place"))
     }
 
     #[test]
@@ -127,8 +127,8 @@ mod tests {
             ("host:b.git", "host:b.git", Transport::Ssh),
             ("file:///srv/x.git", "file:///srv/x.git", Transport::Path),
             ("/srv/x.git", "/srv/x.git", Transport::Path),
-            ("../x.git", "/work/../x.git", Transport::Path),
-            ("./odd:name", "/work/./odd:name", Transport::Path),
+            ("../x.git", "/place/../x.git", Transport::Path),
+            ("./odd:name", "/place/./odd:name", Transport::Path),
         ];
         for (text, given, transport) in rows {
             let url = parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
