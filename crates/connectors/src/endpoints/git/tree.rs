@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Bound;
 
-use syncline_core::{ItemPath, Kind, Problem, Version};
+use syncline_core::{ItemPath, Kind, PathError, Problem, Version};
 
 /// The identifier of an object: a hash of 20 or 32 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -195,6 +195,9 @@ impl Tree {
                     self.odd.push(Problem::new(path.as_str(), "unsafe_name", reason));
                 }
                 self.entries.insert(path, entry);
+            }
+            Err(error @ PathError::TooLong(_)) => {
+                self.odd.push(Problem::new(below, "path_too_long", error.to_string()));
             }
             Err(error) => self.odd.push(Problem::new(below, "unsafe_name", error.to_string())),
         }
