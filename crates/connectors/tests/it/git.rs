@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 use syncline_connect::{Endpoint as _, ErrorKind, ScanRequest};
+use syncline_connectors::endpoints::git::GitEndpoint;
 use syncline_core::{
     Action, Digest, Expected, Item, ItemPath, Kind, Mark, MemoryBaseline, Outcome, Root, Seen, Source, Step,
 };
@@ -171,6 +172,31 @@ async fn a_mark_counts_until_something_is_taken_back() {
     repository.git(&["update-ref", "-d", "refs/heads/main"]);
     repository.commit(&[("b", Some("other"))]);
     assert_eq!(git.scan().await.mark, None, "the history is another one");
+}
+
+#[tokio::test]
+async fn a_mark_belongs_to_its_folder_of_the_repository() {
+    let repository = Repository::new();
+    repository.commit(&[("docs/a", Some("one")), ("notes/b", Some("one"))]);
+    let docs = repository.open(json!({ "path": "docs" }));
+    docs.scan().await;
+    docs.leave("word").await;
+    assert_eq!(docs.scan().await.mark, Some(Mark("word".into())));
+    for other in ["notes", ""] {
+        assert_eq!(repository.open(json!({ "path": other })).scan().await.mark, None, "{other:?}");
+    }
+}
+
+#[test]
+fn a_bare_repository_inside_the_workspace_is_refused() {
+    let repository = Repository::new();
+    let work = repository.path("work");
+    for (name, refused) in [("hub.git", true), ("a/hub", true), (".git", false)] {
+        git_with(&work, &["init", "--quiet", "--bare", name], b"");
+        let settings = json!({ "url": name });
+        let opened = GitEndpoint::open(&repository.request(&settings));
+        assert_eq!(opened.is_err(), refused, "{name}");
+    }
 }
 
 #[tokio::test]
@@ -458,6 +484,29 @@ async fn names_that_fast_import_would_obey_are_kept_as_they_are() {
     expected.extend(odd.iter().filter(|path| !path.contains("victim")));
     expected.sort_by(|a, b| ItemPath::parse(a).unwrap().cmp(&ItemPath::parse(b).unwrap()));
     assert_eq!(paths(&snapshot), expected);
+}
+
+#[tokio::test]
+async fn an_untidy_mirror_is_packed_and_still_read() {
+    let repository = Repository::new();
+    repository.commit(&[("a", Some("one"))]);
+    let git = repository.open(json!({}));
+    let version = git.version("a").await;
+    git.leave("word").await;
+    // One of the 256 folders tells about all of them.
+    let objects = repository.mirror().join("repository.git/objects");
+    std::fs::create_dir_all(objects.join("17")).unwrap();
+    for number in 0..40 {
+        std::fs::write(objects.join(format!("17/tmp_obj_{number}")), b"").unwrap();
+    }
+    assert!(git.apply(vec![put("b", Expected::Absent)]).await.iter().all(is_applied));
+    let packs = std::fs::read_dir(objects.join("pack")).unwrap();
+    assert!(packs.count() > 0, "the objects were put together");
+    assert_eq!(git.read("a", &version).await, "one");
+    repository.commit(&[("a", Some("two"))]);
+    let snapshot = git.scan().await;
+    assert_eq!(snapshot.mark, Some(Mark("word".into())));
+    assert_eq!(git.read("b", &git.version("b").await).await, "new:b");
 }
 
 #[tokio::test]

@@ -344,60 +344,93 @@ fn settings_that_cannot_be_used_are_told() {
 }
 
 #[test]
-fn killed_at_every_call_of_git_equals_not_killed() {
-    let places = std::env::var_os("PATH").unwrap();
-    let mut real = std::env::split_paths(&places).map(|place| place.join("git"));
-    let real = real.find(|path| path.is_file()).expect("the tests need the program git");
-    let mut killed = 0;
-    for when in ["before", "after"] {
-        for at in 1.. {
-            let world = world("", "");
-            for name in ["a", "b", "c", "d"] {
-                world.write_local(name, &format!("{name}\n"));
-            }
-            world.expect(0, &["run"]);
-            let other = world.clone_of_hub();
-            other.write("theirs", "theirs\n");
-            other.commit_and_push();
-            world.write_local("a", "edited\n");
-            world.write_local("new", "new\n");
-            fs::remove_file(world.local("b")).unwrap();
-            fs::rename(world.local("c"), world.local("moved")).unwrap();
-            let programs = killer(&world, &real, when, at);
-            let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
-            let ended = world.command(&["run"]).env("PATH", path).output().unwrap();
-            let last = ended.status.success();
-            killed += usize::from(!last);
-            world.expect(0, &["run"]);
-            assert_eq!(world.listed(), ["a", "d", "moved", "new", "theirs"], "{when} call {at}");
-            for (name, text) in
-                [("a", "edited\n"), ("moved", "c\n"), ("new", "new\n"), ("theirs", "theirs\n")]
-            {
-                assert_eq!(world.at_hub(name), text, "{when} call {at}");
-                assert_eq!(world.read_local(name).as_deref(), Some(text), "{when} call {at}");
-            }
-            assert!(!world.local("b").exists(), "{when} call {at}");
-            assert_eq!(world.commits(), 3, "{when} call {at}: nothing is committed twice");
-            assert_eq!(steps(&world.json(0, &["run"])), 0, "{when} call {at}");
-            if last {
-                break;
-            }
+fn two_workspaces_that_run_at_once_end_equal() {
+    let world = world("", "");
+    let second = world.path("second");
+    fs::create_dir(&second).unwrap();
+    fs::write(second.join("syncline.yaml"), configuration("", "")).unwrap();
+    for round in 0..4 {
+        world.write_local(&format!("here-{round}"), "here\n");
+        fs::write(second.join(format!("there-{round}")), "there\n").unwrap();
+        let one = world.command(&["run"]).spawn().unwrap();
+        let other = world.command(&["run"]).current_dir(&second).spawn().unwrap();
+        for child in [one, other] {
+            let output = child.wait_with_output().unwrap();
+            assert!(output.status.success());
         }
     }
-    assert!(killed > 10, "only {killed} calls were killed");
+    for folder in [world.path("local"), second.clone()] {
+        let output = world.command(&["run"]).current_dir(&folder).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+    let names = |folder: &Path| -> Vec<String> {
+        World::names(folder).into_iter().filter(|name| name.contains('-')).collect()
+    };
+    assert_eq!(names(&world.path("local")), names(&second));
+    assert_eq!(names(&second), world.listed());
+    assert_eq!(world.listed().len(), 8);
+    assert_eq!(world.commits(), 8, "each run is one commit, and none is lost");
 }
 
-/// Stands before the real Git, and at the call of this number kills the program that called it.
-fn killer(world: &World, real: &Path, when: &str, at: usize) -> std::path::PathBuf {
-    let programs = world.path("programs");
-    fs::create_dir(&programs).unwrap();
-    let (count, real) = (programs.join("count"), real.display());
-    let script = format!(
-        "#!/bin/sh\necho >> '{count}'\nnow=$(wc -l < '{count}')\nif [ $now = {at} ] && [ {when} = before ]; then\n  \
-         kill -9 $PPID\n  exit 1\nfi\n'{real}' \"$@\"\ncode=$?\nif [ $now = {at} ]; then kill -9 $PPID; fi\nexit $code\n",
-        count = count.display(),
-    );
-    fs::write(programs.join("git"), script).unwrap();
-    fs::set_permissions(programs.join("git"), fs::Permissions::from_mode(0o755)).unwrap();
-    programs
+/// Everything that takes its time.
+mod slow {
+    use super::*;
+
+    #[test]
+    fn killed_at_every_call_of_git_equals_not_killed() {
+        let places = std::env::var_os("PATH").unwrap();
+        let mut real = std::env::split_paths(&places).map(|place| place.join("git"));
+        let real = real.find(|path| path.is_file()).expect("the tests need the program git");
+        let mut killed = 0;
+        for when in ["before", "after"] {
+            for at in 1.. {
+                let world = world("", "");
+                for name in ["a", "b", "c", "d"] {
+                    world.write_local(name, &format!("{name}\n"));
+                }
+                world.expect(0, &["run"]);
+                let other = world.clone_of_hub();
+                other.write("theirs", "theirs\n");
+                other.commit_and_push();
+                world.write_local("a", "edited\n");
+                world.write_local("new", "new\n");
+                fs::remove_file(world.local("b")).unwrap();
+                fs::rename(world.local("c"), world.local("moved")).unwrap();
+                let programs = killer(&world, &real, when, at);
+                let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+                let ended = world.command(&["run"]).env("PATH", path).output().unwrap();
+                let last = ended.status.success();
+                killed += usize::from(!last);
+                world.expect(0, &["run"]);
+                assert_eq!(world.listed(), ["a", "d", "moved", "new", "theirs"], "{when} call {at}");
+                for (name, text) in
+                    [("a", "edited\n"), ("moved", "c\n"), ("new", "new\n"), ("theirs", "theirs\n")]
+                {
+                    assert_eq!(world.at_hub(name), text, "{when} call {at}");
+                    assert_eq!(world.read_local(name).as_deref(), Some(text), "{when} call {at}");
+                }
+                assert!(!world.local("b").exists(), "{when} call {at}");
+                assert_eq!(world.commits(), 3, "{when} call {at}: nothing is committed twice");
+                if last {
+                    break;
+                }
+            }
+        }
+        assert!(killed > 10, "only {killed} calls were killed");
+    }
+
+    /// Stands before the real Git, and at the call of this number kills the program that called it.
+    fn killer(world: &World, real: &Path, when: &str, at: usize) -> std::path::PathBuf {
+        let programs = world.path("programs");
+        fs::create_dir(&programs).unwrap();
+        let (count, real) = (programs.join("count"), real.display());
+        let script = format!(
+            "#!/bin/sh\necho >> '{count}'\nnow=$(wc -l < '{count}')\nif [ $now = {at} ] && [ {when} = before ]; then\n  \
+             kill -9 $PPID\n  exit 1\nfi\n'{real}' \"$@\"\ncode=$?\nif [ $now = {at} ]; then kill -9 $PPID; fi\nexit $code\n",
+            count = count.display(),
+        );
+        fs::write(programs.join("git"), script).unwrap();
+        fs::set_permissions(programs.join("git"), fs::Permissions::from_mode(0o755)).unwrap();
+        programs
+    }
 }

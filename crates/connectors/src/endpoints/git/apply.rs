@@ -53,7 +53,8 @@ impl Work<'_> {
         }
         if let Some((name, mark)) = &self.batch.mark {
             let left = Left { mark: mark.0.clone(), commit };
-            self.mirror.notes.marks.insert(name.clone(), left);
+            let key = self.mirror.key(name);
+            self.mirror.notes.marks.insert(key, left);
         }
         self.mirror.save()?;
         Ok((outcomes, tip))

@@ -77,6 +77,11 @@ impl<'a> Mirror<'a> {
         self.notes.write(&notes_file(self.folder))
     }
 
+    /// Under which word a mark is noted: another folder of the repository as the root is another side.
+    pub(super) fn key(&self, mark: &str) -> String {
+        self.settings.root.as_ref().map_or_else(|| mark.to_owned(), |root| format!("{mark}:{root}"))
+    }
+
     /// A file of this mirror for work that ends before the mirror is let go.
     pub(super) fn scratch(&self, name: &str) -> PathBuf {
         self.folder.join(name)

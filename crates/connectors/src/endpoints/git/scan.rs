@@ -42,7 +42,7 @@ pub(super) fn scan(
         return Ok(Scanned { snapshot: without_branch(mirror, request, mark), tree: None });
     };
     let (commit, against) = (tip.to_string(), fingerprint(request)?);
-    if let Some(agreed) = mirror.notes.agreed.get(&request.mark)
+    if let Some(agreed) = mirror.notes.agreed.get(&mirror.key(&request.mark))
         && agreed.commit == commit
         && agreed.against == against
     {
@@ -69,7 +69,7 @@ pub(super) fn scan(
 
 /// The mark that was left, if nothing was taken back since.
 fn mark(mirror: &Mirror<'_>, request: &ScanRequest, tip: Option<ObjectId>) -> Result<Option<Mark>> {
-    let Some(left) = mirror.notes.marks.get(&request.mark) else { return Ok(None) };
+    let Some(left) = mirror.notes.marks.get(&mirror.key(&request.mark)) else { return Ok(None) };
     let counts = match (marked(mirror, request), tip) {
         (Some(then), Some(tip)) => mirror.led_to(then, tip)?,
         (Some(_), None) => false,
@@ -81,7 +81,7 @@ fn mark(mirror: &Mirror<'_>, request: &ScanRequest, tip: Option<ObjectId>) -> Re
 
 /// The commit at which the mark was left.
 fn marked(mirror: &Mirror<'_>, request: &ScanRequest) -> Option<ObjectId> {
-    ObjectId::parse(mirror.notes.marks.get(&request.mark)?.commit.as_deref()?)
+    ObjectId::parse(mirror.notes.marks.get(&mirror.key(&request.mark))?.commit.as_deref()?)
 }
 
 /// A branch that never was is an empty root, which the first push makes; one that was there is missing.
@@ -155,7 +155,8 @@ fn remember(
     }
     let ignored = snapshot.changes.iter().map(|change| change.path.as_str().to_owned()).collect();
     let (count, sentinel) = (snapshot.count, snapshot.sentinel);
-    mirror.notes.agreed.insert(request.mark.clone(), Agreed { commit, against, count, sentinel, ignored });
+    let key = mirror.key(&request.mark);
+    mirror.notes.agreed.insert(key, Agreed { commit, against, count, sentinel, ignored });
     mirror.save()
 }
 

@@ -110,6 +110,7 @@ impl Settings {
     /// When a setting cannot be used, or does not go with another one.
     pub(super) fn resolve(self, workspace: &Path) -> Result<Effective> {
         let url = Url::parse(&self.url, workspace)?;
+        url.refuse_inside(workspace)?;
         if let Some(branch) = &self.branch {
             check_branch(branch)?;
         }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use syncline_connect::Result;
+use syncline_core::ItemPath;
 
 use super::settings::invalid;
 
@@ -77,6 +78,33 @@ impl Url {
     /// The address as Git is given it. It holds no secret.
     pub(super) fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// The folder on this machine, when it is one.
+    fn folder(&self) -> Option<&Path> {
+        let text = self.text.strip_prefix("file://").unwrap_or(&self.text);
+        (self.transport == Transport::Path).then(|| Path::new(text))
+    }
+
+    /// Refuses a bare repository inside the workspace: its own files would be synced into it, again and again. What
+    /// lies in a `.git` folder is never synced, so that is no trouble.
+    ///
+    /// # Errors
+    /// When it is one.
+    pub(super) fn refuse_inside(&self, workspace: &Path) -> Result<()> {
+        let Some(folder) = self.folder().filter(|folder| folder.join("HEAD").is_file()) else {
+            return Ok(());
+        };
+        let (Ok(folder), Ok(workspace)) = (folder.canonicalize(), workspace.canonicalize()) else {
+            return Ok(());
+        };
+        let inside =
+            folder.strip_prefix(&workspace).ok().and_then(|inside| ItemPath::parse(inside.to_str()?).ok());
+        if inside.is_some_and(|inside| inside.protected().is_none()) {
+            let message = "the repository lies inside the workspace, and would be synced into itself";
+            return Err(invalid(message).with_hint("move it out of the workspace"));
+        }
+        Ok(())
     }
 
     pub(super) fn is_https(&self) -> bool {
