@@ -21,7 +21,9 @@ pub fn say(line: impl fmt::Display) {
 /// Whether a program of this name is in the search path.
 pub fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    // Servers are where only the administrator's search path leads.
+    let places = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    places.into_iter().any(|folder| folder.join(program).is_file())
 }
 
 /// Whether this process may do what only the administrator may.

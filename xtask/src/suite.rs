@@ -1,6 +1,8 @@
 //! `test`: everything that must pass before a change is merged.
 
 use anyhow::Result;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use crate::pages::Checked;
@@ -8,8 +10,20 @@ use crate::replies::Replies;
 use crate::shell::{cargo, command, is_installed, is_root, quietly, say, watched};
 
 /// Programs that tests and checks start, and the Debian packages that hold them.
-const PROGRAMS: [(&str, &str); 5] =
-    [("git", "git"), ("strace", "strace"), ("mandoc", "mandoc"), ("zsh", "zsh"), ("fish", "fish")];
+const PROGRAMS: [(&str, &str); 9] = [
+    ("git", "git"),
+    ("strace", "strace"),
+    ("mandoc", "mandoc"),
+    ("zsh", "zsh"),
+    ("fish", "fish"),
+    ("apache2", "apache2"),
+    ("sshd", "openssh-server"),
+    ("ssh-keygen", "openssh-client"),
+    ("openssl", "openssl"),
+];
+
+/// What asks whether a package may start its service, and what it is told: tests start servers of their own.
+const SERVICES: (&str, &str) = ("/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n");
 
 /// What `test` is told.
 #[derive(clap::Args)]
@@ -55,13 +69,28 @@ fn install_programs() {
         return;
     }
     say(format_args!("installing {names}"));
+    let forbidden = forbid_services();
     let install = quietly(&mut command("apt-get", ["update", "-qq"])).and_then(|_| {
         let arguments = ["install", "-y", "-qq", "--no-install-recommends"];
         quietly(command("apt-get", arguments).args(&missing).env("DEBIAN_FRONTEND", "noninteractive"))
     });
+    if forbidden {
+        let _ = std::fs::remove_file(SERVICES.0);
+    }
     if let Err(error) = install {
         say(format_args!("{names} could not be installed; tests that need them will say so: {error:#}"));
     }
+}
+
+/// Keeps packages from starting their services while they are installed. Tells whether that has to be lifted again: a
+/// policy that is there already stays.
+fn forbid_services() -> bool {
+    let (file, answer) = SERVICES;
+    let made = std::fs::File::create_new(file).and_then(|mut policy| {
+        policy.set_permissions(std::fs::Permissions::from_mode(0o755))?;
+        policy.write_all(answer.as_bytes())
+    });
+    made.is_ok()
 }
 
 /// The commands that run tests: with nextest where it is installed, which does not know doc tests.

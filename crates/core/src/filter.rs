@@ -3,6 +3,7 @@
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
+use crate::digest::Digest;
 use crate::path::ItemPath;
 
 /// The rules that say which paths belong to a target. The same rules hold for both sides.
@@ -15,6 +16,7 @@ pub struct Filter {
     ignore: Gitignore,
     ignore_name: String,
     reserved: Vec<ItemPath>,
+    fingerprint: Digest,
 }
 
 /// What a filter says of a path.
@@ -48,6 +50,7 @@ impl Default for Filter {
             ignore: Gitignore::empty(),
             ignore_name: String::new(),
             reserved: Vec::new(),
+            fingerprint: fingerprint(&[], &[], "", &[]),
         }
     }
 }
@@ -78,8 +81,15 @@ impl Filter {
             exclude_texts: exclude.to_vec(),
             ignore: ignore_rules(ignore_text)?,
             ignore_name: ignore_name.to_owned(),
+            fingerprint: fingerprint(include, exclude, ignore_text, &reserved),
             reserved,
         })
+    }
+
+    /// A digest of all rules: filters that have the same decide the same.
+    #[must_use]
+    pub const fn fingerprint(&self) -> Digest {
+        self.fingerprint
     }
 
     /// Decides about one path. The directories above it are taken as already decided and not ignored.
@@ -152,6 +162,16 @@ pub fn glob(pattern: &str) -> Result<Glob, PatternError> {
         .backslash_escape(true)
         .build()
         .map_err(|error| PatternError { pattern: pattern.to_owned(), message: error.kind().to_string() })
+}
+
+fn fingerprint(include: &[String], exclude: &[String], ignore: &str, reserved: &[ItemPath]) -> Digest {
+    let mut text = String::new();
+    let mut add = |kind: char, rule: &str| text.push_str(&format!("{kind}{}:{rule}", rule.len()));
+    include.iter().for_each(|rule| add('i', rule));
+    exclude.iter().for_each(|rule| add('e', rule));
+    add('g', ignore);
+    reserved.iter().for_each(|path| add('r', path.as_str()));
+    Digest::of(text.as_bytes())
 }
 
 fn glob_set(patterns: &[String]) -> Result<GlobSet, PatternError> {

@@ -128,14 +128,20 @@ fn parent_of(text: &str) -> Option<&str> {
 /// Why a name is protected; see [`ItemPath::protected`].
 ///
 /// Spellings: HFS+ drops certain zero-width characters, NTFS drops trailing dots and spaces, ignores an
-/// alternate stream suffix (`:…`) and knows `GIT~1` as the short name of `.git`; both ignore case. The list of
-/// dropped characters is the one that Git refuses in `core.protectHFS`.
+/// alternate stream suffix (`:…`) and knows `GIT~1` as the short name of `.git`; both ignore case; Windows takes
+/// `\\` for a separator. The list of dropped characters is the one that Git refuses in `core.protectHFS`.
 #[must_use]
 pub fn protected_name(name: &str) -> Option<&'static str> {
-    if !name.starts_with(['.', '\u{200c}', '\u{200d}', '\u{feff}']) && !name.contains('~') && name.is_ascii()
+    if !name.starts_with(['.', '\u{200c}', '\u{200d}', '\u{feff}'])
+        && !name.contains(['~', '\\'])
+        && name.is_ascii()
     {
         return None;
     }
+    name.split('\\').find_map(protected_part)
+}
+
+fn protected_part(name: &str) -> Option<&'static str> {
     let base = name.split(':').next().unwrap_or(name);
     let folded: String = base
         .chars()

@@ -58,7 +58,8 @@ fn open_local(service: &Service, target: &Configured) -> Result<Arc<dyn Endpoint
         let message = format!("the path of the workspace ({}) is not UTF-8 text", root.display());
         return Err(Problem::usage("bad_path", message).with_hint("rename the folder that is not"));
     }
-    let request = OpenRequest { settings: &settings, workspace: &service.workspace().root };
+    let request =
+        OpenRequest { settings: &settings, workspace: &service.workspace().root, state: service.state() };
     Ok((kind.open)(&request)?)
 }
 
@@ -67,7 +68,8 @@ fn open_remote(service: &Service, target: &Configured) -> Result<Arc<dyn Endpoin
         Problem::usage("unknown_kind", format!("there is no endpoint of the kind {:?}", target.remote.kind))
     })?;
     let settings = target.remote.resolved_settings()?;
-    let request = OpenRequest { settings: &settings, workspace: &service.workspace().root };
+    let request =
+        OpenRequest { settings: &settings, workspace: &service.workspace().root, state: service.state() };
     let opened = (kind.open)(&request)?;
     let limited = Arc::new(TimeoutLayer::new(opened, Timeouts::default()));
     Ok(Arc::new(RetryLayer::new(limited, Retries::default())))

@@ -1,3 +1,4 @@
 //! Endpoints: places that hold items.
 
 pub mod folder;
+pub mod git;

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use syncline_connect::conformance::{Place, run};
 use syncline_connect::memory::{MemoryEndpoint, Tokens};
 use syncline_connectors::endpoints::folder::FolderEndpoint;
+use syncline_connectors::endpoints::git::GitEndpoint;
 use syncline_core::Abilities;
+
+use crate::git_support::Repository;
 
 fn memory(abilities: Abilities, tokens: Tokens) -> Place {
     let endpoint = MemoryEndpoint::new("memory", abilities, tokens);
@@ -56,4 +59,17 @@ async fn a_folder_conforms() {
     .await;
     // Whether a folder can be made unreadable depends on the user; `folder` does it in a process of its own.
     assert_eq!(left_out, ["names_that_fold_together_do_not_overwrite", "unreadable_is_not_absent"]);
+}
+
+#[tokio::test]
+async fn a_branch_of_a_git_repository_conforms() {
+    let left_out = run(|| {
+        let repository = Repository::new();
+        let endpoint =
+            GitEndpoint::open(&repository.request(&repository.settings())).expect("it can be opened");
+        Place { endpoint: Arc::new(endpoint), make_unreadable: None, guard: Box::new(repository) }
+    })
+    .await;
+    let directories = left_out.iter().filter(|name| name.contains("director")).count();
+    assert_eq!((left_out.len(), directories), (11, 9), "{left_out:?}");
 }

@@ -5,4 +5,7 @@
 mod conformance;
 mod folder;
 mod folder_faults;
+mod git;
+mod git_hosts;
+mod git_support;
 mod support;

@@ -9,6 +9,7 @@ mod examples;
 mod exit_codes;
 mod faces;
 mod faults;
+mod git;
 mod guard;
 mod history;
 mod kill;
