@@ -165,7 +165,7 @@ impl Place {
 }
 
 /// Removes everything in a folder but what is called `but`.
-fn empty(folder: &Path, but: &str) {
+pub(crate) fn empty(folder: &Path, but: &str) {
     for entry in fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap()) {
         match entry.file_type().unwrap().is_dir() {
             true if entry.file_name() == but => {}

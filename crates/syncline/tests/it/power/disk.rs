@@ -521,8 +521,32 @@ impl Image {
         }
     }
 
-    /// Writes everything into a folder that is empty.
-    pub(super) fn write_to(&self, folder: &Path) {
+    /// Writes everything into a folder in place of what is there. State folders stay the folders that they are; where
+    /// there is to be none, it waits in `parked`.
+    pub(super) fn write_over(&self, folder: &Path, parked: &Path) {
+        fs::create_dir_all(parked).unwrap();
+        for side in ["a", "b"] {
+            let (state, aside) = (folder.join(side).join(".syncline"), parked.join(side));
+            if state.exists() {
+                crate::kill::empty(&state, "");
+                fs::rename(&state, &aside).unwrap();
+            }
+        }
+        crate::kill::empty(folder, "");
+        self.visit(&mut |path, node| {
+            if let (Node::Directory { .. }, Some((side, ".syncline"))) = (node, path.split_once('/')) {
+                let aside = parked.join(side);
+                fs::create_dir_all(folder.join(side)).unwrap();
+                if aside.exists() {
+                    fs::rename(&aside, folder.join(path)).unwrap();
+                }
+            }
+        });
+        self.write_to(folder);
+    }
+
+    /// Writes everything into a folder.
+    fn write_to(&self, folder: &Path) {
         self.visit(&mut |path, node| {
             let path = folder.join(path);
             match node {

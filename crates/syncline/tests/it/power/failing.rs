@@ -119,20 +119,21 @@ fn assert_only_sound_files_land(calls: &[Call], when: &str) -> BTreeSet<String> 
 #[test]
 fn a_failed_sync_or_rename_is_told_and_its_file_is_never_trusted() {
     let root = super::worlds();
-    let start = beginning(root.path());
-    assert!(start.run().status.success());
-    start.edit();
-    let before = start.trees();
+    let place = beginning(root.path());
+    assert!(place.run().status.success());
+    place.edit();
+    let before = place.trees();
+    let start = place.copy_to(&root.path().join("saved"));
     let is_file = |text: &&String| text.starts_with("file");
     let contents: BTreeSet<String> =
         before.iter().flat_map(|tree| tree.values().filter(is_file).cloned()).collect();
-    let calm = start.copy_to(&root.path().join("calm"));
-    assert_eq!(calm.run().status.code(), Some(5), "the conflict stays open");
-    let after = calm.trees();
+    assert_eq!(place.run().status.code(), Some(5), "the conflict stays open");
+    let after = place.trees();
     for (call, step) in CALLS {
         let mut met = 0;
         for nth in (1..).step_by(step) {
-            if !one_fault(&start, &root.path().join("faulty"), (call, nth), [&before, &after], &contents) {
+            place.restore(&start);
+            if !one_fault(&place, (call, nth), [&before, &after], &contents) {
                 break;
             }
             met += 1;
@@ -143,16 +144,14 @@ fn a_failed_sync_or_rename_is_told_and_its_file_is_never_trusted() {
 
 /// Lets one call fail, and then runs again without; tells whether the call was met.
 fn one_fault(
-    start: &Place,
-    folder: &Path,
+    place: &Place,
     fault: (&str, usize),
     [before, after]: [&[Tree; 2]; 2],
     contents: &BTreeSet<String>,
 ) -> bool {
     let when = format!("when {} {} fails", fault.0, fault.1);
-    let place = start.copy_to(folder);
-    let log = folder.join("trace");
-    let (code, told, calls) = run_watched(&place, &log, Some(fault));
+    let log = place.0.join("trace");
+    let (code, told, calls) = run_watched(place, &log, Some(fault));
     let met: Vec<String> =
         calls.iter().filter(|call| call.injected).map(|call| call.file(0).unwrap_or_default()).collect();
     if met.is_empty() {
@@ -171,7 +170,7 @@ fn one_fault(
     for object in assert_only_sound_files_land(&calls, &when) {
         assert!(!Path::new(&object).exists(), "{object} is still there {when}");
     }
-    let (code, told, calls) = run_watched(&place, &log, None);
+    let (code, told, calls) = run_watched(place, &log, None);
     assert!(matches!(code, 0 | 5), "after {when}: {code} {told}");
     assert_only_sound_files_land(&calls, &when);
     assert_eq!(place.trees(), *after, "{when}");

@@ -12,7 +12,6 @@ use std::fs;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::kill::{Place, Tree, assert_whole, beginning, write};
 use crate::random::seeds;
@@ -21,8 +20,6 @@ use states::State;
 
 /// States that are tried in an ordinary test run; the soak run sets `SYNCLINE_POWER_STATES`.
 const STATES: u64 = 300;
-/// How many are tried at once.
-const THREADS: usize = 2;
 
 /// What the run that is watched finds.
 #[derive(Clone, Copy, PartialEq)]
@@ -38,6 +35,11 @@ enum Scenario {
 /// A run of the program on a scenario, call by call.
 struct Recording {
     scenario: Scenario,
+    /// Where it ran, and where it runs again after each power loss: in another place the state folder would be taken
+    /// for a copy, which does not believe what had been agreed on.
+    place: Place,
+    /// Where state folders are while a state has none.
+    parked: PathBuf,
     disks: Disks,
     before: [Tree; 2],
     after: [Tree; 2],
@@ -51,7 +53,8 @@ impl Recording {
         if !trace.exists() {
             record(folder, scenario, &trace);
         }
-        let [agreed, start, ran] = ["agreed", "start", "ran"].map(|name| Place(folder.join(name)));
+        let [place, agreed, start, ran] =
+            ["start", "agreed", "saved", "ran"].map(|name| Place(folder.join(name)));
         let log = fs::read_to_string(trace).unwrap();
         let root = trace::working_directory(&log).strip_suffix("/a").unwrap().to_owned();
         let disks = if scenario == Scenario::Young {
@@ -64,7 +67,8 @@ impl Recording {
         let before = start.trees();
         let is_file = |text: &&String| text.starts_with("file");
         let contents = before.iter().flat_map(|tree| tree.values().filter(is_file).cloned()).collect();
-        let mut recording = Self { scenario, disks, before, after: ran.trees(), contents };
+        let parked = folder.join("parked");
+        let mut recording = Self { scenario, place, parked, disks, before, after: ran.trees(), contents };
         assert_eq!(recording.disks.image().trees(), recording.before, "the model is not what the user left");
         recording.disks.play(&trace::calls(&log));
         assert_eq!(
@@ -76,14 +80,14 @@ impl Recording {
     }
 
     /// Loses power, runs the program again, and looks at what became of everything.
-    fn check(&self, state: &State, number: u64, folder: &Path) {
+    fn check(&self, state: &State, number: u64) {
         let now = state.image.trees();
         if self.scenario != Scenario::Young {
             assert_whole(&now, &self.before, &self.after, "after the power loss");
             self.assert_nothing_lost(&state.image);
         }
-        state.image.write_to(folder);
-        let place = Place(folder.to_owned());
+        let place = &self.place;
+        state.image.write_over(&place.0, &self.parked);
         // The second run has nothing left to do.
         for _ in 0..=u8::from(number.is_multiple_of(4)) {
             let ran = place.run();
@@ -156,19 +160,20 @@ fn record(folder: &Path, scenario: Scenario, trace: &Path) {
             write(&start.b().join("large.txt"), &"another one\n".repeat(50_000));
         }
     }
-    let ran = start.copy_to(&folder.join("ran"));
+    start.copy_to(&folder.join("saved"));
     let status = Command::new("strace")
         .args(trace::OPTIONS)
         .arg("-o")
         .arg(trace)
         .arg(env!("CARGO_BIN_EXE_syncline"))
         .args(["run", "--ci"])
-        .current_dir(ran.a())
+        .current_dir(start.a())
         .env_remove("SYNCLINE_CONFIG")
         .stdout(Stdio::null())
         .status()
         .expect("strace is installed by the test command");
     assert!(matches!(status.code(), Some(0 | 5)), "{status}");
+    start.copy_to(&folder.join("ran"));
 }
 
 impl Image {
@@ -216,33 +221,19 @@ fn worlds() -> tempfile::TempDir {
 /// Tries the states of a scenario; `test` is the name of the test, for the replay.
 fn lose_power(scenario: Scenario, share: u64, test: &str) {
     let recorded = std::env::var_os("SYNCLINE_POWER_RECORDING").map(PathBuf::from);
-    let own = tempfile::tempdir().unwrap();
+    let own = worlds();
     let folder = recorded.clone().unwrap_or_else(|| own.path().to_owned());
     let recording = Recording::of(&folder, scenario);
     let seeds = seeds("SYNCLINE_POWER_STATES", share);
-    let (next, tried) = (AtomicU64::new(seeds.start), AtomicU64::new(0));
-    let work = || {
-        loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            if number >= seeds.end {
-                return None;
-            }
-            let Some(state) = State::of(&recording.disks, number) else { continue };
-            let world = worlds();
-            let checked = AssertUnwindSafe(|| recording.check(&state, number, world.path()));
-            if std::panic::catch_unwind(checked).is_err() {
-                next.store(seeds.end, Ordering::Relaxed);
-                return Some((number, state.told));
-            }
-            tried.fetch_add(1, Ordering::Relaxed);
-        }
-    };
-    let failed = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().filter_map(|thread| thread.join().unwrap()).min()
+    let all = seeds.end - seeds.start;
+    let states = seeds.filter_map(|number| Some((number, State::of(&recording.disks, number)?)));
+    let mut tried = 0;
+    let mut failed = states.skip_while(|(number, state)| {
+        tried += 1;
+        std::panic::catch_unwind(AssertUnwindSafe(|| recording.check(state, *number))).is_ok()
     });
-    let Some((number, told)) = failed else {
-        let (tried, all) = (tried.into_inner(), seeds.end - seeds.start);
+    let Some((number, State { told, .. })) = failed.next() else {
+        drop(failed);
         assert!(all == 1 || tried * 10 >= all * 8, "only {tried} of {all} numbers named a state");
         return;
     };
