@@ -510,6 +510,20 @@ async fn an_untidy_mirror_is_packed_and_still_read() {
 }
 
 #[tokio::test]
+async fn a_repository_with_very_many_branches_is_asked_for_one() {
+    let repository = Repository::new();
+    let tip = repository.commit(&[("a", Some("one"))]);
+    let mut packed = String::from("# pack-refs with: peeled fully-peeled sorted \n");
+    (0..300_000).for_each(|number| packed.push_str(&format!("{tip} refs/heads/x{number:06}\n")));
+    std::fs::write(repository.bare().join("packed-refs"), packed).unwrap();
+    let git = repository.open(json!({}));
+    assert_eq!(paths(&git.scan().await), ["a"]);
+    let mirror = repository.mirror().join("repository.git");
+    let held = git_with(&mirror, &["for-each-ref", "--format=%(refname)"], b"");
+    assert_eq!(held, "refs/syncline/tip\n");
+}
+
+#[tokio::test]
 async fn a_stale_lock_in_the_mirror_does_not_last() {
     let repository = Repository::new();
     repository.commit(&[("a", Some("one"))]);
