@@ -108,6 +108,31 @@ async fn a_mirror_with_a_broken_object_is_made_anew_while_reading() {
 }
 
 #[tokio::test]
+async fn a_mirror_with_a_broken_object_is_made_anew_while_writing() {
+    let repository = Repository::new();
+    repository.commit(&[("a", Some("one"))]);
+    let git = repository.open(json!({}));
+    let version = git.version("a").await;
+    // The tip is known and can be listed, but the old content cannot be had.
+    let mirror = repository.mirror().join("repository.git");
+    for entry in std::fs::read_dir(mirror.join("objects/pack")).unwrap() {
+        let file = entry.unwrap().path();
+        let bytes = std::fs::read(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        if file.extension().is_some_and(|extension| extension == "pack") {
+            git_with(&mirror, &["unpack-objects", "-q"], &bytes);
+        }
+    }
+    let blob = repository.git(&["rev-parse", "main:a"]);
+    let (folder, name) = blob.trim().split_at(2);
+    std::fs::remove_file(mirror.join("objects").join(folder).join(name)).unwrap();
+    let git = repository.open(json!({}));
+    let outcomes = git.apply(vec![put("a", present(&version, b"one"))]).await;
+    assert!(is_applied(&outcomes[0]), "{outcomes:?}");
+    assert_eq!(git.history.durable(&Digest::of(b"one")).as_deref(), Some(&b"one"[..]));
+}
+
+#[tokio::test]
 async fn what_others_push_meanwhile_stays_and_their_paths_are_refused() {
     let repository = Arc::new(Repository::new());
     repository.commit(&[("mine", Some("one")), ("theirs", Some("one"))]);
@@ -500,13 +525,36 @@ async fn an_untidy_mirror_is_packed_and_still_read() {
         std::fs::write(objects.join(format!("17/tmp_obj_{number}")), b"").unwrap();
     }
     assert!(git.apply(vec![put("b", Expected::Absent)]).await.iter().all(is_applied));
-    let packs = std::fs::read_dir(objects.join("pack")).unwrap();
-    assert!(packs.count() > 0, "the objects were put together");
+    let packs = || {
+        let names = std::fs::read_dir(objects.join("pack")).unwrap().map(|entry| entry.unwrap().path());
+        names.filter(|path| path.extension().is_some_and(|extension| extension == "pack")).count()
+    };
+    assert_eq!(packs(), 1, "the objects were put together");
+    // Who only ever fetches gets one pack after the other.
+    for number in 0..60 {
+        repository.commit(&[("c", Some(&format!("{number}")))]);
+        git.scan().await;
+    }
+    assert!(packs() < 60, "{} packs", packs());
     assert_eq!(git.read("a", &version).await, "one");
     repository.commit(&[("a", Some("two"))]);
     let snapshot = git.scan().await;
     assert_eq!(snapshot.mark, Some(Mark("word".into())));
     assert_eq!(git.read("b", &git.version("b").await).await, "new:b");
+}
+
+#[tokio::test]
+async fn a_repository_with_very_many_branches_is_asked_for_one() {
+    let repository = Repository::new();
+    let tip = repository.commit(&[("a", Some("one"))]);
+    let mut packed = String::from("# pack-refs with: peeled fully-peeled sorted \n");
+    (0..300_000).for_each(|number| packed.push_str(&format!("{tip} refs/heads/x{number:06}\n")));
+    std::fs::write(repository.bare().join("packed-refs"), packed).unwrap();
+    let git = repository.open(json!({}));
+    assert_eq!(paths(&git.scan().await), ["a"]);
+    let mirror = repository.mirror().join("repository.git");
+    let held = git_with(&mirror, &["for-each-ref", "--format=%(refname)"], b"");
+    assert_eq!(held, "refs/syncline/tip\n");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! A batch: one commit on top of the tip that was scanned, pushed only if the branch is still there.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use syncline_connect::{Batch, Error, ErrorKind, Result};
@@ -79,6 +79,8 @@ impl Work<'_> {
             if self.push(&tip, commit)? == Pushed::Done {
                 let edits = draft.edits;
                 let tree = Arc::new(edited(&tree, edits));
+                let writes = progress.blobs.iter().flatten().count();
+                self.batch.progress.add(done.saturating_sub(writes) as u64, 0);
                 self.mirror.tidy();
                 return Ok((outcomes, Tip { commit: Some(commit), tree: Some(tree), ..tip }));
             }
@@ -131,38 +133,30 @@ impl Work<'_> {
     }
 
     /// Makes old content durable in history; a step whose old content cannot be kept is not done.
+    ///
+    /// # Errors
+    /// With kind `Damaged` when the mirror does not give the content; when history cannot be made durable.
     fn keep(&self, replaced: &[(usize, Entry)], progress: &mut Progress) -> Result<()> {
-        let history = &self.batch.history;
         let mut kept: HashSet<(ObjectId, Digest)> = HashSet::new();
-        let mut digests: HashMap<ObjectId, Digest> = HashMap::new();
         for (at, entry) in replaced {
             let step = &self.batch.steps[*at];
-            let one = || {
-                let digest = match &step.expected {
-                    Expected::Present { keep: Some(digest), .. } => *digest,
-                    _ => match digests.get(&entry.object) {
-                        Some(digest) => *digest,
-                        None => digest_of(self.objects.read(&self.mirror.git, &entry.object)?)?,
-                    },
-                };
-                if !kept.contains(&(entry.object, digest)) {
-                    let content = self.objects.read(&self.mirror.git, &entry.object)?;
-                    self.handle.block_on(history.keep(&digest, content))?;
-                }
-                Ok(digest)
+            let read = || self.objects.read(&self.mirror.git, &entry.object);
+            let digest = match &step.expected {
+                Expected::Present { keep: Some(digest), .. } => *digest,
+                _ => digest_of(read()?)?,
             };
-            match one() {
-                Ok(digest) => {
-                    digests.insert(entry.object, digest);
-                    kept.insert((entry.object, digest));
-                }
+            if kept.contains(&(entry.object, digest)) {
+                continue;
+            }
+            let content = read()?;
+            match self.handle.block_on(self.batch.history.keep(&digest, content)) {
+                Ok(()) => drop(kept.insert((entry.object, digest))),
                 Err(error) => {
-                    let error: Error = error;
                     progress.decided[*at] = Some(Outcome::Failed(error.to_problem(step.path.as_str())));
                 }
             }
         }
-        if kept.is_empty() { Ok(()) } else { self.handle.block_on(history.sync()) }
+        if kept.is_empty() { Ok(()) } else { self.handle.block_on(self.batch.history.sync()) }
     }
 
     /// Performs all steps on a draft that are not decided yet.

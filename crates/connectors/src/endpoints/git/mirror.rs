@@ -29,6 +29,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 const FETCHED: &str = "refs/syncline/tip";
 /// More packs than this are put together.
 const PACKS_MAX: usize = 50;
+/// More loose objects in one folder than this are packed.
+const LOOSE_MAX: usize = 30;
 
 /// The mirror, taken by this process for as long as this value lives.
 pub(super) struct Mirror<'a> {
@@ -112,6 +114,7 @@ impl<'a> Mirror<'a> {
         self.notes.branch = Some(outside.branch.clone());
         self.notes.tip = Some(tip.to_string());
         self.save()?;
+        self.tidy();
         Ok(Outside { tip: Some(tip), ..outside })
     }
 
@@ -188,9 +191,11 @@ impl<'a> Mirror<'a> {
     /// Puts packs together when they have become many. Failure costs nothing but speed.
     pub(super) fn tidy(&self) {
         let objects = self.git.repository().join("objects");
-        let count = |name: &str| std::fs::read_dir(objects.join(name)).map_or(0, Iterator::count);
+        let files = |name: &str| std::fs::read_dir(objects.join(name)).into_iter().flatten().flatten();
+        let packs =
+            files("pack").filter(|file| file.path().extension().is_some_and(|end| end == "pack")).count();
         // Loose objects are spread over 256 folders evenly, so one of them tells about all.
-        if (count("pack") / 2 > PACKS_MAX || count("17") > 30)
+        if (packs > PACKS_MAX || files("17").count() > LOOSE_MAX)
             && let Err(error) = self.git.run(&["gc", "--quiet"], LOCAL)
         {
             tracing::debug!(%error, "the mirror of a repository was not tidied");
