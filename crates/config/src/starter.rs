@@ -33,10 +33,11 @@ targets:
     path: "."                # a folder of this workspace
     remote: main
     exclude: ["*.tmp"]
-    # When both sides changed a file differently: keep-both, newest or manual; or rules, the first match decides:
+    # When both sides changed a file differently. auto merges text and JSON, and keeps both versions where they do not
+    # merge cleanly; or keep-both, newest, manual, markers, union; or rules, the first match decides:
     # conflicts:
     #   - {{ match: "settings/**", policy: prefer, side: remote }}
-    conflicts: keep-both
+    conflicts: auto
     # A run that would remove more than this stops and asks.
     guard:
       deletes_max_percent: 50

@@ -36,23 +36,24 @@ impl Keeper {
     }
 
     /// Prepares for these items: when they are more than may be kept, the youngest of them are.
-    pub(crate) fn expect<'a>(&self, items: impl Iterator<Item = &'a Item>) {
-        let mut waiting: Vec<(Nanos, i64)> = items
-            .filter(|item| item.size <= VERSION_BYTES_MAX as u64)
-            .map(|item| (item.modified, i64::try_from(item.size).unwrap_or(i64::MAX)))
-            .collect();
-        let mut left = self.left.load(Ordering::Relaxed);
-        let since = if waiting.iter().map(|(_, size)| size).sum::<i64>() <= left {
-            Nanos::MIN
-        } else {
-            waiting.sort_unstable_by(|a, b| b.cmp(a));
-            let within = waiting.iter().take_while(|(_, size)| {
-                left -= size;
-                left >= 0
-            });
-            within.last().map_or(Nanos::MAX, |(modified, _)| *modified)
+    pub(crate) fn expect<'a>(&self, items: impl Iterator<Item = &'a Item> + Clone) {
+        let items = items.filter(|item| item.size <= VERSION_BYTES_MAX as u64);
+        let left = u64::try_from(self.left.load(Ordering::Relaxed)).unwrap_or(0);
+        let fits = |since: Nanos| {
+            let young = items.clone().filter(|item| item.modified >= since);
+            young.map(|item| item.size).sum::<u64>() <= left
         };
-        self.since.store(since, Ordering::Relaxed);
+        // The earliest moment since which all that was modified may be kept. Halving needs no list of its own: a first
+        // run has as many items as the tree.
+        let (mut low, mut high) = (Nanos::MIN, Nanos::MAX);
+        if fits(low) {
+            high = low;
+        }
+        while low < high {
+            let middle = low.midpoint(high);
+            if fits(middle) { high = middle } else { low = middle + 1 }
+        }
+        self.since.store(high, Ordering::Relaxed);
     }
 
     /// Lets a content that is read to its end be kept, when it is one that may be merged one day.
@@ -137,5 +138,35 @@ impl Read for Tee {
             keeper.keep(&std::mem::take(&mut self.read));
         }
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn kept(sizes: &[(u64, Nanos)]) -> Vec<bool> {
+        let store = syncline_store::Store::in_memory().await.unwrap();
+        let keeper = Keeper::new(store.bases(), &Policy::new(Direction::Bidirectional));
+        let path = ItemPath::parse("x.txt").unwrap();
+        let item = |&(size, modified): &(u64, Nanos)| Item { kind: Kind::FILE, digest: None, size, modified };
+        let items: Vec<Item> = sizes.iter().map(item).collect();
+        keeper.expect(items.iter());
+        items.iter().map(|item| keeper.wants(&path, item)).collect()
+    }
+
+    #[tokio::test]
+    async fn of_more_than_may_be_kept_the_youngest_are() {
+        const MIB: u64 = 1 << 20;
+        assert_eq!(kept(&[(5, 1), (7, -3), (0, 9)]).await, [true, true, false], "nothing is empty");
+        let many: Vec<(u64, Nanos)> = (0..20).map(|number| (7 * MIB, number * 1_000)).collect();
+        let wanted = kept(&many).await;
+        assert_eq!(wanted.iter().filter(|wanted| **wanted).count(), 9, "{wanted:?}");
+        assert!(wanted[11..].iter().all(|wanted| *wanted), "{wanted:?}");
+        assert_eq!(
+            kept(&[(9 * MIB, 5), (MIB, 4)]).await,
+            [false, true],
+            "one that is too large counts for nothing"
+        );
     }
 }

@@ -5,11 +5,13 @@
 //! as one zstd frame, or as it is when both lengths are the same. Records may be appended at any time; a pack that was
 //! cut short is good up to its last whole record.
 
+use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use syncline_core::Digest;
+use zstd::bulk::Compressor;
 
 use super::BASE_BYTES_MAX;
 use crate::platform;
@@ -23,7 +25,7 @@ const COMPRESS_BYTES_MIN: usize = 256;
 /// Speed counts here: a first run keeps as much as it copies.
 const ZSTD_LEVEL: i32 = 1;
 /// How much is gathered before it is written.
-const BUFFER_BYTES: usize = 1024 * 1024;
+const BUFFER_BYTES: usize = 256 * 1024;
 
 /// Where a content is in its pack.
 #[derive(Clone, Copy, Debug)]
@@ -43,12 +45,21 @@ impl Record {
 /// The bytes of a record; longer contents than the lengths can tell are refused before they come here.
 pub(super) fn encode(digest: Digest, content: &[u8]) -> Vec<u8> {
     let compressed = (content.len() >= COMPRESS_BYTES_MIN)
-        .then(|| zstd::bulk::compress(content, ZSTD_LEVEL).ok())
+        .then(|| compress(content).ok())
         .flatten()
         .filter(|compressed| compressed.len() < content.len());
     let stored = compressed.as_deref().unwrap_or(content);
     let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
     [&digest.0[..], &length(stored), &length(content), stored].concat()
+}
+
+/// Compresses with a context that each thread keeps: making one takes longer than a small content does.
+fn compress(content: &[u8]) -> io::Result<Vec<u8>> {
+    thread_local!(static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) });
+    COMPRESSOR.with_borrow_mut(|kept| match kept {
+        Some(compressor) => compressor.compress(content),
+        none => none.insert(Compressor::new(ZSTD_LEVEL)?).compress(content),
+    })
 }
 
 /// A pack that is read.
