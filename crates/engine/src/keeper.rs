@@ -1,5 +1,6 @@
 //! Keeps contents while they are read anyway, so that a later conflict has a base to merge from.
 
+use std::cell::Cell;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -67,13 +68,11 @@ impl Keeper {
                 self.keep(&bytes);
                 Body::Bytes(bytes)
             }
-            Body::Reader(reader) => Body::Reader(Box::new(Tee {
-                reader,
-                read: Vec::with_capacity(
-                    usize::try_from(item.size).unwrap_or_default().min(VERSION_BYTES_MAX),
-                ),
-                keeper: Some(Arc::clone(self)),
-            })),
+            Body::Reader(reader) => {
+                let (mut read, keeper) = (READ.take(), Some(Arc::clone(self)));
+                read.clear();
+                Body::Reader(Box::new(Tee { reader, read, keeper }))
+            }
         };
         Content { body, mode }
     }
@@ -116,6 +115,11 @@ impl Keeper {
     }
 }
 
+thread_local! {
+    /// Memory for the next content that a thread reads, which was the last one's: most contents are small, and many.
+    static READ: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 /// Passes a content on, and keeps it when it was read to its end.
 struct Tee {
     reader: Box<dyn Read + Send>,
@@ -135,7 +139,8 @@ impl Read for Tee {
         } else if !buffer.is_empty()
             && let Some(keeper) = self.keeper.take()
         {
-            keeper.keep(&std::mem::take(&mut self.read));
+            keeper.keep(&self.read);
+            READ.set(std::mem::take(&mut self.read));
         }
         Ok(count)
     }

@@ -151,15 +151,14 @@ impl BaseKeeper {
                 Ok(())
             }
             Place::Folder(folder) => {
-                let record = pack::encode(digest, bytes);
-                let mut writer = lock(&self.writer);
-                let open = match writer.take() {
-                    Some(open) => Ok(open),
-                    None => begin(folder),
-                };
-                // After an error the pack is looked at afresh: half a record may be at its end.
-                let written = open.and_then(|mut open| {
-                    open.append(&record)?;
+                let written = pack::encoded(digest, bytes, |record| {
+                    let mut writer = lock(&self.writer);
+                    let mut open = match writer.take() {
+                        Some(open) => open,
+                        None => begin(folder)?,
+                    };
+                    // After an error the pack is looked at afresh: half a record may be at its end.
+                    open.append(record)?;
                     *writer = Some(open);
                     Ok(())
                 });
@@ -252,7 +251,7 @@ fn rewrite(folder: &Path, dead: &HashSet<Digest>) -> io::Result<()> {
         for (digest, record) in live {
             // One that is damaged is of no use to anybody.
             if let Ok(content) = pack.read(&record) {
-                writer.append(&pack::encode(digest, &content))?;
+                pack::encoded(digest, &content, |record| writer.append(record))?;
             }
         }
     }

@@ -42,24 +42,44 @@ impl Record {
     }
 }
 
-/// The bytes of a record; longer contents than the lengths can tell are refused before they come here.
-pub(super) fn encode(digest: Digest, content: &[u8]) -> Vec<u8> {
-    let compressed = (content.len() >= COMPRESS_BYTES_MIN)
-        .then(|| compress(content).ok())
-        .flatten()
-        .filter(|compressed| compressed.len() < content.len());
-    let stored = compressed.as_deref().unwrap_or(content);
-    let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
-    [&digest.0[..], &length(stored), &length(content), stored].concat()
+/// Hands the bytes of a record to `write`, in memory that each thread keeps: what takes a little for each of a hundred
+/// thousand contents takes much. Contents that the lengths cannot tell are refused before they come here.
+pub(super) fn encoded<T>(digest: Digest, content: &[u8], write: impl FnOnce(&[u8]) -> T) -> T {
+    thread_local!(static SCRATCH: RefCell<(Vec<u8>, Option<Compressor<'static>>)> = const { RefCell::new((Vec::new(), None)) });
+    SCRATCH.with_borrow_mut(|(record, compressor)| {
+        let length = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX).to_le_bytes();
+        record.clear();
+        record.resize(RECORD_HEAD_BYTES, 0);
+        let stored = compress(content, compressor, record).unwrap_or(content.len());
+        if stored == content.len() {
+            record.truncate(RECORD_HEAD_BYTES);
+            record.extend_from_slice(content);
+        }
+        record[..32].copy_from_slice(&digest.0);
+        record[32..36].copy_from_slice(&length(stored));
+        record[36..RECORD_HEAD_BYTES].copy_from_slice(&length(content.len()));
+        write(record)
+    })
 }
 
-/// Compresses with a context that each thread keeps: making one takes longer than a small content does.
-fn compress(content: &[u8]) -> io::Result<Vec<u8>> {
-    thread_local!(static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) });
-    COMPRESSOR.with_borrow_mut(|kept| match kept {
-        Some(compressor) => compressor.compress(content),
-        none => none.insert(Compressor::new(ZSTD_LEVEL)?).compress(content),
-    })
+/// Appends the compressed content to `record` and tells its length; `None` when that does not pay.
+fn compress(
+    content: &[u8],
+    compressor: &mut Option<Compressor<'static>>,
+    record: &mut Vec<u8>,
+) -> Option<usize> {
+    if content.len() < COMPRESS_BYTES_MIN {
+        return None;
+    }
+    let compressor = match compressor {
+        Some(compressor) => compressor,
+        none => none.insert(Compressor::new(ZSTD_LEVEL).ok()?),
+    };
+    // Only what becomes shorter is kept, so no more room is needed than the content takes itself.
+    record.resize(RECORD_HEAD_BYTES + content.len(), 0);
+    let stored = compressor.compress_to_buffer(content, &mut record[RECORD_HEAD_BYTES..]).ok()?;
+    record.truncate(RECORD_HEAD_BYTES + stored);
+    (stored < content.len()).then_some(stored)
 }
 
 /// A pack that is read.
