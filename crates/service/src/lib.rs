@@ -6,6 +6,8 @@
 
 mod clock;
 mod conflict_choice;
+mod conflict_places;
+mod conflict_versions;
 mod git_exclude;
 mod glance;
 mod housekeeping;
@@ -33,7 +35,10 @@ pub const OPERATIONS: &[Operation] = &[
     operations::explain::OPERATION,
     operations::list_conflicts::OPERATION,
     operations::show_conflict::OPERATION,
+    operations::merge_conflict::OPERATION,
     operations::resolve_conflict::OPERATION,
+    operations::abort_conflict::OPERATION,
+    operations::report_conflicts::OPERATION,
     operations::scrub::OPERATION,
     operations::doctor::OPERATION,
     operations::config_schema::OPERATION,

@@ -11,6 +11,7 @@ mod faces;
 mod faults;
 mod guard;
 mod history;
+mod inbox;
 mod kill;
 mod lock;
 mod plan;
