@@ -8,6 +8,7 @@ mod clock;
 mod conflict_choice;
 mod conflict_places;
 mod conflict_versions;
+pub mod git;
 mod git_exclude;
 mod glance;
 mod housekeeping;

@@ -9,6 +9,7 @@ mod examples;
 mod exit_codes;
 mod faces;
 mod faults;
+mod git_resolve;
 mod guard;
 mod history;
 mod inbox;
