@@ -41,8 +41,14 @@ pub(super) fn settle(input: &Input<'_>, node: &Node, items: &Sides<&Item>) -> Se
     let id = identifier(input, node, items);
     let policy = input.policy.resolution(&node.path);
     let taken = input.choices.takes.get(&id).copied();
+    let resolution = match taken {
+        Some(Take::Side(side)) => Resolution::Prefer(side),
+        Some(Take::Both) => Resolution::KeepBoth,
+        Some(Take::Merged) => Resolution::default(),
+        None => policy.clone(),
+    };
     let (mut merged, mut note, mut marked) = (None, None, false);
-    if matches!(taken, None | Some(Take::Merged))
+    if matches!(resolution, Resolution::Merge(_))
         && let Some(result) = input.choices.merges.get(&id)
     {
         match result {
@@ -53,12 +59,6 @@ pub(super) fn settle(input: &Input<'_>, node: &Node, items: &Sides<&Item>) -> Se
             }
         }
     }
-    let resolution = match taken {
-        Some(Take::Side(side)) => Resolution::Prefer(side),
-        Some(Take::Both) => Resolution::KeepBoth,
-        Some(Take::Merged) => Resolution::default(),
-        None => policy.clone(),
-    };
     let newer = newer(input, items);
     let (winner, keep_loser) = match resolution {
         Resolution::Merge(_) if merged.is_some() => (None, false),

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::command::Repository;
-use super::stopped::{Progress, Stopped, name_of};
-use super::written::{Written, read_file, stored_as};
+use super::command::{Repository, name_of};
+use super::stopped::{Progress, Stopped};
+use super::written::{Written, is_inside, read_file, stored_as};
 use crate::problem::{Class, Problem, Result};
 use crate::wire::VERSION;
 
@@ -65,7 +65,7 @@ fn edited(repository: &Repository, stopped: &Stopped) -> Result<Vec<OsString>> {
     let edited = changed.filter(|path| {
         let unmerged = stopped.paths.iter().find(|unmerged| unmerged.path == *path);
         let untouched = unmerged.is_some_and(|unmerged| written.is_untouched(repository, unmerged));
-        let is_file = read_file(&repository.root.join(path)).is_ok();
+        let is_file = is_inside(repository, path) && read_file(&repository.root.join(path)).is_ok();
         is_file && !untouched && stored_as(repository, path).is_none_or(|oid| !known.contains(&oid))
     });
     Ok(edited.collect())

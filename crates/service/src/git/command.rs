@@ -1,9 +1,11 @@
 //! Starting Git.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
 
 use crate::problem::{Class, Problem, Result};
 
@@ -24,26 +26,23 @@ impl Repository {
     /// # Errors
     /// When there is none, it has no work tree, or Git cannot be started.
     pub fn at(folder: &Path) -> Result<Self> {
-        let mut command = git(folder);
-        command.args([
-            "rev-parse",
-            "--path-format=absolute",
-            "--show-toplevel",
-            "--git-dir",
-            "--git-common-dir",
-        ]);
-        let output = finish(command, &[])?;
-        let text = String::from_utf8(output.stdout).unwrap_or_default();
-        let mut lines = text.lines().map(PathBuf::from);
-        match (output.status.success(), lines.next(), lines.next(), lines.next()) {
-            (true, Some(root), Some(directory), Some(common)) => Ok(Self { root, directory, common }),
-            _ => {
-                let folder = folder.display();
-                let told = told(&output.stderr);
+        let path = |question: &str| {
+            let mut command = git(folder);
+            command.args(["rev-parse", "--path-format=absolute", question]);
+            let output = finish(command, &[])?;
+            let path =
+                output.stdout.strip_suffix(b"\n").filter(|path| output.status.success() && !path.is_empty());
+            path.map(|path| PathBuf::from(name_of(path))).ok_or_else(|| {
+                let (folder, told) = (folder.display(), told(&output.stderr));
                 let message = format!("{folder} does not lie in a Git repository with a work tree: {told}");
-                Err(Problem::usage("no_repository", message).with_hint("name one with --repository"))
-            }
-        }
+                Problem::usage("no_repository", message).with_hint("name one with --repository")
+            })
+        };
+        Ok(Self {
+            root: path("--show-toplevel")?,
+            directory: path("--git-dir")?,
+            common: path("--git-common-dir")?,
+        })
     }
 
     /// Git, ready to be given arguments. Names are taken as they are, never as patterns.
@@ -115,4 +114,33 @@ fn told(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let line = text.lines().next().unwrap_or("it said nothing");
     line.trim_start_matches("fatal: ").trim_start_matches("error: ").to_owned()
+}
+
+/// A temporary folder that nobody else may look into.
+pub(super) fn private_folder() -> Result<TempDir> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o700));
+    }
+    builder.prefix("syncline-git-").tempdir().map_err(|error| Problem::io(error, "making a temporary folder"))
+}
+
+/// A name as Git writes it.
+#[cfg(unix)]
+pub(super) fn name_of(bytes: &[u8]) -> OsString {
+    use std::os::unix::ffi::OsStringExt;
+    OsString::from_vec(bytes.to_vec())
+}
+
+/// A name as Git writes it.
+#[cfg(not(unix))]
+pub(super) fn name_of(bytes: &[u8]) -> OsString {
+    String::from_utf8_lossy(bytes).into_owned().into()
+}
+
+/// A name as Git reads it.
+pub(super) fn bytes(name: &OsStr) -> &[u8] {
+    name.as_encoded_bytes()
 }

@@ -1,16 +1,18 @@
 //! Applies the policies to the unmerged paths of a stopped repository.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use syncline_core::merge::{Input, Labels, Merged, has_open_markers, merge};
 use syncline_core::{Digest, Item, ItemPath, Kind, Nanos, Resolution, Side, Sides, conflict_path};
+use tempfile::TempDir;
 
-use super::command::Repository;
+use super::command::{Repository, bytes, finish, private_folder, succeeded};
 use super::policies::Policies;
 use super::stopped::{Progress, Staged, Stopped, Unmerged};
-use super::written::{Written, bytes, index_of, is_object, read_file};
+use super::written::{Written, index_of, is_inside, is_object, read_file};
 use crate::problem::{Class, Problem, Result};
 use crate::wire::VERSION;
 
@@ -66,16 +68,24 @@ pub fn resolve(repository: &Repository, policies: &Policies, commit: bool) -> Re
     let stopped = Stopped::read(repository)?;
     let written = Written::again(repository, &stopped)?;
     let mut paths = Vec::with_capacity(stopped.paths.len());
+    let bench = Bench::new(repository)?;
     for unmerged in &stopped.paths {
         let policy = policies.of(&unmerged.file(repository));
         let desk = Desk { repository, stopped: &stopped, unmerged, policy: &policy };
-        let draft = if written.is_untouched(repository, unmerged) || desk.is_binary_as_left() {
-            desk.draft().and_then(|draft| apply(repository, unmerged, &draft).map(|()| draft))
+        let draft = if !unmerged.is_of_files() {
+            Err("a version is a link or a submodule, which cannot be merged: settle it with Git".to_owned())
+        } else if written.is_untouched(repository, unmerged) || desk.is_binary_as_left() {
+            let applied = |draft: Draft| {
+                bench.apply(unmerged, &draft).map(|()| draft).map_err(|problem| problem.message)
+            };
+            desk.draft().and_then(applied)
         } else {
             Err(desk.left_alone())
         };
         paths.push(told(unmerged, &policy, draft));
     }
+    // The index learns the times of the files, so that Git need not read them again.
+    let _ = repository.ask(&["update-index", "-q", "--refresh"]);
     let mut resolved = Resolved {
         version: VERSION,
         paths,
@@ -130,7 +140,9 @@ impl Desk<'_> {
                     .is_ok_and(|content| syncline_core::merge::is_binary(&content))
         };
         let left = if self.stopped.progress == Progress::Rebase { remote } else { local };
-        (binary(local) || binary(remote)) && is_object(self.repository, self.unmerged, &left.oid)
+        is_inside(self.repository, &self.unmerged.path)
+            && (binary(local) || binary(remote))
+            && is_object(self.repository, self.unmerged, &left.oid)
     }
 
     fn left_alone(&self) -> String {
@@ -183,11 +195,6 @@ impl Desk<'_> {
         if let Some(side) = side {
             let name = &self.stopped.names[side];
             return Ok(self.take(Some(staged[side]), &format!("took the {side} version ({name})")));
-        }
-        if !(staged.local.is_file() && staged.remote.is_file()) {
-            return Err(
-                "a version is a link or a submodule, which cannot be merged: settle it with Git".to_owned()
-            );
         }
         let contents = Sides { local: self.content(staged.local)?, remote: self.content(staged.remote)? };
         if let Resolution::Merge(merging) = self.policy {
@@ -264,34 +271,45 @@ impl Desk<'_> {
     }
 }
 
-/// Writes the work tree first and the index last: cut short in between, the path is still unmerged.
-fn apply(repository: &Repository, unmerged: &Unmerged, draft: &Draft) -> std::result::Result<(), String> {
-    let apply = || -> Result<()> {
-        let failed = |error| Problem::io(error, "copying the index");
-        let folder = tempfile::tempdir_in(&repository.directory).map_err(failed)?;
-        let index = folder.path().join("index");
-        std::fs::copy(index_of(repository)?, &index).map_err(failed)?;
+/// A copy of the index, through which the work tree is written.
+struct Bench<'a> {
+    repository: &'a Repository,
+    folder: TempDir,
+}
+
+impl<'a> Bench<'a> {
+    fn new(repository: &'a Repository) -> Result<Self> {
+        let bench = Self { repository, folder: private_folder()? };
+        std::fs::copy(index_of(repository)?, bench.index())
+            .map_err(|error| Problem::io(error, "copying the index"))?;
+        Ok(bench)
+    }
+
+    fn index(&self) -> PathBuf {
+        self.folder.path().join("index")
+    }
+
+    fn run(&self, arguments: &[&str], input: &[u8]) -> Result<()> {
+        let mut command = self.repository.git();
+        command.env("GIT_INDEX_FILE", self.index()).args(arguments);
+        finish(command, input).and_then(succeeded).map(drop)
+    }
+
+    /// Writes the work tree first and the real index last: cut short in between, the path is still unmerged.
+    fn apply(&self, unmerged: &Unmerged, draft: &Draft) -> Result<()> {
         let info = index_info(&draft.entries, &nothing(unmerged));
-        let with_copy = |arguments: &[&str], input: &[u8]| {
-            let mut command = repository.git();
-            command.env("GIT_INDEX_FILE", &index).args(arguments);
-            super::command::finish(command, input).and_then(super::command::succeeded)
-        };
-        with_copy(&["update-index", "-z", "--index-info"], &info)?;
+        self.run(&["update-index", "-z", "--index-info"], &info)?;
         let put = draft.entries.iter().filter(|(_, staged)| staged.is_some());
         let put: Vec<u8> = put.flat_map(|(path, _)| [bytes(path), b"\0"].concat()).collect();
-        with_copy(&["checkout-index", "--force", "-z", "--stdin"], &put)?;
+        self.run(&["checkout-index", "--force", "-z", "--stdin"], &put)?;
         if draft.entries.iter().any(|(path, staged)| *path == unmerged.path && staged.is_none()) {
-            remove(repository, unmerged)?;
+            remove(self.repository, unmerged)?;
         }
         if draft.settles {
-            repository.feed(&["update-index", "-z", "--index-info"], &info)?;
-            // The index learns the times of the files, so that Git need not read them again.
-            let _ = repository.ask(&["update-index", "-q", "--refresh"]);
+            self.repository.feed(&["update-index", "-z", "--index-info"], &info)?;
         }
         Ok(())
-    };
-    apply().map_err(|problem| problem.message)
+    }
 }
 
 /// The name of no object, as long as the names of the repository are.
@@ -319,14 +337,10 @@ fn index_info(entries: &[(OsString, Option<Staged>)], nothing: &str) -> Vec<u8> 
 
 /// Removes a file from the work tree, unless a symbolic link leads to it.
 fn remove(repository: &Repository, unmerged: &Unmerged) -> Result<()> {
-    let file = unmerged.file(repository);
-    let parent = file.parent().and_then(|parent| std::fs::canonicalize(parent).ok());
-    let expected = std::fs::canonicalize(&repository.root)
-        .ok()
-        .and_then(|root| Some(root.join(&unmerged.path).parent()?.to_owned()));
-    if parent.is_none() || parent != expected {
+    if !is_inside(repository, &unmerged.path) {
         return Ok(());
     }
+    let file = unmerged.file(repository);
     match std::fs::remove_file(&file) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(Problem::io(error, format_args!("removing {}", file.display())))
@@ -343,7 +357,7 @@ fn go_on(repository: &Repository, progress: Progress, name: &str, resolved: &mut
     };
     let mut command = repository.git();
     command.env("GIT_EDITOR", "true").args(arguments);
-    let went = super::command::finish(command, &[]).and_then(super::command::succeeded);
+    let went = finish(command, &[]).and_then(succeeded);
     resolved.unmerged = Stopped::read(repository)?.paths.len() as u64;
     resolved.committed = went.is_ok() || resolved.unmerged > 0;
     match went {

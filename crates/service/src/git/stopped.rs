@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use syncline_core::{Nanos, Side, Sides};
 
-use super::command::Repository;
+use super::command::{Repository, name_of};
 use crate::problem::Result;
 use crate::wire::{VERSION, cell, timestamp};
 
@@ -303,18 +303,13 @@ const fn kind(base: bool, there: Sides<bool>) -> &'static str {
     }
 }
 
-#[cfg(unix)]
-pub(super) fn name_of(bytes: &[u8]) -> OsString {
-    use std::os::unix::ffi::OsStringExt;
-    OsString::from_vec(bytes.to_vec())
-}
-
-#[cfg(not(unix))]
-pub(super) fn name_of(bytes: &[u8]) -> OsString {
-    String::from_utf8_lossy(bytes).into_owned().into()
-}
-
 impl Unmerged {
+    /// Whether every side that has it has a file.
+    pub(super) fn is_of_files(&self) -> bool {
+        let sides = [self.sides.local.as_ref(), self.sides.remote.as_ref()];
+        sides.into_iter().flatten().all(Staged::is_file)
+    }
+
     /// The file in the work tree.
     pub(super) fn file(&self, repository: &Repository) -> PathBuf {
         repository.root.join(&self.path)

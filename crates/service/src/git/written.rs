@@ -9,7 +9,7 @@ use std::path::Path;
 
 use syncline_core::Digest;
 
-use super::command::{Repository, finish, succeeded};
+use super::command::{Repository, bytes, finish, private_folder, succeeded};
 use super::stopped::{Progress, Staged, Stopped, Unmerged};
 use crate::problem::{Problem, Result};
 
@@ -46,7 +46,7 @@ impl Written {
     /// Lets Git write the paths into an empty work tree.
     fn check_out(&mut self, repository: &Repository, style: &str, paths: &[&Unmerged]) -> Result<()> {
         let failed = |error| Problem::io(error, "making a temporary work tree");
-        let folder = tempfile::tempdir().map_err(failed)?;
+        let folder = private_folder()?;
         let (tree, index) = (folder.path().join("tree"), folder.path().join("index"));
         std::fs::create_dir(&tree).map_err(failed)?;
         std::fs::copy(index_of(repository)?, &index).map_err(failed)?;
@@ -116,6 +116,9 @@ impl Written {
 
     /// Whether what the work tree holds at an unmerged path is what Git wrote there.
     pub(super) fn is_untouched(&self, repository: &Repository, unmerged: &Unmerged) -> bool {
+        if !is_inside(repository, &unmerged.path) {
+            return false;
+        }
         let file = unmerged.file(repository);
         let found = match std::fs::symlink_metadata(&file) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -158,6 +161,17 @@ pub(super) fn index_of(repository: &Repository) -> Result<std::path::PathBuf> {
     Ok(String::from_utf8_lossy(&named).trim_end_matches('\n').into())
 }
 
+/// Whether a path leads into the work tree without a symbolic link on its way.
+pub(super) fn is_inside(repository: &Repository, path: &OsStr) -> bool {
+    let Ok(root) = std::fs::canonicalize(&repository.root) else { return false };
+    let written = root.join(path);
+    let Some(parent) = written.parent() else { return false };
+    match std::fs::canonicalize(parent) {
+        Ok(real) => real == parent,
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    }
+}
+
 /// The content of a file that is one, and no link to one.
 pub(super) fn read_file(file: &Path) -> std::io::Result<Vec<u8>> {
     match std::fs::symlink_metadata(file)?.is_file() {
@@ -176,14 +190,4 @@ fn normal(content: &[u8]) -> Digest {
         text.push(b'\n');
     }
     Digest::of(&text)
-}
-
-#[cfg(unix)]
-pub(super) fn bytes(name: &OsStr) -> &[u8] {
-    std::os::unix::ffi::OsStrExt::as_bytes(name)
-}
-
-#[cfg(not(unix))]
-pub(super) fn bytes(name: &OsStr) -> &[u8] {
-    name.as_encoded_bytes()
 }

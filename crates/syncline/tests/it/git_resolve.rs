@@ -21,8 +21,13 @@ struct Repo {
 impl Repo {
     /// Each file with what it holds at the start, on `main` and on `side`; `None` is no file.
     fn new(files: &[(&str, [Option<&str>; 3])]) -> Self {
+        Self::with(&[], files)
+    }
+
+    /// As [`Repo::new`], with more options for `git init`.
+    fn with(init: &[&str], files: &[(&str, [Option<&str>; 3])]) -> Self {
         let repo = Self { folder: tempfile::tempdir().unwrap() };
-        repo.git(&["init", "-q", "-b", "main"]);
+        repo.git(&[&["init", "-q", "-b", "main"], init].concat());
         for (key, value) in [("user.name", "t"), ("user.email", "t@example.org"), ("commit.gpgsign", "false")]
         {
             repo.git(&["config", key, value]);
@@ -366,6 +371,52 @@ fn names_are_names_and_links_are_not_followed() {
     assert!(told.out.contains("in/a.md"), "{}", told.out);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_folder_that_became_a_link_is_left_alone_whatever_is_behind_it() {
+    let repo = Repo::new(&[("in/a.md", [Some(BASE), Some(OURS), Some(THEIRS)])]);
+    repo.stops(&["merge", "side"]);
+    let outside = tempfile::tempdir().unwrap();
+    let moved = outside.path().join("in");
+    fs::create_dir(&moved).unwrap();
+    fs::rename(repo.path("in/a.md"), moved.join("a.md")).unwrap();
+    fs::remove_dir(repo.path("in")).unwrap();
+    std::os::unix::fs::symlink(&moved, repo.path("in")).unwrap();
+    let before = fs::read_to_string(moved.join("a.md")).unwrap();
+    repo.resolve(5, &["--policy", "local"]);
+    assert!(repo.path("in").is_symlink());
+    assert_eq!(fs::read_to_string(moved.join("a.md")).unwrap(), before);
+    assert_eq!(fs::read_dir(&moved).unwrap().count(), 1);
+}
+
+#[test]
+fn a_preferred_side_removes_what_it_removed() {
+    let edited = [Some("a\n"), Some("b\n"), None];
+    let removed = [Some("a\n"), None, Some("c\n")];
+    let repo = Repo::new(&[("edited.md", edited), ("removed.md", removed)]);
+    repo.stops(&["merge", "side"]);
+    repo.resolve(0, &["--policy", "remote", "--commit"]);
+    assert_eq!((repo.read("edited.md"), repo.read("removed.md").as_deref()), (None, Some("c\n")));
+    assert_eq!(repo.status(), "");
+}
+
+#[test]
+fn linked_work_trees_and_longer_object_names_are_no_matter() {
+    let repo = Repo::new(&[("a.md", [Some(BASE), Some(OURS), Some(THEIRS)])]);
+    repo.git(&["worktree", "add", "-q", ".git/tree", "-b", "other"]);
+    let tree = repo.path(".git/tree");
+    let git = Command::new("git").current_dir(&tree).args(["merge", "-q", "side"]).output().unwrap();
+    assert_eq!(git.status.code(), Some(1), "{git:?}");
+    let resolved = repo.resolve(0, &["--repository", ".git/tree", "--commit"]);
+    assert_eq!(resolved["committed"], true, "{resolved:#}");
+    assert_eq!(fs::read_to_string(tree.join("a.md")).unwrap(), OURS);
+    assert_eq!(repo.read("a.md").as_deref(), Some(OURS));
+    let long = Repo::with(&["--object-format=sha256"], &[("a.md", [Some(BASE), Some(OURS), Some(THEIRS)])]);
+    long.stops(&["merge", "side"]);
+    long.resolve(0, &["--commit"]);
+    assert_eq!(long.read(&long.copies()[0]).as_deref(), Some(THEIRS));
+}
+
 #[test]
 fn executable_bits_and_links_are_kept() {
     #[cfg(unix)]
@@ -384,10 +435,8 @@ fn executable_bits_and_links_are_kept() {
         repo.git(&["checkout", "-qf", "main"]);
         repo.stops(&["merge", "side"]);
         let resolved = repo.resolve(5, &[]);
-        assert!(
-            resolved["paths"].to_string().contains("link or a submodule") || resolved["unmerged"] == 1,
-            "{resolved:#}"
-        );
+        assert!(resolved["paths"].to_string().contains("link or a submodule"), "{resolved:#}");
+        assert_eq!(resolved["unmerged"], 1, "{resolved:#}");
         assert_eq!(fs::read_link(repo.path("link")).unwrap().to_str(), Some("here"));
         let mode = fs::metadata(repo.path("run.sh")).unwrap().permissions().mode();
         assert_eq!(mode & 0o100, 0o100);

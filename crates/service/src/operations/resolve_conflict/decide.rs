@@ -14,7 +14,7 @@ use crate::glance::{self, Here};
 use crate::problem::{Class, Problem, Result};
 
 /// What to do about unclean merges.
-const HINT: &str = "merge it yourself with `syncline conflicts resolve ID --edit`, or take one version";
+const HINT: &str = "merge it yourself with --edit, or take one version";
 
 /// A decision.
 pub(super) struct Deciding {

@@ -11,8 +11,9 @@ use super::diff::{self, Layout};
 /// A conflict in a list.
 pub(crate) fn line(conflict: &Conflict) -> String {
     let state = if conflict.open { paint(style::WARN, "open   ") } else { paint(style::GOOD, "settled") };
-    let what =
-        conflict.resolution.as_ref().or(conflict.action.as_ref()).map(|text| shown(text)).unwrap_or_default();
+    // That a policy settled it says less than what it did.
+    let resolution = conflict.resolution.as_ref().filter(|resolution| *resolution != "by policy");
+    let what = resolution.or(conflict.action.as_ref()).map(|text| shown(text)).unwrap_or_default();
     format!(
         "{}  {state}  {}: {}  {}\n",
         paint(style::PLACE, &conflict.id),
@@ -93,7 +94,9 @@ fn settle(text: &mut String, response: &Response) {
     let _ = writeln!(text, "\n{}", paint(style::FAINT, "settle it with:"));
     let _ = writeln!(text, "  syncline conflicts resolve {id} --take local|remote|both");
     if let Some(merge) = &response.merge {
+        let marked = response.conflict.merged.is_some();
         let (command, about) = match (merge.clean, &merge.note) {
+            (true, _) if marked => ("--take merged", "no marker is left in the file".to_owned()),
             (true, _) => ("--take merged", "the versions merge cleanly".to_owned()),
             (false, note) => ("--edit", note.as_deref().map(shown).unwrap_or_default()),
         };
