@@ -21,7 +21,7 @@ const FOLDER: &str = "syncline-rescued";
 pub struct Aborted {
     /// The version of this shape.
     pub version: u32,
-    /// What was given up: `merge`, `rebase`, `cherry-pick` or `revert`.
+    /// What was given up: `merge`, `rebase`, `cherry-pick`, `revert` or `am`.
     pub aborted: String,
     /// The folder with copies of files that somebody had edited; `null` when there were none.
     pub folder: Option<String>,
@@ -36,7 +36,7 @@ pub struct Aborted {
 pub fn abort(repository: &Repository, stamp: &str) -> Result<Aborted> {
     let stopped = Stopped::read(repository)?;
     let Some(name) = stopped.progress.name() else {
-        let message = "no merge, rebase, cherry-pick or revert is in progress";
+        let message = "no merge, rebase, cherry-pick, revert or am is in progress";
         return Err(Problem::new(Class::Stale, "nothing_in_progress", message)
             .with_hint("`git stash` keeps changes, `git checkout -m -- PATH` writes a conflict again"));
     };

@@ -80,7 +80,8 @@ impl Repository {
     }
 }
 
-fn git(folder: &Path) -> Command {
+/// Git in a folder, ready to be given arguments.
+pub(super) fn git(folder: &Path) -> Command {
     let mut command = Command::new("git");
     command.arg("--literal-pathspecs").args(["-c", "core.quotePath=false", "-C"]).arg(folder);
     command.env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0").env_remove("GIT_LITERAL_PATHSPECS");
@@ -102,6 +103,7 @@ pub(super) fn finish(mut command: Command, input: &[u8]) -> Result<Output> {
     .map_err(|error| Problem::io(error, "running git"))
 }
 
+/// What a command printed; an error when it failed.
 pub(super) fn succeeded(output: Output) -> Result<Vec<u8>> {
     if output.status.success() {
         return Ok(output.stdout);

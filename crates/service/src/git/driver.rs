@@ -2,13 +2,14 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use syncline_core::merge::{Input, Labels, Merged, Strategy, merge};
 use syncline_core::{Merging, Resolution, Side};
 
-use super::command::Repository;
+use super::command::{Repository, finish, git, succeeded};
 use super::policies::Policies;
 use super::written::read_file;
 use crate::problem::{Problem, Result};
@@ -94,7 +95,16 @@ pub struct Installed {
     pub suggested: Vec<String>,
 }
 
-/// Makes `command` Git's merge driver `syncline`, and names it for `patterns` in the attributes of this clone.
+/// Makes `command` Git's merge driver `syncline` for all repositories of the user.
+///
+/// # Errors
+/// When Git fails.
+pub fn install_for_user(folder: &Path, command: &str) -> Result<Installed> {
+    configure(|| git(folder), "--global", command)
+}
+
+/// Makes `command` Git's merge driver `syncline` for one repository, or for all of the user, and names it for
+/// `patterns` in the attributes of this clone.
 ///
 /// # Errors
 /// When a pattern cannot stand in an attributes file, Git fails, or the file cannot be written.
@@ -114,31 +124,29 @@ pub fn install(
         }
     }
     let scope = if global { "--global" } else { "--local" };
-    let driver = format!("{command} git merge-driver -- %O %A %B %P");
-    repository.run(&[
-        "config",
-        scope,
-        "merge.syncline.name",
-        "Syncline: text by lines, JSON by structure",
-    ])?;
-    repository.run(&["config", scope, "merge.syncline.driver", &driver])?;
-    let mut installed = Installed {
-        version: VERSION,
-        driver,
-        global,
-        attributes: None,
-        added: Vec::new(),
-        suggested: Vec::new(),
-    };
+    let mut installed = configure(|| repository.git(), scope, command)?;
     if patterns.is_empty() {
-        installed.suggested = ["*.json merge=syncline", "*.md merge=syncline"].map(str::to_owned).to_vec();
         return Ok(installed);
     }
+    installed.suggested.clear();
     let file = repository.common.join("info").join("attributes");
     installed.added = add_lines(&file, patterns)
         .map_err(|error| Problem::io(error, format_args!("writing {}", file.display())))?;
     installed.attributes = Some(file.display().to_string());
     Ok(installed)
+}
+
+fn configure(git: impl Fn() -> Command, scope: &str, command: &str) -> Result<Installed> {
+    let driver = format!("{command} git merge-driver -- %O %A %B %P");
+    let settings = [("name", "Syncline: text by lines, JSON by structure"), ("driver", &driver)];
+    for (key, value) in settings {
+        let mut git = git();
+        git.args(["config", scope, &format!("merge.syncline.{key}"), value]);
+        finish(git, &[]).and_then(succeeded)?;
+    }
+    let suggested = ["*.json merge=syncline", "*.md merge=syncline"].map(str::to_owned).to_vec();
+    let global = scope == "--global";
+    Ok(Installed { version: VERSION, driver, global, attributes: None, added: Vec::new(), suggested })
 }
 
 /// Adds the lines that are missing; gives those.

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::command::{Repository, bytes, finish, private_folder, succeeded};
 use super::policies::Policies;
 use super::stopped::{Progress, Staged, Stopped, Unmerged};
-use super::written::{Written, index_of, is_inside, is_object, read_file};
+use super::written::{Written, index_of, is_inside, is_object, read_file, stored_as};
 use crate::problem::{Class, Problem, Result};
 use crate::wire::VERSION;
 
@@ -72,15 +72,18 @@ pub fn resolve(repository: &Repository, policies: &Policies, commit: bool) -> Re
     for unmerged in &stopped.paths {
         let policy = policies.of(&unmerged.file(repository));
         let desk = Desk { repository, stopped: &stopped, unmerged, policy: &policy };
+        let applied =
+            |draft: Draft| bench.apply(unmerged, &draft).map(|()| draft).map_err(|problem| problem.message);
         let draft = if !unmerged.is_of_files() {
             Err("a version is a link or a submodule, which cannot be merged: settle it with Git".to_owned())
         } else if written.is_untouched(repository, unmerged) || desk.is_binary_as_left() {
-            let applied = |draft: Draft| {
-                bench.apply(unmerged, &draft).map(|()| draft).map_err(|problem| problem.message)
-            };
             desk.draft().and_then(applied)
         } else {
-            Err(desk.left_alone())
+            // A run that was cut short may have written the file already.
+            match desk.draft().ok().filter(|draft| desk.is_written(draft)) {
+                Some(draft) => applied(draft),
+                None => Err(desk.left_alone()),
+            }
         };
         paths.push(told(unmerged, &policy, draft));
     }
@@ -143,6 +146,15 @@ impl Desk<'_> {
         is_inside(self.repository, &self.unmerged.path)
             && (binary(local) || binary(remote))
             && is_object(self.repository, self.unmerged, &left.oid)
+    }
+
+    /// Whether the work tree holds already what a draft would write there.
+    fn is_written(&self, draft: &Draft) -> bool {
+        draft.settles
+            && draft.entries.iter().all(|(path, staged)| {
+                let oid = staged.as_ref().map(|staged| &staged.oid);
+                is_inside(self.repository, path) && stored_as(self.repository, path).as_ref() == oid
+            })
     }
 
     fn left_alone(&self) -> String {
@@ -250,13 +262,15 @@ impl Desk<'_> {
         };
         let copy = OsString::from(conflict_path(&path, &item, &self.stopped.names.remote).as_str());
         let place = self.repository.root.join(&copy);
-        if std::fs::symlink_metadata(&place).is_ok() {
+        let is_ours = || stored_as(self.repository, &copy).as_ref() == Some(&staged.remote.oid);
+        if std::fs::symlink_metadata(&place).is_ok() && !is_ours() {
             return Err(format!("{} is there already: move it elsewhere first", copy.to_string_lossy()));
         }
         let message = format!("both versions stay ({why}); the remote one is {}", copy.to_string_lossy());
+        // The copy comes first: cut short in between, the path is still as Git wrote it.
         let entries = vec![
-            (self.unmerged.path.clone(), Some(staged.local.clone())),
             (copy.clone(), Some(staged.remote.clone())),
+            (self.unmerged.path.clone(), Some(staged.local.clone())),
         ];
         Ok(Draft { entries, settles: true, copy: Some(copy), message })
     }

@@ -20,6 +20,8 @@ const SECOND_NS: Nanos = 1_000_000_000;
 pub(super) enum Progress {
     Merge,
     Rebase,
+    /// Patches from mails are applied.
+    Am,
     CherryPick,
     Revert,
     /// Nothing that has a name: a stash that was applied, or a checkout that merged.
@@ -31,6 +33,7 @@ impl Progress {
         match self {
             Self::Merge => Some("merge"),
             Self::Rebase => Some("rebase"),
+            Self::Am => Some("am"),
             Self::CherryPick => Some("cherry-pick"),
             Self::Revert => Some("revert"),
             Self::None => None,
@@ -44,7 +47,7 @@ impl Progress {
             Self::Rebase => Some("REBASE_HEAD"),
             Self::CherryPick => Some("CHERRY_PICK_HEAD"),
             Self::Revert => Some("REVERT_HEAD"),
-            Self::None => None,
+            Self::Am | Self::None => None,
         }
     }
 
@@ -52,9 +55,9 @@ impl Progress {
     /// one's own work is what it puts on top of them.
     const fn stage(self, side: Side) -> usize {
         match (self, side) {
-            (Self::Rebase, Side::Local)
-            | (Self::Merge | Self::CherryPick | Self::Revert | Self::None, Side::Remote) => 3,
-            _ => 2,
+            (Self::Rebase, Side::Remote) => 2,
+            (Self::Rebase, Side::Local) | (_, Side::Remote) => 3,
+            (_, Side::Local) => 2,
         }
     }
 }
@@ -99,7 +102,7 @@ pub struct StoppedReport {
     pub version: u32,
     /// The top of the work tree.
     pub repository: String,
-    /// `merge`, `rebase`, `cherry-pick` or `revert`; `null` when none of them is in progress.
+    /// `merge`, `rebase`, `cherry-pick`, `revert` or `am`; `null` when none of them is in progress.
     pub in_progress: Option<String>,
     /// What one's own side is called.
     pub local: String,
@@ -170,7 +173,7 @@ impl StoppedReport {
     pub fn to_markdown(&self) -> String {
         let state = match &self.in_progress {
             Some(what) => {
-                format!("a {what} is in progress: {} and {}", cell(&self.local), cell(&self.remote))
+                format!("in progress: {what} of {} and {}", cell(&self.local), cell(&self.remote))
             }
             None => "nothing is in progress".to_owned(),
         };
@@ -255,7 +258,9 @@ fn name(repository: &Repository, branch: Option<String>, commit: Option<&str>, o
 
 fn progress(directory: &Path) -> Progress {
     let there = |name: &str| directory.join(name).exists();
-    if there("rebase-merge") || there("rebase-apply") {
+    if there("rebase-apply/applying") {
+        Progress::Am
+    } else if there("rebase-merge") || there("rebase-apply") {
         Progress::Rebase
     } else if there("MERGE_HEAD") {
         Progress::Merge

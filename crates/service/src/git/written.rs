@@ -86,7 +86,7 @@ impl Written {
                 arguments.extend(["--merge-base", &parent, "HEAD", incoming]);
             }
             Progress::Revert => arguments.extend(["--merge-base", incoming, "HEAD", &parent]),
-            Progress::Merge | Progress::None => arguments.extend(["HEAD", incoming]),
+            Progress::Merge | Progress::Am | Progress::None => arguments.extend(["HEAD", incoming]),
         }
         for style in STYLES {
             let mut command = repository.git();
@@ -148,7 +148,7 @@ pub(super) fn is_object(repository: &Repository, unmerged: &Unmerged, oid: &str)
 
 /// The name of the object as which the file at a path would be stored.
 pub(super) fn stored_as(repository: &Repository, path: &OsStr) -> Option<String> {
-    let file = std::fs::read(repository.root.join(path)).ok()?;
+    let file = read_file(&repository.root.join(path)).ok()?;
     let mut command = repository.git();
     command.arg("hash-object").arg("--path").arg(path).arg("--stdin");
     let name = finish(command, &file).and_then(succeeded).ok()?;
@@ -185,7 +185,9 @@ fn normal(content: &[u8]) -> Digest {
     let mut text = Vec::with_capacity(content.len());
     for line in content.split(|&byte| byte == b'\n') {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let is_marker = [&b"<<<<<<<"[..], b"|||||||", b">>>>>>>"].iter().any(|mark| line.starts_with(mark));
+        let follows = line.get(7).is_none_or(|&byte| byte == b' ');
+        let marks = [&b"<<<<<<<"[..], b"|||||||", b">>>>>>>"];
+        let is_marker = follows && marks.iter().any(|mark| line.starts_with(mark));
         text.extend_from_slice(if is_marker { &line[..7] } else { line });
         text.push(b'\n');
     }

@@ -206,6 +206,24 @@ fn a_cherry_pick_and_a_revert_are_settled() {
 }
 
 #[test]
+fn patches_from_mails_are_settled_and_given_up() {
+    let patch = |repo: &Repo| {
+        let text = repo.git(&["format-patch", "-1", "--stdout", "side"]);
+        repo.write(".git/patch", &text);
+        let ran = Ran::from(repo.command("git", &["am", "-3", ".git/patch"]).output().unwrap());
+        assert_ne!(ran.code, 0, "{}", ran.out);
+    };
+    let repo = Repo::new(&[("a.md", [Some(BASE), Some(OURS), Some(THEIRS)])]);
+    patch(&repo);
+    assert!(repo.expect(5, &["git", "resolve"]).out.contains("an am is in progress"));
+    repo.expect(0, &["git", "resolve", "--abort"]);
+    assert_eq!((repo.read("a.md").as_deref(), repo.status()), (Some(OURS), String::new()));
+    patch(&repo);
+    assert_eq!(repo.resolve(0, &["--policy", "remote", "--commit"])["committed"], true);
+    assert_eq!(repo.read("a.md").as_deref(), Some(THEIRS));
+}
+
+#[test]
 fn a_stash_that_does_not_fit_is_settled_too() {
     let repo = Repo::new(&[("a.md", [Some(BASE), Some(OURS), Some(THEIRS)])]);
     repo.write("a.md", "stashed\n");
@@ -250,6 +268,27 @@ fn what_people_edited_or_settled_is_left_alone() {
     );
     repo.git(&["add", "-A"]);
     repo.expect(0, &["git", "resolve"]);
+}
+
+#[test]
+fn what_was_cut_short_before_the_index_was_written_is_finished() {
+    let repo = Repo::new(&[
+        (
+            "a.json",
+            [Some("{\"a\": 1, \"b\": 1}"), Some("{\"a\": 2, \"b\": 1}"), Some("{\"a\": 1, \"b\": 2}")],
+        ),
+        ("a.md", [Some(BASE), Some(OURS), Some(THEIRS)]),
+    ]);
+    repo.stops(&["merge", "side"]);
+    let (index, marked) = (fs::read(repo.path(".git/index")).unwrap(), repo.read("a.md").unwrap());
+    repo.resolve(0, &[]);
+    let (status, copies) = (repo.status(), repo.copies());
+    for text in [OURS, marked.as_str()] {
+        fs::write(repo.path(".git/index"), &index).unwrap();
+        repo.write("a.md", text);
+        assert_eq!(repo.resolve(0, &[])["unmerged"], 0);
+        assert_eq!((repo.status(), repo.copies()), (status.clone(), copies.clone()));
+    }
 }
 
 #[test]
@@ -460,6 +499,10 @@ fn git_asks_the_driver_once_it_is_installed() {
     }
     assert_eq!(repo.read(".git/info/attributes").as_deref(), Some("*.json merge=syncline\n"));
     repo.expect(2, &["git", "install-driver", "--attributes", "a b"]);
+    let outside = tempfile::tempdir().unwrap();
+    let mut global = repo.command(env!("CARGO_BIN_EXE_syncline"), &["git", "install-driver", "--global"]);
+    assert!(global.current_dir(outside.path()).status().unwrap().success());
+    assert!(repo.read(".git/no-global").unwrap().contains("merge-driver -- %O %A %B %P"));
     repo.stops(&["merge", "side"]);
     assert_eq!(repo.read("a.json").as_deref(), Some("{\"a\": 2, \"b\": 2}"), "the driver merged it");
     let check = repo.expect(5, &["git", "resolve"]);

@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use syncline_service::Problem;
-use syncline_service::git::driver::{Installed, install};
+use syncline_service::git::driver::{Installed, install, install_for_user};
 
 use super::repository;
 use crate::cli::output::Output;
+use crate::cli::session::current_folder;
 use crate::cli::text::{paint, quoted, shown, style};
 
 /// Make Syncline a merge driver of Git.
@@ -34,12 +35,16 @@ pub(super) struct InstallDriver {
 impl InstallDriver {
     /// Runs the command.
     pub(super) fn run(self, output: &Output) -> Result<u8, Problem> {
-        let repository = repository(self.repository.as_deref())?;
         let program = std::env::current_exe().map_err(|error| Problem::io(error, "finding this program"))?;
         let program = program.to_str().ok_or_else(|| {
             Problem::usage("bad_path", format!("the path of this program is no text: {}", program.display()))
         })?;
-        let installed = install(&repository, &quoted(program), self.global, &self.attributes)?;
+        let installed = if self.global && self.attributes.is_empty() && self.repository.is_none() {
+            install_for_user(&current_folder()?, &quoted(program))?
+        } else {
+            let repository = repository(self.repository.as_deref())?;
+            install(&repository, &quoted(program), self.global, &self.attributes)?
+        };
         output.result(&installed, || page(&installed));
         Ok(0)
     }

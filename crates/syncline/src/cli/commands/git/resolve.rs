@@ -14,7 +14,7 @@ use crate::cli::output::Output;
 use crate::cli::report_file;
 use crate::cli::text::{count, paint, shown, shown_lines, style};
 
-/// Settle what a merge, rebase, cherry-pick or revert stopped at.
+/// Settle what a merge, rebase, cherry-pick, revert or am stopped at.
 ///
 /// Applies the conflict policies of the workspace that the repository lies in, or merges as the content is: text by
 /// lines, JSON by structure. What does not merge cleanly keeps both versions, the remote one beside the local one.
@@ -40,7 +40,7 @@ pub(super) struct Resolve {
     /// Report on unmerged paths: Markdown, or JSON with `--format json`.
     #[arg(long, group = "what")]
     report: bool,
-    /// Give up the merge, rebase, cherry-pick or revert; edited files are kept aside first.
+    /// Give up the merge, rebase, cherry-pick, revert or am; edited files are kept aside first.
     #[arg(long, group = "what")]
     abort: bool,
     /// The repository [default: the one here].
@@ -106,7 +106,8 @@ fn check_page(found: &StoppedReport) -> String {
     let mut text = match &found.in_progress {
         Some(what) => {
             let (local, remote) = (shown(&found.local), shown(&found.remote));
-            format!("a {what} is in progress (local: {local}, remote: {remote}); {paths}\n")
+            let article = if what.starts_with('a') { "an" } else { "a" };
+            format!("{article} {what} is in progress (local: {local}, remote: {remote}); {paths}\n")
         }
         None => format!("nothing is in progress; {paths}\n"),
     };
