@@ -148,6 +148,7 @@ fn resolve(
         fail_on_diff: written.defaults.fail_on_diff,
         dry_run: written.defaults.dry_run,
         history: written.history.resolve(),
+        merge_tool: written.merge_tool,
         targets,
         warnings: resolver.warnings,
     })
@@ -186,8 +187,11 @@ fn warn_of_overlaps(targets: &[Target], resolver: &mut Resolver<'_>) {
 /// Warns of references where nothing resolves them: they are for the settings of endpoints alone.
 fn warn_of_literal_references(resolver: &mut Resolver<'_>) {
     let tree = resolver.tree;
-    let elsewhere =
-        tree.entries().iter().filter(|(key, _)| !matches!(key.name.as_str(), "endpoints" | "targets"));
+    // In `merge_tool` the files that the program is given look like references.
+    let elsewhere = tree
+        .entries()
+        .iter()
+        .filter(|(key, _)| !matches!(key.name.as_str(), "endpoints" | "targets" | "merge_tool"));
     let targets = tree.get("targets").map(Node::entries).unwrap_or_default();
     let in_targets = targets.iter().flat_map(|(_, target)| target.entries());
     let in_targets = in_targets.filter(|(key, _)| !matches!(key.name.as_str(), "remote" | "description"));

@@ -24,6 +24,8 @@ pub struct Workspace {
     pub dry_run: bool,
     /// How long old versions are kept.
     pub history: HistoryConfig,
+    /// The program that conflicts are merged with by hand, and its arguments, as it is written.
+    pub merge_tool: Option<String>,
     /// The targets, in the order of the file.
     pub targets: Vec<Target>,
     /// What is allowed but probably not meant.

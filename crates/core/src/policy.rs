@@ -5,6 +5,7 @@ use std::sync::Arc;
 use globset::GlobMatcher;
 
 use crate::filter::{PatternError, glob};
+use crate::merge::{Input, Strategy};
 use crate::path::ItemPath;
 use crate::side::{Direction, Side, Sides};
 
@@ -43,6 +44,28 @@ pub enum Merging {
         /// The member that names a record.
         key: Option<Arc<str>>,
     },
+}
+
+impl Merging {
+    /// The strategy that merges the versions in `input` of an item called `name`.
+    #[must_use]
+    pub fn strategy(&self, name: &str, input: &Input<'_>) -> Strategy {
+        let key = |key: &Option<Arc<str>>| key.as_deref().map(str::to_owned);
+        match self {
+            // Where nothing fits, the strategy that the name stands for says why.
+            Self::Auto => Strategy::by_content(name, input).unwrap_or_else(|| {
+                if name.to_ascii_lowercase().ends_with(".json") {
+                    Strategy::Json { key: None }
+                } else {
+                    Strategy::Text
+                }
+            }),
+            Self::Text => Strategy::Text,
+            Self::Markers => Strategy::Markers,
+            Self::Json { key: member } => Strategy::Json { key: key(member) },
+            Self::Union { key: member } => Strategy::Union { key: key(member) },
+        }
+    }
 }
 
 impl Default for Resolution {

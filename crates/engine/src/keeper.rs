@@ -82,7 +82,7 @@ impl Keeper {
             && (1..=VERSION_BYTES_MAX as u64).contains(&item.size)
             && item.modified >= self.since.load(Ordering::Relaxed)
             && self.policy.direction == Direction::Bidirectional
-            && matches!(self.policy.resolution(path), Resolution::Merge(_))
+            && may_be_merged(&self.policy.resolution(path))
             && self.left.load(Ordering::Relaxed) >= i64::try_from(item.size).unwrap_or(i64::MAX)
             && !self.failed.load(Ordering::Relaxed)
     }
@@ -113,6 +113,11 @@ impl Keeper {
             tracing::warn!(%error, "contents cannot be kept: later conflicts about them cannot be merged");
         }
     }
+}
+
+/// Whether a conflict may come to be merged: by the policy, or by a person who is asked.
+const fn may_be_merged(resolution: &Resolution) -> bool {
+    matches!(resolution, Resolution::Merge(_) | Resolution::KeepBoth | Resolution::Manual)
 }
 
 thread_local! {

@@ -8,7 +8,7 @@ use syncline_connect::{Endpoint, ErrorKind};
 use syncline_core::merge::{
     Input, Labels, Merged, Strategy, VERSION_BYTES_MAX, has_open_markers, merge, take_from_markers,
 };
-use syncline_core::{Choices, Digest, MergeNeed, MergeResult, Merging, Problem, Seen, Side, Sides, Version};
+use syncline_core::{Choices, Digest, MergeNeed, MergeResult, Problem, Seen, Side, Sides, Version};
 use syncline_store::{FoundBases, Objects};
 
 use crate::context::{Context, Target};
@@ -143,7 +143,7 @@ impl Bench {
     }
 
     fn merged(&self, need: &MergeNeed, input: &Input<'_>) -> Made {
-        let strategy = strategy(&need.merging, need.path.name(), input);
+        let strategy = need.merging.strategy(need.path.name(), input);
         if strategy == Strategy::Markers
             && let Some(bytes) = half_marked(input)
         {
@@ -214,24 +214,6 @@ fn read_limited(reader: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     reader.take(VERSION_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-fn strategy(merging: &Merging, name: &str, input: &Input<'_>) -> Strategy {
-    let key = |key: &Option<Arc<str>>| key.as_deref().map(str::to_owned);
-    match merging {
-        // Where nothing fits, the strategy that the name stands for says why.
-        Merging::Auto => Strategy::by_content(name, input).unwrap_or_else(|| {
-            if name.to_ascii_lowercase().ends_with(".json") {
-                Strategy::Json { key: None }
-            } else {
-                Strategy::Text
-            }
-        }),
-        Merging::Text => Strategy::Text,
-        Merging::Markers => Strategy::Markers,
-        Merging::Json { key: member } => Strategy::Json { key: key(member) },
-        Merging::Union { key: member } => Strategy::Union { key: key(member) },
-    }
 }
 
 /// The version with markers, when it came to one side only and the other side still holds what went into it: a run

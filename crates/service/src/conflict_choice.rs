@@ -8,13 +8,15 @@ use crate::service::Service;
 /// Digits of an identifier that its beginning must have at least, lest a short name be taken for one.
 const DIGITS_MIN: usize = 4;
 
+/// Whether a selector is a glob, which may name any number of conflicts.
+pub(crate) fn is_glob(selector: &str) -> bool {
+    selector.contains(['*', '?', '[', '{'])
+}
+
 /// The places of those `records` that `selector` names.
 pub(crate) fn matching(service: &Service, records: &[ConflictRecord], selector: &str) -> Result<Vec<usize>> {
-    let glob = if selector.contains(['*', '?', '[', '{']) {
-        Some(syncline_core::filter::glob(selector)?.compile_matcher())
-    } else {
-        None
-    };
+    let glob =
+        if is_glob(selector) { Some(syncline_core::filter::glob(selector)?.compile_matcher()) } else { None };
     let is_match = |record: &ConflictRecord| {
         let folder = service.workspace().target(&record.target).and_then(|target| target.path.clone());
         let full =

@@ -6,6 +6,9 @@
 
 mod clock;
 mod conflict_choice;
+mod conflict_places;
+mod conflict_versions;
+pub mod git;
 mod git_exclude;
 mod glance;
 mod housekeeping;
@@ -33,7 +36,10 @@ pub const OPERATIONS: &[Operation] = &[
     operations::explain::OPERATION,
     operations::list_conflicts::OPERATION,
     operations::show_conflict::OPERATION,
+    operations::merge_conflict::OPERATION,
     operations::resolve_conflict::OPERATION,
+    operations::abort_conflict::OPERATION,
+    operations::report_conflicts::OPERATION,
     operations::scrub::OPERATION,
     operations::doctor::OPERATION,
     operations::config_schema::OPERATION,

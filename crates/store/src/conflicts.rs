@@ -225,6 +225,20 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
+    /// Puts a record in the place of the one that has its identifier.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`] when there is none; otherwise when the database fails.
+    pub async fn replace_conflict(&self, record: &ConflictRecord) -> Result<()> {
+        let mut connection = self.database().writer().await;
+        let mut transaction = begin(&mut connection).await?;
+        if load(&mut transaction, &record.id).await?.is_none() {
+            return Err(Error::not_found(format!("the state knows no conflict {:?}", record.id)));
+        }
+        save(&mut transaction, record).await?;
+        Ok(transaction.commit().await?)
+    }
+
     /// Forgets conflicts that were settled before `resolved_before`, never open ones; returns how many.
     ///
     /// # Errors

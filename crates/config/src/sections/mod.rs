@@ -43,6 +43,13 @@ pub(crate) struct File {
     /// How long old versions are kept.
     #[serde(default)]
     pub(crate) history: history::History,
+    /// The program that `syncline conflicts resolve --edit` opens, instead of the editor in `VISUAL` or `EDITOR`.
+    ///
+    /// It is split into words as a shell would, but no shell runs it; `$BASE`, `$LOCAL`, `$REMOTE` and `$MERGED` in a
+    /// word stand for the files, which are also in the environment. It writes what it made to `$MERGED`.
+    #[serde(default)]
+    #[schemars(example = &"meld $LOCAL $BASE $REMOTE -o $MERGED")]
+    pub(crate) merge_tool: Option<String>,
 }
 
 /// The way from written to effective: knows where things stand, and collects what is wrong with them.

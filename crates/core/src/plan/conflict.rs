@@ -41,8 +41,14 @@ pub(super) fn settle(input: &Input<'_>, node: &Node, items: &Sides<&Item>) -> Se
     let id = identifier(input, node, items);
     let policy = input.policy.resolution(&node.path);
     let taken = input.choices.takes.get(&id).copied();
+    let resolution = match taken {
+        Some(Take::Side(side)) => Resolution::Prefer(side),
+        Some(Take::Both) => Resolution::KeepBoth,
+        Some(Take::Merged) => Resolution::default(),
+        None => policy.clone(),
+    };
     let (mut merged, mut note, mut marked) = (None, None, false);
-    if taken.is_none()
+    if matches!(resolution, Resolution::Merge(_))
         && let Some(result) = input.choices.merges.get(&id)
     {
         match result {
@@ -53,11 +59,6 @@ pub(super) fn settle(input: &Input<'_>, node: &Node, items: &Sides<&Item>) -> Se
             }
         }
     }
-    let resolution = match taken {
-        Some(Take::Side(side)) => Resolution::Prefer(side),
-        Some(Take::Both) => Resolution::KeepBoth,
-        None => policy.clone(),
-    };
     let newer = newer(input, items);
     let (winner, keep_loser) = match resolution {
         Resolution::Merge(_) if merged.is_some() => (None, false),
@@ -119,15 +120,22 @@ pub(super) fn missing_merge(input: &Input<'_>, node: &Node, found: &Sides<&Found
 
 /// The item that both sides shall hold. The executable bit is merged like everything else: whoever changed it wins.
 fn merged_item(node: &Node, items: &Sides<&Item>, digest: Digest, size: u64) -> Item {
+    let kind = merged_kind(node.was.as_ref().map(|was| was.kind), items.map(|item| item.kind));
+    let modified = items.local.modified.max(items.remote.modified);
+    Item { kind, digest: Some(digest), size, modified }
+}
+
+/// What kind of file two versions of a file become; `was` is what both sides had agreed on.
+#[must_use]
+pub fn merged_kind(was: Option<Kind>, kinds: Sides<Kind>) -> Kind {
     let bit = |kind: Kind| kind == Kind::File { executable: true };
-    let (local, remote) = (bit(items.local.kind), bit(items.remote.kind));
-    let executable = match node.was.as_ref().map(|was| bit(was.kind)) {
+    let (local, remote) = (bit(kinds.local), bit(kinds.remote));
+    let executable = match was.map(bit) {
         Some(was) if local == was => remote,
         Some(_) => local,
         None => local || remote,
     };
-    let modified = items.local.modified.max(items.remote.modified);
-    Item { kind: Kind::File { executable }, digest: Some(digest), size, modified }
+    Kind::File { executable }
 }
 
 /// Settles a directory that still holds something against a file that was to take its place.
@@ -179,8 +187,10 @@ fn identifier(input: &Input<'_>, node: &Node, items: &Sides<&Item>) -> String {
     hasher.finalize().to_hex()[..16].to_owned()
 }
 
-/// `name.conflict-<UTC time>-<node>-<digest8>.ext`: the same on whichever node decides.
-fn conflict_path(path: &ItemPath, loser: &Item, node: &str) -> ItemPath {
+/// The name beside `path` under which `loser`, a version that `node` made, stays:
+/// `name.conflict-<UTC time>-<node>-<digest8>.ext`. It is the same on whichever node decides.
+#[must_use]
+pub fn conflict_path(path: &ItemPath, loser: &Item, node: &str) -> ItemPath {
     let digest = loser.digest.unwrap_or(Digest([0; 32])).short();
     let node: String = node.chars().map(|c| if c.is_alphanumeric() || c == '-' { c } else { '_' }).collect();
     let node: String = node.chars().take(32).collect();

@@ -17,6 +17,8 @@ mod moves;
 mod names;
 mod observe;
 
+pub use conflict::{conflict_path, merged_kind};
+
 use std::collections::BTreeMap;
 
 use crate::baseline::{Baseline, Damaged};
@@ -68,6 +70,8 @@ pub enum Take {
     Side(Side),
     /// Both versions, one under a conflict name.
     Both,
+    /// The one version that [`Choices::merges`] gives for the conflict.
+    Merged,
 }
 
 /// Makes the plan.

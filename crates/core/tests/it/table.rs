@@ -1,6 +1,8 @@
 //! The planner's table: what is agreed, what each side holds, what is to happen.
 
-use syncline_core::{Choices, Direction, Guard, Kind, Merging, Plan, Policy, Resolution, Rule, Side};
+use syncline_core::{
+    Choices, Digest, Direction, Guard, Kind, MergeResult, Merging, Plan, Policy, Resolution, Rule, Side, Take,
+};
 
 use crate::world::World;
 
@@ -569,4 +571,30 @@ fn rows() {
             && made.iter().zip(row.expected).all(|(word, pattern)| matches(word, pattern));
         assert!(fits, "{}:\n  expected {:#?}\n  planned {made:#?}", row.what, row.expected);
     }
+}
+
+#[test]
+fn a_person_may_take_a_merged_version_whatever_the_policy() {
+    let mut world = World::new(both_ways());
+    fill(&mut world, Side::Local, "a=1");
+    let first = world.plan(&Choices::default());
+    world.apply(&first);
+    fill(&mut world, Side::Local, "a=2");
+    fill(&mut world, Side::Remote, "a=3");
+    world.policy = manual();
+    let id = world.plan(&Choices::default()).conflicts[0].id.clone();
+    let digest = Digest::of(b"2 and 3");
+    let merge = MergeResult::Merged { digest, size: 7, marked: false, note: None };
+    let mut choices = Choices::default();
+    choices.merges.insert(id.clone(), merge.clone());
+    assert_eq!(words(&world.plan(&choices)), ["! a edit-edit -"], "nobody asked for it");
+    choices.takes.insert(id, Take::Merged);
+    let made = world.plan(&choices);
+    assert_eq!(words(&made), ["local update a", "remote update a", "! a edit-edit merged"]);
+    assert!(made.steps.iter().all(|step| step.item().digest == Some(digest)));
+    assert!(!made.conflicts[0].open);
+    let mut other = Choices::default();
+    other.takes.insert("of another conflict".into(), Take::Merged);
+    other.merges.insert("of another conflict".into(), merge);
+    assert_eq!(words(&world.plan(&other)), ["! a edit-edit -"], "the versions are others by now");
 }

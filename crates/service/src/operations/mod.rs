@@ -2,6 +2,7 @@
 //!
 //! Each file has a request, a response, the typed function that performs it, and the line for the list.
 
+pub mod abort_conflict;
 pub mod config_schema;
 pub mod doctor;
 pub mod explain;
@@ -10,6 +11,8 @@ pub mod list_conflicts;
 pub mod list_targets;
 pub mod list_versions;
 pub mod make_plan;
+pub mod merge_conflict;
+pub mod report_conflicts;
 pub mod resolve_conflict;
 pub mod restore;
 pub mod rollback;

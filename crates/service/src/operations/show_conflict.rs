@@ -2,13 +2,15 @@
 
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
-use syncline_core::{Digest, ItemPath, Side};
+use syncline_core::{Digest, Direction, ItemPath, Side};
 use syncline_engine::Target;
 use syncline_store::{ConflictQuery, ConflictRecord, Store};
 
 use crate::conflict_choice::matching;
+use crate::conflict_versions::place;
 use crate::glance;
 use crate::operation::{Operation, Scope, ToolHints, answer, get, question};
+use crate::operations::merge_conflict::prepared;
 use crate::problem::{Class, Problem, Result};
 use crate::service::Service;
 use crate::wire::{Conflict, VERSION};
@@ -49,8 +51,22 @@ pub struct Response {
     pub local: Pane,
     /// What the remote held.
     pub remote: Pane,
+    /// What both became, when they were merged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merged: Option<Pane>,
+    /// What `take: merged` would come to; `null` when the conflict is settled, or nothing can be merged.
+    pub merge: Option<Merge>,
     /// How the remote version differs from the local one, as a unified diff; `null` when one is no text.
     pub diff: Option<String>,
+}
+
+/// What merging the versions comes to.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Merge {
+    /// Whether it is clean, so that it can be taken as it is.
+    pub clean: bool,
+    /// What is in the way.
+    pub note: Option<String>,
 }
 
 /// One version.
@@ -75,20 +91,29 @@ pub async fn show_conflict(service: &Service, request: &Request) -> Result<Respo
         Some(item) => pane(&store, &target, &record.path, item.digest.as_ref()).await?,
         None => Pane { text: None, note: Some("there was none".to_owned()) },
     };
-    let side = |side: Side| (path_of(&record, side), record.versions[side].digest);
-    let (path, digest) = side(Side::Local);
-    let local = pane(&store, &target, &path, digest.as_ref()).await?;
-    let (path, digest) = side(Side::Remote);
-    let remote = pane(&store, &target, &path, digest.as_ref()).await?;
+    let digests = record.versions.as_ref().map(|item| item.digest.as_ref());
+    let local = pane(&store, &target, place(&record, Side::Local), digests.local).await?;
+    let remote = pane(&store, &target, place(&record, Side::Remote), digests.remote).await?;
     let diff = match (&local.text, &remote.text) {
         (Some(local), Some(remote)) => Some(diff(local, remote)),
         _ => None,
     };
-    Ok(Response { version: VERSION, conflict: Conflict::from(&record), base, local, remote, diff })
+    let merged = match &record.merged {
+        Some(item) => Some(pane(&store, &target, &record.path, item.digest.as_ref()).await?),
+        None => None,
+    };
+    let merge = if record.resolved.is_none() && target.policy.direction == Direction::Bidirectional {
+        let prepared = prepared(&store, &target, &record).await;
+        prepared.ok().map(|prepared| Merge { clean: prepared.clean, note: prepared.note })
+    } else {
+        None
+    };
+    let conflict = Conflict::from(&record);
+    Ok(Response { version: VERSION, conflict, base, local, remote, merged, merge, diff })
 }
 
 /// The one conflict that `name` names; among several at one path, the one that is open.
-async fn named(service: &Service, store: &Store, name: &str) -> Result<ConflictRecord> {
+pub(crate) async fn named(service: &Service, store: &Store, name: &str) -> Result<ConflictRecord> {
     let all = store.conflicts(&ConflictQuery::default()).await?;
     let mut found: Vec<&ConflictRecord> =
         matching(service, &all, name)?.into_iter().filter_map(|index| all.get(index)).collect();
@@ -110,14 +135,6 @@ async fn named(service: &Service, store: &Store, name: &str) -> Result<ConflictR
 pub(crate) fn unknown(id: &str) -> Problem {
     Problem::new(Class::NotFound, "unknown_conflict", format!("there is no conflict {id:?}"))
         .with_hint("see `syncline conflicts list --all` for all that there are")
-}
-
-/// Where the version of a side is to be found now.
-fn path_of(record: &ConflictRecord, side: Side) -> ItemPath {
-    match (&record.copy, record.winner) {
-        (Some(copy), Some(winner)) if winner != side => copy.clone(),
-        _ => record.path.clone(),
-    }
 }
 
 async fn pane(store: &Store, target: &Target, path: &ItemPath, digest: Option<&Digest>) -> Result<Pane> {

@@ -9,6 +9,7 @@ mod run;
 pub use conflict::{Conflict, ConflictList};
 pub use item::{Direction, Item, Side, Verb};
 pub use plan::{Drift, Halt, Plan, PlannedStep, Remark, TargetPlan};
+pub(crate) use report::cell;
 pub use report::{Report, Steps, TargetReport};
 pub use run::{Run, RunList};
 

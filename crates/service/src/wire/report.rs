@@ -199,7 +199,7 @@ impl TargetReport {
 }
 
 /// Text that cannot leave its cell or begin markup of its own.
-fn cell(text: &str) -> String {
+pub(crate) fn cell(text: &str) -> String {
     text.chars()
         .flat_map(|c| match c {
             '|' | '`' | '<' | '>' | '*' | '_' | '[' | ']' | '\\' => vec!['\\', c],

@@ -166,6 +166,14 @@ async fn conflicts_live_until_they_are_settled_and_old() {
     assert_eq!(store.conflicts(&open).await.unwrap().len(), 2);
     store.resolve_conflict("c1", "took local", 99).await.unwrap();
 
+    let settled = store.conflict("c1").await.unwrap().unwrap();
+    let reopened = ConflictRecord { resolved: None, resolution: None, ..settled.clone() };
+    store.replace_conflict(&reopened).await.unwrap();
+    assert_eq!(store.conflict("c1").await.unwrap(), Some(reopened));
+    store.replace_conflict(&settled).await.unwrap();
+    let unknown = ConflictRecord { id: "x".into(), ..settled };
+    assert_eq!(store.replace_conflict(&unknown).await.unwrap_err().kind(), ErrorKind::NotFound);
+
     assert_eq!(store.prune_conflicts(99).await.unwrap(), 0);
     assert_eq!(store.prune_conflicts(i64::MAX).await.unwrap(), 1);
     assert_eq!(store.conflicts(&all).await.unwrap().len(), 1);

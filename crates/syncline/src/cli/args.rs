@@ -98,6 +98,7 @@ pub(crate) enum Command {
     Explain(commands::explain::Explain),
     Scrub(commands::scrub::Scrub),
     Doctor(commands::doctor::Doctor),
+    Git(commands::git::Git),
     Demo(commands::demo::Demo),
     Config(commands::config::Config),
     Call(commands::call::Call),

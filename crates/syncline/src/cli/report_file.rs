@@ -9,10 +9,15 @@ use syncline_service::wire::Report;
 
 /// Writes a report: as Markdown when the name ends in `.md`, as JSON otherwise.
 pub(crate) fn write_report(file: &Path, report: &Report) -> Result<(), Problem> {
-    if file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("md")) {
+    if is_markdown(file) {
         return write(file, report.to_markdown().as_bytes());
     }
     write_json(file, report)
+}
+
+/// Whether a file is to hold Markdown, by its name.
+pub(crate) fn is_markdown(file: &Path) -> bool {
+    file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("md"))
 }
 
 /// Writes a JSON document.

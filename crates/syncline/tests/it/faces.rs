@@ -24,6 +24,7 @@ fn every_command_has_help_and_a_manual_page() {
         "conflicts",
         "scrub",
         "doctor",
+        "git",
         "demo",
         "call",
         "config",

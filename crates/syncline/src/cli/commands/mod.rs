@@ -7,6 +7,7 @@ pub(crate) mod conflicts;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod explain;
+pub(crate) mod git;
 pub(crate) mod history;
 pub(crate) mod init;
 pub(crate) mod man;
@@ -41,6 +42,7 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<u8, Problem> {
         Command::Explain(command) => command.run(&globals, output),
         Command::Scrub(command) => command.run(&globals, output),
         Command::Doctor(command) => command.run(&globals, output),
+        Command::Git(command) => command.run(&globals, output),
         Command::Demo(command) => command.run(&globals, output),
         Command::Call(command) => command.run(&globals, output),
         Command::Config(command) => command.run(&globals, output),

@@ -5,13 +5,15 @@ use std::fmt::Write as _;
 use syncline_service::operations::show_conflict::{Pane, Response};
 use syncline_service::wire::{Conflict, Item};
 
-use super::super::text::{bytes, local_time, paint, shown, shown_lines, style};
+use super::super::text::{bytes, local_time, paint, shown, style};
+use super::diff::{self, Layout};
 
 /// A conflict in a list.
 pub(crate) fn line(conflict: &Conflict) -> String {
     let state = if conflict.open { paint(style::WARN, "open   ") } else { paint(style::GOOD, "settled") };
-    let what =
-        conflict.resolution.as_ref().or(conflict.action.as_ref()).map(|text| shown(text)).unwrap_or_default();
+    // That a policy settled it says less than what it did.
+    let resolution = conflict.resolution.as_ref().filter(|resolution| *resolution != "by policy");
+    let what = resolution.or(conflict.action.as_ref()).map(|text| shown(text)).unwrap_or_default();
     format!(
         "{}  {state}  {}: {}  {}\n",
         paint(style::PLACE, &conflict.id),
@@ -22,7 +24,7 @@ pub(crate) fn line(conflict: &Conflict) -> String {
 }
 
 /// A conflict with its versions.
-pub(crate) fn page(response: &Response) -> String {
+pub(crate) fn page(response: &Response, layout: Layout) -> String {
     let conflict = &response.conflict;
     let mut text = line(conflict);
     let how = match conflict.winner {
@@ -37,6 +39,12 @@ pub(crate) fn page(response: &Response) -> String {
     if let Some(copy) = &conflict.copy {
         let _ = writeln!(text, "  the other version is {}", shown(copy));
     }
+    if let (Some(_), Some(action)) = (&conflict.resolution, &conflict.action) {
+        let _ = writeln!(text, "  when it was found: {}", shown(action));
+    }
+    if let Some(note) = &conflict.note {
+        let _ = writeln!(text, "  note: {}", shown(note));
+    }
     let base = conflict.base.as_ref().map_or_else(|| "nothing".to_owned(), describe);
     let _ = writeln!(text, "  base    {base}");
     let _ = writeln!(text, "  local   {}", describe(&conflict.local));
@@ -44,31 +52,57 @@ pub(crate) fn page(response: &Response) -> String {
     if let Some(merged) = &conflict.merged {
         let _ = writeln!(text, "  merged  {}", describe(merged));
     }
-    match &response.diff {
-        Some(diff) => {
-            text.push('\n');
-            diff.lines().for_each(|line| text.push_str(&diff_line(line)));
-        }
-        None => {
-            note(&mut text, "local", &response.local);
-            note(&mut text, "remote", &response.remote);
-        }
-    }
+    panes(&mut text, response, layout);
     if conflict.open {
-        let _ = writeln!(text, "\n{}", paint(style::FAINT, "settle it with:"));
-        let _ = writeln!(text, "  syncline conflicts resolve {} --take local|remote|both", conflict.id);
+        settle(&mut text, response);
     }
     text
 }
 
-fn diff_line(line: &str) -> String {
-    let look = match line.as_bytes().first() {
-        Some(b'+') => style::GOOD,
-        Some(b'-') => style::BAD,
-        Some(b'@') => style::PLACE,
-        _ => anstyle::Style::new(),
+/// The versions of both sides, or why they cannot be shown.
+fn panes(text: &mut String, response: &Response, layout: Layout) {
+    let (Some(local), Some(remote)) = (&response.local.text, &response.remote.text) else {
+        note(text, "local", &response.local);
+        note(text, "remote", &response.remote);
+        return;
     };
-    format!("{}\n", paint(look, &shown_lines(line)))
+    text.push('\n');
+    let (local, remote) = (("local", local.as_str()), ("remote", remote.as_str()));
+    match layout {
+        Layout::Unified => text.push_str(&diff::unified(local, remote)),
+        Layout::SideBySide { width } => text.push_str(&diff::side_by_side(local, remote, width)),
+        Layout::ThreeWay => {
+            note(text, "base", &response.base);
+            let base = ("base", response.base.text.as_deref().unwrap_or_default());
+            text.push_str(&diff::unified(base, local));
+            text.push('\n');
+            text.push_str(&diff::unified(base, remote));
+        }
+    }
+    if let Some(Pane { text: Some(merged), .. }) = &response.merged {
+        let _ = writeln!(text, "\nmerged, beside the local version:");
+        text.push_str(&diff::unified(local, ("merged", merged)));
+    }
+    for (side, pane) in [("local", &response.local), ("remote", &response.remote)] {
+        note(text, side, pane);
+    }
+}
+
+/// What can be done about an open conflict.
+fn settle(text: &mut String, response: &Response) {
+    let id = &response.conflict.id;
+    let _ = writeln!(text, "\n{}", paint(style::FAINT, "settle it with:"));
+    let _ = writeln!(text, "  syncline conflicts resolve {id} --take local|remote|both");
+    if let Some(merge) = &response.merge {
+        let marked = response.conflict.merged.is_some();
+        let (command, about) = match (merge.clean, &merge.note) {
+            (true, _) if marked => ("--take merged", "no marker is left in the file".to_owned()),
+            (true, _) => ("--take merged", "the versions merge cleanly".to_owned()),
+            (false, note) => ("--edit", note.as_deref().map(shown).unwrap_or_default()),
+        };
+        let _ =
+            writeln!(text, "  syncline conflicts resolve {id} {command}  {}", paint(style::FAINT, &about));
+    }
 }
 
 fn note(text: &mut String, side: &str, pane: &Pane) {

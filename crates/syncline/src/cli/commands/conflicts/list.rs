@@ -38,7 +38,7 @@ fn page(list: &ConflictList) -> String {
     }
     let mut text: String = list.conflicts.iter().map(line).collect();
     if list.conflicts.iter().any(|conflict| conflict.open) {
-        let next = "look at one: syncline conflicts show ID\nsettle it:   syncline conflicts resolve ID --take local|remote|both";
+        let next = "look at one: syncline conflicts show ID\nsettle it:   syncline conflicts resolve ID --take local|remote|both|merged";
         text.push_str(&format!("{}\n", paint(style::FAINT, next)));
     }
     text

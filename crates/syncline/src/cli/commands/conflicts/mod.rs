@@ -1,6 +1,9 @@
 //! `syncline conflicts`.
 
+mod abort;
+mod edit;
 mod list;
+mod report;
 mod resolve;
 mod show;
 
@@ -10,7 +13,7 @@ use syncline_service::Problem;
 use crate::cli::args::Globals;
 use crate::cli::output::Output;
 
-/// List, show and settle conflicts: what both sides changed differently.
+/// List, show, merge and settle conflicts: what both sides changed differently.
 ///
 /// Without a subcommand, lists the open ones. No version is ever lost: the one that is not taken stays in history.
 #[derive(Debug, clap::Args)]
@@ -27,6 +30,8 @@ enum Command {
     List(list::List),
     Show(show::Show),
     Resolve(resolve::Resolve),
+    Abort(abort::Abort),
+    Report(report::Report),
 }
 
 impl Conflicts {
@@ -37,6 +42,8 @@ impl Conflicts {
             Some(Command::List(command)) => command.run(globals, output),
             Some(Command::Show(command)) => command.run(globals, output),
             Some(Command::Resolve(command)) => command.run(globals, output),
+            Some(Command::Abort(command)) => command.run(globals, output),
+            Some(Command::Report(command)) => command.run(globals, output),
         }
     }
 }

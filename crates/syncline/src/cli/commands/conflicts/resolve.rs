@@ -9,16 +9,25 @@ use crate::cli::output::Output;
 use crate::cli::text::{count, paint, shown, style};
 use crate::cli::{runtime, session};
 
-/// Settle conflicts by taking one version, or both.
+use super::edit::edit;
+
+/// Settle conflicts by taking one version, both, or what they become when they are merged.
 ///
 /// The version that is not taken stays in history, and the conflict copy, where there is one, is removed. Taking
-/// both settles the conflict and leaves both versions where they are.
+/// both settles the conflict and leaves both versions where they are. Taking the merged version merges both; where
+/// that is not clean, nothing is changed. A file that was merged with markers is taken as merged once no marker is
+/// left in it.
+///
+/// With --edit, the versions and what they become are opened in the program that `merge_tool` in syncline.yaml names,
+/// or else in VISUAL or EDITOR. What is saved is taken when the program ends well and no marker is left.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   syncline conflicts resolve 3f2a --take local
   syncline conflicts resolve plan.md --take remote
   syncline conflicts resolve 'docs/**' --take both
+  syncline conflicts resolve settings.json --take merged
+  syncline conflicts resolve plan.md --edit
 
 Exit codes: 0 all of them are settled, 1 some could not be, 2 one that was named is unknown.")]
 pub(crate) struct Resolve {
@@ -26,8 +35,11 @@ pub(crate) struct Resolve {
     #[arg(value_name = "ID|PATH|GLOB", required = true)]
     conflicts: Vec<String>,
     /// Which version to take.
-    #[arg(long, value_enum)]
-    take: Take,
+    #[arg(long, value_enum, required_unless_present = "edit")]
+    take: Option<Take>,
+    /// Merge the versions of one conflict in an editor.
+    #[arg(long, conflicts_with_all = ["take", "target"])]
+    edit: bool,
     /// Only conflicts of this target.
     #[arg(long, value_name = "NAME")]
     target: Option<String>,
@@ -42,6 +54,8 @@ enum Take {
     Remote,
     /// Both of them.
     Both,
+    /// What both become when they are merged.
+    Merged,
 }
 
 impl From<Take> for resolve_conflict::Take {
@@ -50,6 +64,7 @@ impl From<Take> for resolve_conflict::Take {
             Take::Local => Self::Local,
             Take::Remote => Self::Remote,
             Take::Both => Self::Both,
+            Take::Merged => Self::Merged,
         }
     }
 }
@@ -57,11 +72,21 @@ impl From<Take> for resolve_conflict::Take {
 impl Resolve {
     /// Runs the command.
     pub(crate) fn run(self, globals: &Globals, output: &Output) -> Result<u8, Problem> {
-        let service = session::open(globals, output, "command line")?;
-        let request = Request { conflicts: self.conflicts, take: self.take.into(), target: self.target };
-        let response = runtime::block_on(resolve_conflict(&service, &request))?;
-        output.result(&response, || page(&response));
-        Ok(u8::from(response.conflicts.iter().any(|conflict| !conflict.resolved)))
+        let response = match self.take {
+            Some(take) => {
+                let service = session::open(globals, output, "command line")?;
+                let (conflicts, target) = (self.conflicts, self.target);
+                let request = Request { conflicts, take: take.into(), target, content: None };
+                runtime::block_on(resolve_conflict(&service, &request))?
+            }
+            None => match self.conflicts.as_slice() {
+                [id] => edit(globals, id, output)?,
+                _ => return Err(Problem::usage("bad_arguments", "--edit takes one conflict at a time")),
+            },
+        };
+        let failed = response.conflicts.iter().any(|conflict| !conflict.resolved);
+        output.outcome(&response, failed, || page(&response));
+        Ok(u8::from(failed))
     }
 }
 
