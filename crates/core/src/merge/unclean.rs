@@ -1,12 +1,14 @@
 //! Why there is no merged version.
 
+use std::cmp::Ordering;
+
 use crate::side::Side;
 
 /// Why versions could not be merged: a stable [code](Self::code), and a sentence for people as its display.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unclean {
     /// Both sides changed the same or adjoining lines.
-    #[error("both sides changed lines {first} to {last} of the local version{}", more(*.places))]
+    #[error("both sides changed {} of the local version{}", lines(*.first, *.last), more(*.places))]
     Overlap {
         /// The first line of the first such place, from 1, in the local version.
         first: usize,
@@ -112,6 +114,14 @@ impl Unclean {
             Self::Lost { .. } => "lost",
             Self::Shapes { .. } => "shapes",
         }
+    }
+}
+
+fn lines(first: usize, last: usize) -> String {
+    match last.cmp(&first) {
+        Ordering::Less => format!("what was before line {first}"),
+        Ordering::Equal => format!("line {first}"),
+        Ordering::Greater => format!("lines {first} to {last}"),
     }
 }
 

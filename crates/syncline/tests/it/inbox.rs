@@ -84,7 +84,7 @@ fn what_does_not_merge_cleanly_is_refused_and_nothing_changes() {
         let world = world(policy, "a.md", BASE, LOCAL, CLASH);
         let before = (world.read_local("a.md"), world.read_remote("a.md"), copies(&world));
         let refused = world.expect(1, &["conflicts", "resolve", "a.md", "--take", "merged"]);
-        assert!(refused.out.contains("both sides changed lines 1 to 1"), "{}", refused.out);
+        assert!(refused.out.contains("both sides changed line 1"), "{}", refused.out);
         assert!(refused.out.contains("--edit"), "{}", refused.out);
         assert_eq!((world.read_local("a.md"), world.read_remote("a.md"), copies(&world)), before, "{policy}");
         world.conflict();

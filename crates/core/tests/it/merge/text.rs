@@ -47,7 +47,7 @@ fn what_meets_is_refused_with_its_place() {
     let overlap = unclean(&Strategy::Text, Some("1\n2\n3\n4\n5\n"), "1\nx\n3\n4\n5\n", "1\ny\n3\n4\n5\n");
     assert_eq!(overlap, Unclean::Overlap { first: 2, last: 2, places: 1 });
     assert_eq!(overlap.code(), "overlap");
-    assert_eq!(overlap.to_string(), "both sides changed lines 2 to 2 of the local version");
+    assert_eq!(overlap.to_string(), "both sides changed line 2 of the local version");
     // Adjoining lines conflict too, as they do for Git.
     unclean(&Strategy::Text, Some("1\n2\n"), "x\n2\n", "1\ny\n");
     let two = unclean(&Strategy::Text, Some("1\n2\n3\n"), "a\n2\nb\n", "c\n2\nd\n");

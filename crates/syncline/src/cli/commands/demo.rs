@@ -84,7 +84,13 @@ impl Stage<'_> {
         self.run(&["plan"])?;
         self.run(&["run"])?;
 
-        self.say("The same file, edited on both sides.");
+        self.say("The same file, edited on both sides in different places: both edits stay.");
+        let ideas = fs::read_to_string(self.laptop.join("notes/ideas.md"))?;
+        self.write_laptop("notes/ideas.md", &ideas.replace("# Ideas", "# Ideas for both of us"))?;
+        fs::write(self.server.join("notes/ideas.md"), format!("{ideas}- sleep well\n"))?;
+        self.run(&["run", "--verbose"])?;
+
+        self.say("The same file, edited on both sides in the same place.");
         self.write_laptop("config.toml", "name = \"demo\"\nport = 8080\n")?;
         fs::write(self.server.join("config.toml"), "name = \"demo\"\nport = 9090\n")?;
         self.run(&["run", "--report", "../report.json"])?;

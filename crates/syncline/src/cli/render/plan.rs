@@ -147,7 +147,7 @@ pub(crate) fn conflict_line(conflict: &Conflict) -> String {
         _ if conflict.merged.is_some() && conflict.open => {
             "merged, with markers to be finished by hand".to_owned()
         }
-        _ if conflict.merged.is_some() => "merged: the edits of both sides are in it".to_owned(),
+        _ if conflict.merged.is_some() => "the edits of both sides are in it".to_owned(),
         (None, _) => "waits for your decision; nothing is touched".to_owned(),
         (Some(winner), Some(copy)) => {
             format!("the {} version keeps the name, the other one is {}", winner.name(), shown(copy))
@@ -155,8 +155,11 @@ pub(crate) fn conflict_line(conflict: &Conflict) -> String {
         (Some(winner), None) => format!("the {} version wins, the other one is in history", winner.name()),
     };
     let note = conflict.note.as_ref().map(|note| format!("; {}", shown(note))).unwrap_or_default();
-    let sign =
-        if conflict.open { paint(style::WARN, "! conflict") } else { paint(style::FAINT, "· conflict") };
+    let sign = match (conflict.open, &conflict.merged) {
+        (true, _) => paint(style::WARN, "! conflict"),
+        (false, Some(_)) => paint(style::GOOD, "· merged"),
+        (false, None) => paint(style::FAINT, "· conflict"),
+    };
     format!(
         "  {sign} {}  {what}{note}  {}\n",
         shown(&conflict.path),
