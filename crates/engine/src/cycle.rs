@@ -83,7 +83,8 @@ async fn cycle(context: &Context, target: &Target, options: &Options, lease: &Le
             result.agreed = view.agreed_count;
         }
         result.learn(&plan, round);
-        let again = if plan.halts.is_empty() && is_work(&plan) {
+        let unsettled = look::is_unsettled(target, &view);
+        let again = if plan.halts.is_empty() && (is_work(&plan) || unsettled) {
             journal.begin(&plan, &state, &view).await?;
             let applied =
                 apply::apply(context, target, &journal.session(&state)?, &plan, &view, &mut result).await?;

@@ -41,7 +41,8 @@ impl Repository {
     /// What opens an endpoint of these settings; its folders live as long as the test.
     pub(crate) fn request<'a>(&self, settings: &'a Value) -> OpenRequest<'a> {
         let leak = |path: PathBuf| -> &'static Path { Box::leak(path.into_boxed_path()) };
-        OpenRequest { settings, workspace: leak(self.path("work")), state: leak(self.path("state")) }
+        let work = leak(self.path("work"));
+        OpenRequest { settings, workspace: work, folder: work, state: leak(self.path("state")) }
     }
 
     /// Opens the endpoint, with settings that replace or add to the usual ones.

@@ -24,5 +24,6 @@ mod random;
 mod scrub;
 mod shapes;
 mod support;
+mod upstream;
 mod watch;
 mod workspace;

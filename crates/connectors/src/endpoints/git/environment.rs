@@ -100,7 +100,10 @@ const HELPER: &str = "!f() { test \"$1\" = get && \
 ///
 /// # Errors
 /// When a path cannot be told to `ssh`.
-pub(super) fn environment(settings: Option<&Effective>, more: &[(&str, &str)]) -> Result<Vec<(OsString, OsString)>> {
+pub(super) fn environment(
+    settings: Option<&Effective>,
+    more: &[(&str, &str)],
+) -> Result<Vec<(OsString, OsString)>> {
     let mut made: Vec<(OsString, OsString)> =
         INHERITED.iter().filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?))).collect();
     let mut set = |name: &str, value: &str| made.push((name.into(), value.into()));

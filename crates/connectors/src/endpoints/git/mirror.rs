@@ -276,7 +276,7 @@ fn init(git: &Git, digits: usize) -> Result<()> {
 }
 
 /// Makes a folder and those above it. The state folder may be among them, and only its owner may look into that.
-fn make_private(folder: &Path) -> std::io::Result<()> {
+pub(super) fn make_private(folder: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -194,7 +194,7 @@ fn check_root(text: &str) -> Result<Option<ItemPath>> {
     }
 }
 
-fn check_author(author: &Author) -> Result<()> {
+pub(super) fn check_author(author: &Author) -> Result<()> {
     let odd = |text: &str| text.trim().is_empty() || text.contains(['<', '>', '\n', '\r', '\0']);
     if odd(&author.name) || odd(&author.email) {
         return Err(invalid("`author` needs a name and an email, without `<`, `>` and line breaks"));
