@@ -2,6 +2,7 @@
 
 mod persons;
 mod policies;
+mod slow;
 mod support;
 
 use support::{Pair, git};
@@ -46,7 +47,8 @@ fn the_log_names_the_run() {
 
 #[test]
 fn edits_of_both_sides_merge_into_one_history() {
-    let pair = Pair::new("conflicts: merge");
+    let pair =
+        Pair::new("conflicts: [{ match: \"*.json\", policy: json }, { match: \"**\", policy: merge }]");
     pair.one.write("text.md", "top\n\nmiddle\n\nend\n");
     pair.one.write("data.json", "{\n  \"a\": 1,\n  \"b\": 1\n}\n");
     pair.sync_both();
@@ -103,7 +105,7 @@ fn somebody_who_pushes_during_the_run_is_not_overwritten() {
     pair.two.git(&["commit", "--quiet", "-m", "by hand"]);
     // A program that stands in for Git pushes for the other one just before the first push.
     let hook = format!(
-        "case \" $* \" in *' push '*) test -e \"{0}\" || {{ : > \"{0}\"; GIT_DIR= env -u GIT_DIR -u GIT_WORK_TREE git -C \"{1}\" push -q; }} ;; esac",
+        "case \" $* \" in *' push '*) test -e \"{0}\" || {{ : > \"{0}\"; env -i PATH=\"$PATH\" GIT_CONFIG_GLOBAL=/dev/null git -C \"{1}\" push -q; }} ;; esac",
         pair.path("raced").display(),
         pair.two.folder().display()
     );

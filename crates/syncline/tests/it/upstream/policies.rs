@@ -128,6 +128,6 @@ fn a_dry_run_changes_neither_branch() {
     pair.two.sync();
     let before = (pair.one.head(), pair.tip(), pair.one.status());
     let report = pair.one.json(0, &["run", "--dry-run"]);
-    assert_eq!(report["results"][0]["steps"]["created"], 2, "{report}");
+    assert_eq!(report["targets"][0]["steps"].as_array().map(Vec::len), Some(2), "{report}");
     assert_eq!((pair.one.head(), pair.tip(), pair.one.status()), before);
 }

@@ -69,7 +69,7 @@ impl Pair {
             node.git(&["config", "user.name", "person"]);
             node.git(&["config", "user.email", "person@example.org"]);
             node.git(&["config", "pull.rebase", "false"]);
-            fs::write(node.path(".git/info/exclude"), "/syncline.yaml\n/.syncline/\n").unwrap();
+            fs::write(node.path(".git/info/exclude"), "/syncline.yaml\n.syncline/\n").unwrap();
             node.configure(settings, target);
         }
         pair
@@ -187,7 +187,8 @@ impl Node {
                 let path = entry.unwrap().path();
                 let name = path.strip_prefix(self.folder()).unwrap().to_str().unwrap().to_owned();
                 match name.as_str() {
-                    ".git" | ".syncline" | "syncline.yaml" => {}
+                    ".git" | "syncline.yaml" => {}
+                    _ if path.ends_with(".syncline") => {}
                     _ if path.is_dir() => waiting.push(path),
                     _ => found.push(name),
                 }

@@ -122,14 +122,24 @@ pub(super) fn local_git(place: &Place) -> Result<Git> {
 }
 
 impl Clone {
-    /// Looks at what is checked out and what it follows.
+    /// Looks at what is checked out and what it follows; `known` is the branch that was checked out before.
     ///
     /// # Errors
     /// When somebody is in the middle of something, or there is nothing that it follows.
-    pub(super) fn look(place: &Place, settings: &Settings, workspace: &Path) -> Result<Self> {
+    pub(super) fn look(
+        place: &Place,
+        settings: &Settings,
+        workspace: &Path,
+        known: Option<&str>,
+    ) -> Result<Self> {
         place.refuse_busy()?;
         let git = local_git(place)?;
         let head = head(&git)?;
+        if let Some(known) = known.filter(|known| *known != head.branch && settings.branch.is_none()) {
+            let message = format!("the branch {} is checked out, and the target is for {known}", head.branch);
+            return Err(busy(message)
+                .with_hint(format!("go back with `git switch {known}`, or name another one with `branch`")));
+        }
         let format = "--format=%(upstream:remotename)%00%(upstream:remoteref)%00%(upstream)";
         let name = format!("refs/heads/{}", head.branch);
         let told =

@@ -128,7 +128,7 @@ impl Endpoint for UpstreamEndpoint {
 
     async fn check(&self) -> Result<Health> {
         self.blocking(|shared| {
-            let clone = Clone::look(&shared.place, &shared.settings, &shared.workspace)?;
+            let clone = Clone::look(&shared.place, &shared.settings, &shared.workspace, None)?;
             let (branch, url) = (&clone.branch, clone.settings.url.as_str());
             let mut warnings = Vec::new();
             let message = match clone.outside(branch)? {

@@ -12,7 +12,7 @@ use super::super::scan::{ODD_MAX, fill, seen};
 use super::super::times;
 use super::super::tree::{ObjectId, Tree};
 use super::bring::Way;
-use super::clone::{Clone, Place, busy};
+use super::clone::{Clone, Place};
 use super::own::{Merged, Own, overlay};
 use super::settings::{Policy, Settings, invalid};
 
@@ -53,8 +53,8 @@ impl Base<'_> {
     /// # Errors
     /// When a person is in the middle of something, nothing is followed, or the upstream cannot be reached.
     pub(super) fn look(&self, notes: &Notes, filter: &Arc<Filter>) -> Result<Found> {
-        let clone = Clone::look(self.place, self.settings, self.workspace)?;
-        self.refuse_strange(notes, &clone)?;
+        let clone = Clone::look(self.place, self.settings, self.workspace, notes.branch.as_deref())?;
+        self.refuse_rewound(notes, &clone)?;
         let Some(upstream) = clone.outside(&clone.branch)? else {
             if notes.tip.is_some() {
                 return Ok(Found::Gone);
@@ -78,17 +78,9 @@ impl Base<'_> {
         Ok(Found::There(Box::new(Look { clone, own, upstream, proposal, tree })))
     }
 
-    /// Refuses a clone that is not as the last run left it, in ways that only a person can mean.
-    fn refuse_strange(&self, notes: &Notes, clone: &Clone) -> Result<()> {
+    /// Refuses a branch that no longer holds what it held when it was last brought along: only a person knows why.
+    fn refuse_rewound(&self, notes: &Notes, clone: &Clone) -> Result<()> {
         let branch = &clone.head.branch;
-        if let Some(known) =
-            notes.branch.as_ref().filter(|known| *known != branch && self.settings.branch.is_none())
-        {
-            return Err(busy(format!("the branch {branch} is checked out, and the target is for {known}"))
-                .with_hint(format!(
-                    "go back with `git switch {known}`, or name the other one with `branch`"
-                )));
-        }
         let settled = notes.settled.as_deref().and_then(ObjectId::parse);
         if let Some(settled) = settled.filter(|_| notes.branch.as_ref() == Some(branch))
             && !clone.is_in(settled, clone.head.commit)?
