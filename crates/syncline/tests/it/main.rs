@@ -16,6 +16,7 @@ mod kill;
 mod lock;
 mod merging;
 mod output;
+mod pair;
 mod plan;
 mod power;
 mod problems;

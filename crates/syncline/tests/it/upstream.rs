@@ -3,7 +3,7 @@
 mod persons;
 mod policies;
 mod slow;
-mod support;
+pub(crate) mod support;
 
 use support::{Pair, git};
 
