@@ -229,7 +229,10 @@ impl RunResult {
 /// what an earlier run put aside and a person has not looked at yet, nor what is at another place than expected, nor what
 /// waits for somebody to take it.
 fn is_remark(problem: &Problem) -> bool {
-    matches!(problem.code, "name_not_utf8" | "special_file" | "rescued" | "left_behind" | "proposed")
+    matches!(
+        problem.code,
+        "name_not_utf8" | "special_file" | "rescued" | "left_behind" | "proposed" | "converted"
+    )
 }
 
 /// What a run of this attempt writes with.

@@ -294,3 +294,25 @@ fn what_git_ignores_is_never_committed() {
     assert_eq!(pair.one.read("build/out").as_deref(), Some("binary\n"));
     pair.one.is_clean_at(&pair.tip());
 }
+
+#[test]
+fn what_git_converts_is_left_to_git() {
+    let pair = Pair::new("");
+    for node in [&pair.one, &pair.two] {
+        node.git(&["config", "filter.shout.clean", "tr a-z A-Z"]);
+        node.git(&["config", "filter.shout.smudge", "tr A-Z a-z"]);
+    }
+    pair.one.write(".gitattributes", "*.big filter=shout\n");
+    pair.one.write("a.big", "content\n");
+    pair.one.write("plain", "plain\n");
+    let report = pair.one.json(0, &["run"]);
+    let problem = &report["results"][0]["problems"][0];
+    assert_eq!(problem["code"], "converted", "{report}");
+    assert_eq!(pair.listed(), [".gitattributes", "plain"]);
+    pair.one.commit("by Git");
+    pair.one.sync();
+    assert_eq!(pair.at_hub("a.big"), "CONTENT\n");
+    pair.two.sync();
+    assert_eq!(pair.two.read("a.big").as_deref(), Some("content\n"));
+    pair.two.is_clean_at(&pair.tip());
+}

@@ -99,10 +99,6 @@ impl Pair {
         self.hub(&["cat-file", "blob", &format!("main:{path}")])
     }
 
-    pub(crate) fn commits(&self) -> usize {
-        self.hub(&["rev-list", "--count", "main"]).trim().parse().unwrap()
-    }
-
     /// Lets both sync, the first one again so that it has what the second one brought.
     #[track_caller]
     pub(crate) fn sync_both(&self) {

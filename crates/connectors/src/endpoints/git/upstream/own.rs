@@ -16,7 +16,8 @@ use super::clone::{Clone, succeeded};
 /// The paths that belong to the target; everything else in the repository is a person's.
 pub(super) struct Own {
     filter: Arc<Filter>,
-    /// What Git is told to ignore and does not track, relative to the root of the target: it stands for what is below.
+    /// What Git is told to ignore and does not track, and what it converts, relative to the root of the target: it stands
+    /// for what is below.
     pub(super) hidden: BTreeSet<ItemPath>,
 }
 
@@ -33,6 +34,49 @@ impl Own {
         let printed = String::from_utf8_lossy(&done.out);
         let hidden = printed.split('\0').filter_map(|path| below(root, path.trim_end_matches('/')));
         Ok(Self { filter: Arc::clone(filter), hidden: hidden.collect() })
+    }
+
+    /// Leaves to Git what it changes on the way between a commit and the work tree, such as files of Git LFS: on both
+    /// sides the same file has another content there. Tells how many there are.
+    ///
+    /// # Errors
+    /// When Git cannot be asked.
+    pub(super) fn leave_converted(
+        &mut self,
+        git: &Git,
+        root: Option<&ItemPath>,
+        tree: &Tree,
+    ) -> Result<usize> {
+        let mut arguments = vec!["ls-files", "--others", "--exclude-standard", "-z", "--"];
+        arguments.extend(root.map(ItemPath::as_str));
+        let new = succeeded(git.run(&arguments, LOCAL)?, "asking what is new")?;
+        let new = String::from_utf8_lossy(&new.out).into_owned();
+        let told = |path: &str| path == ".gitattributes" || path.ends_with("/.gitattributes");
+        let beside = git.repository().join("info/attributes").exists();
+        // Whether a folder above the root has attributes is not known; it costs one call to ask for them all.
+        let any = tree.entries.keys().any(|path| told(path.as_str())) || new.split('\0').any(told);
+        if root.is_none() && !beside && !any {
+            return Ok(0);
+        }
+        let mut paths: BTreeSet<String> = tree.entries.keys().map(|path| whole(root, path)).collect();
+        paths.extend(new.split('\0').filter(|path| !path.is_empty()).map(str::to_owned));
+        let input: String = paths.into_iter().map(|path| path + "\0").collect();
+        let arguments = ["check-attr", "-z", "--stdin", "filter", "working-tree-encoding", "ident", "eol"];
+        let done = git.feed(&arguments, &[], LOCAL, |to| to.write_all(input.as_bytes()))?;
+        let printed = succeeded(done, "asking for attributes")?.out;
+        let printed = String::from_utf8_lossy(&printed);
+        let mut words = printed.split('\0');
+        let mut converted = BTreeSet::new();
+        while let (Some(path), Some(attribute), Some(value)) = (words.next(), words.next(), words.next()) {
+            let converts = match value {
+                "unspecified" | "unset" | "lf" => false,
+                value => attribute != "eol" || value == "crlf",
+            };
+            converted.extend(below(root, path).filter(|_| converts));
+        }
+        let count = converted.len();
+        self.hidden.extend(converted);
+        Ok(count)
     }
 
     /// Whether a path of the target's folder is its own; `entry` is what is there or was.

@@ -32,13 +32,18 @@ pub(super) struct Base<'a> {
 pub(super) struct Look {
     pub(super) clone: Clone,
     pub(super) own: Own,
+    /// How many files are left to Git, which converts them.
+    converted: usize,
     /// The commit that the branch of the upstream is at.
     pub(super) upstream: ObjectId,
-    /// The branch for proposals, and the commit that it is at.
-    pub(super) proposal: Option<(String, Option<ObjectId>)>,
+    /// Where proposals go, when changes are proposed.
+    pub(super) proposal: Option<Proposal>,
     /// What the remote side of the target holds.
     pub(super) tree: Arc<Tree>,
 }
+
+/// The branch for proposals, and the commit that it is at.
+pub(super) type Proposal = (String, Option<ObjectId>);
 
 /// What the upstream is found to be.
 pub(super) enum Found {
@@ -73,9 +78,12 @@ impl Base<'_> {
             _ => None,
         };
         let (upstream, proposal) = self.take(&clone, upstream, proposal)?;
-        let own = Own::of(&clone.git, self.place.root.as_ref(), filter)?;
-        let tree = Arc::new(self.tree(&clone, upstream, proposal.as_ref().and_then(|(_, tip)| *tip))?);
-        Ok(Found::There(Box::new(Look { clone, own, upstream, proposal, tree })))
+        let root = self.place.root.as_ref();
+        let mut own = Own::of(&clone.git, root, filter)?;
+        let tip = proposal.as_ref().and_then(|(_, tip)| *tip);
+        let tree = Arc::new(self.tree(&clone, upstream, tip)?);
+        let converted = own.leave_converted(&clone.git, root, &tree)?;
+        Ok(Found::There(Box::new(Look { clone, own, converted, upstream, proposal, tree })))
     }
 
     /// Refuses a branch that no longer holds what it held when it was last brought along: only a person knows why.
@@ -102,8 +110,8 @@ impl Base<'_> {
         &self,
         clone: &Clone,
         upstream: ObjectId,
-        proposal: Option<(String, Option<ObjectId>)>,
-    ) -> Result<(ObjectId, Option<(String, Option<ObjectId>)>)> {
+        proposal: Option<Proposal>,
+    ) -> Result<(ObjectId, Option<Proposal>)> {
         let (ours, theirs) =
             (format!("{}/proposal", self.references), format!("{}/upstream", self.references));
         let known = clone.reference(&theirs)?;
@@ -164,6 +172,13 @@ impl Base<'_> {
         let mark = self.mark(notes, &look, request)?;
         let (unsettled, mut problems) = self.standing(&look)?;
         problems.extend(self.proposed(&look)?);
+        if look.converted > 0 {
+            let message = format!(
+                "{} files are converted by Git (a filter such as that of Git LFS, an encoding, line endings) and left to it",
+                look.converted
+            );
+            problems.push(Problem::new(".", "converted", message));
+        }
         problems.extend(look.tree.odd.iter().take(ODD_MAX).cloned());
         let modified = times::committed(&look.clone.git, self.objects, look.upstream)?;
         let entries = look.tree.entries.iter();
