@@ -8,7 +8,7 @@ use syncline_connect::{EndpointKind, Registry};
 
 /// Every kind of endpoint, in the order in which people read them.
 pub const ENDPOINTS: &[EndpointKind] =
-    &[endpoints::folder::KIND, endpoints::git::KIND, endpoints::git::upstream::KIND];
+    &[endpoints::folder::KIND, endpoints::git::KIND, endpoints::upstream::KIND];
 
 /// Everything that this crate offers.
 #[must_use]

@@ -6,7 +6,7 @@ use syncline_connect::conformance::{Place, run};
 use syncline_connect::memory::{MemoryEndpoint, Tokens};
 use syncline_connectors::endpoints::folder::FolderEndpoint;
 use syncline_connectors::endpoints::git::GitEndpoint;
-use syncline_connectors::endpoints::git::upstream::UpstreamEndpoint;
+use syncline_connectors::endpoints::upstream::UpstreamEndpoint;
 use syncline_core::Abilities;
 
 use crate::git_support::Repository;

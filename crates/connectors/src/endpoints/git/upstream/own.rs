@@ -47,9 +47,9 @@ impl Own {
         root: Option<&ItemPath>,
         tree: &Tree,
     ) -> Result<usize> {
-        let mut arguments = vec!["ls-files", "--others", "--exclude-standard", "-z", "--"];
+        let mut arguments = vec!["ls-files", "--cached", "--others", "--exclude-standard", "-z", "--"];
         arguments.extend(root.map(ItemPath::as_str));
-        let new = succeeded(git.run(&arguments, LOCAL)?, "asking what is new")?;
+        let new = succeeded(git.run(&arguments, LOCAL)?, "asking what there is")?;
         let new = String::from_utf8_lossy(&new.out).into_owned();
         let told = |path: &str| path == ".gitattributes" || path.ends_with("/.gitattributes");
         let beside = git.repository().join("info/attributes").exists();
