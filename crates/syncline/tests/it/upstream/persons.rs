@@ -316,3 +316,65 @@ fn what_git_converts_is_left_to_git() {
     assert_eq!(pair.two.read("a.big").as_deref(), Some("content\n"));
     pair.two.is_clean_at(&pair.tip());
 }
+
+#[test]
+fn two_targets_of_one_clone_do_not_wait_for_each_other() {
+    let pair = Pair::new("");
+    for node in [&pair.one, &pair.two] {
+        let target = |name: &str| format!("  {name}:\n    path: {name}\n    remote: {{ kind: upstream }}\n");
+        let text = format!("version: \"1.0\"\ntargets:\n{}{}", target("left"), target("right"));
+        fs::write(node.path("syncline.yaml"), text).unwrap();
+    }
+    for name in ["left", "right"] {
+        pair.one.write(&format!("{name}/a"), "one\n");
+        pair.one.write(&format!("{name}/b"), "one\n");
+    }
+    pair.sync_both();
+    for name in ["left", "right"] {
+        pair.one.write(&format!("{name}/a"), "one, edited\n");
+        pair.two.write(&format!("{name}/b"), "two, edited\n");
+    }
+    pair.one.sync();
+    for _ in 0..2 {
+        // Files of the other target may be in the way of the branch until that one has run.
+        pair.two.run(&["run"]);
+    }
+    pair.two.sync();
+    pair.one.sync();
+    for node in [&pair.one, &pair.two] {
+        for name in ["left", "right"] {
+            assert_eq!(node.read(&format!("{name}/a")).as_deref(), Some("one, edited\n"));
+            assert_eq!(node.read(&format!("{name}/b")).as_deref(), Some("two, edited\n"));
+        }
+        node.is_clean_at(&pair.tip());
+    }
+}
+
+#[test]
+fn a_linked_worktree_is_a_clone_of_its_own() {
+    let pair = Pair::new("");
+    pair.one.write("a", "one\n");
+    pair.one.sync();
+    let side = pair.path("side");
+    pair.hub(&["branch", "side", "main"]);
+    pair.one.git(&["fetch", "--quiet"]);
+    pair.one.git(&[
+        "worktree",
+        "add",
+        "--quiet",
+        side.to_str().unwrap(),
+        "--track",
+        "-b",
+        "side",
+        "origin/side",
+    ]);
+    fs::copy(pair.one.path("syncline.yaml"), side.join("syncline.yaml")).unwrap();
+    fs::write(side.join("b"), "two\n").unwrap();
+    let output = pair.one.command(&["run"]).current_dir(&side).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(pair.hub(&["cat-file", "blob", "side:b"]), "two\n");
+    assert_eq!(super::support::git(&side, &["status", "--porcelain"]), "");
+    pair.one.sync();
+    assert_eq!(pair.listed(), ["a"]);
+    pair.one.is_clean_at(&pair.tip());
+}

@@ -11,6 +11,7 @@ mod scan;
 mod settings;
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -21,12 +22,13 @@ use syncline_connect::{
 use syncline_core::{Abilities, Filter, ItemPath, Outcome, Snapshot, Version};
 use tokio::runtime::Handle;
 
+use super::GivenUp;
 use super::command::Git;
 use super::names;
 use super::notes::Notes;
 use super::objects::Objects;
 use super::tree::Tree;
-use clone::{Clone, Place};
+use clone::Place;
 use scan::{Base, Found, Look};
 use settings::{Policy, Settings};
 
@@ -106,13 +108,15 @@ impl UpstreamEndpoint {
         Ok(Self { shared: Arc::new(shared), capabilities })
     }
 
-    /// Does work that blocks on a thread that may.
+    /// Does work that blocks on a thread that may; the programs that it started end when nobody waits for it.
     async fn blocking<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Shared) -> Result<T> + Send + 'static,
+        work: impl FnOnce(&Shared, &Arc<AtomicBool>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let shared = Arc::clone(&self.shared);
-        match tokio::task::spawn_blocking(move || work(&shared)).await {
+        let given_up = GivenUp(Arc::new(AtomicBool::new(false)));
+        let flag = Arc::clone(&given_up.0);
+        match tokio::task::spawn_blocking(move || work(&shared, &flag)).await {
             Ok(done) => done,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => Err(Error::new(ErrorKind::Io, "the program is shutting down")),
@@ -127,8 +131,8 @@ impl Endpoint for UpstreamEndpoint {
     }
 
     async fn check(&self) -> Result<Health> {
-        self.blocking(|shared| {
-            let clone = Clone::look(&shared.place, &shared.settings, &shared.workspace, None)?;
+        self.blocking(|shared, given_up| {
+            let clone = shared.base(given_up).clone(None)?;
             let (branch, url) = (&clone.branch, clone.settings.url.as_str());
             let mut warnings = Vec::new();
             let message = match clone.outside(branch)? {
@@ -144,8 +148,8 @@ impl Endpoint for UpstreamEndpoint {
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<Snapshot> {
-        self.blocking(move |shared| {
-            let (snapshot, look) = shared.base().scan(&shared.notes(), &request)?;
+        self.blocking(move |shared, given_up| {
+            let (snapshot, look) = shared.base(given_up).scan(&shared.notes(), &request)?;
             shared.show(look.as_ref());
             *shared.last() = Last { look, filter: Arc::clone(&request.filter) };
             Ok(snapshot)
@@ -162,13 +166,14 @@ impl Endpoint for UpstreamEndpoint {
             return Ok(Vec::new());
         }
         let handle = Handle::current();
-        self.blocking(move |shared| shared.apply(&batch, &handle)).await
+        self.blocking(move |shared, given_up| shared.apply(&batch, &handle, given_up)).await
     }
 }
 
 impl Shared {
-    fn base(&self) -> Base<'_> {
+    fn base<'a>(&'a self, given_up: &'a Arc<AtomicBool>) -> Base<'a> {
         Base {
+            given_up,
             place: &self.place,
             settings: &self.settings,
             workspace: &self.workspace,
@@ -188,7 +193,7 @@ impl Shared {
         }
         let gone = || Error::new(ErrorKind::NotFound, format!("{path} is not there"));
         if self.reading().is_none() {
-            self.look(&mut self.last())?;
+            self.look(&mut self.last(), &Arc::default())?;
         }
         let (git, tree) = self.reading().clone().ok_or_else(gone)?;
         let there = tree.entries.get(path).ok_or_else(gone)?;
@@ -204,9 +209,9 @@ impl Shared {
     }
 
     /// Looks at clone and upstream, unless that was done before.
-    fn look(&self, last: &mut Last) -> Result<()> {
+    fn look(&self, last: &mut Last, given_up: &Arc<AtomicBool>) -> Result<()> {
         if last.look.is_none()
-            && let Found::There(look) = self.base().look(&self.notes(), &last.filter)?
+            && let Found::There(look) = self.base(given_up).look(&self.notes(), &last.filter)?
         {
             self.show(Some(&look));
             last.look = Some(*look);
@@ -214,13 +219,14 @@ impl Shared {
         Ok(())
     }
 
-    fn apply(&self, batch: &Batch, handle: &Handle) -> Result<Vec<Outcome>> {
+    fn apply(&self, batch: &Batch, handle: &Handle, given_up: &Arc<AtomicBool>) -> Result<Vec<Outcome>> {
         let mut last = self.last();
-        self.look(&mut last)?;
-        let (mut notes, base) = (self.notes(), self.base());
+        self.look(&mut last, given_up)?;
+        let (mut notes, base) = (self.notes(), self.base(given_up));
         let Last { look: Some(look), filter } = &mut *last else {
             return Err(Error::new(ErrorKind::NotFound, "the branch of the upstream is gone"));
         };
+        look.clone.git = look.clone.git.watched_by(given_up);
         let mut work = apply::Work { base: &base, notes: &mut notes, filter, batch, handle };
         let outcomes = if batch.steps.is_empty() { Vec::new() } else { work.steps(look)? };
         self.show(Some(look));

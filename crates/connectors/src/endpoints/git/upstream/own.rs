@@ -46,6 +46,8 @@ impl Own {
         git: &Git,
         root: Option<&ItemPath>,
         tree: &Tree,
+        upstream: ObjectId,
+        scratch: &std::path::Path,
     ) -> Result<usize> {
         let mut arguments = vec!["ls-files", "--cached", "--others", "--exclude-standard", "-z", "--"];
         arguments.extend(root.map(ItemPath::as_str));
@@ -61,10 +63,19 @@ impl Own {
         let mut paths: BTreeSet<String> = tree.entries.keys().map(|path| whole(root, path)).collect();
         paths.extend(new.split('\0').filter(|path| !path.is_empty()).map(str::to_owned));
         let input: String = paths.into_iter().map(|path| path + "\0").collect();
-        let arguments = ["check-attr", "-z", "--stdin", "filter", "working-tree-encoding", "ident", "eol"];
-        let done = git.feed(&arguments, &[], LOCAL, |to| to.write_all(input.as_bytes()))?;
-        let printed = succeeded(done, "asking for attributes")?.out;
-        let printed = String::from_utf8_lossy(&printed);
+        // What the upstream says counts as well: its attributes may not have arrived in the work tree yet.
+        let index = Index::new(scratch)?;
+        succeeded(index.run(git, &["read-tree", &upstream.to_string()], "")?, "reading a tree")?;
+        let asked = ["filter", "working-tree-encoding", "ident", "eol"];
+        let here = git.feed(&[&["check-attr", "-z", "--stdin"], &asked[..]].concat(), &[], LOCAL, |to| {
+            to.write_all(input.as_bytes())
+        })?;
+        let there =
+            index.run(git, &[&["check-attr", "--cached", "-z", "--stdin"], &asked[..]].concat(), &input)?;
+        let mut printed = String::new();
+        for done in [here, there] {
+            printed.push_str(&String::from_utf8_lossy(&succeeded(done, "asking for attributes")?.out));
+        }
         let mut words = printed.split('\0');
         let mut converted = BTreeSet::new();
         while let (Some(path), Some(attribute), Some(value)) = (words.next(), words.next(), words.next()) {

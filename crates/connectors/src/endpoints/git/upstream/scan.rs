@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use syncline_connect::{Error, ErrorKind, Listing, Result, ScanRequest, snapshot_from_listing};
 use syncline_core::{Filter, Mark, Problem, Root, Seen, Snapshot};
@@ -24,6 +25,8 @@ pub(super) struct Base<'a> {
     /// The folder of notes and of files that help.
     pub(super) folder: &'a Path,
     pub(super) objects: &'a Objects,
+    /// Set when nobody waits for the call any more.
+    pub(super) given_up: &'a Arc<AtomicBool>,
     /// What our references start with.
     pub(super) references: &'a str,
 }
@@ -53,12 +56,22 @@ pub(super) enum Found {
 }
 
 impl Base<'_> {
+    /// Looks at the clone; `known` is the branch that was checked out before.
+    ///
+    /// # Errors
+    /// As [`Clone::look`].
+    pub(super) fn clone(&self, known: Option<&str>) -> Result<Clone> {
+        let mut clone = Clone::look(self.place, self.settings, self.workspace, known)?;
+        clone.git = clone.git.watched_by(self.given_up);
+        Ok(clone)
+    }
+
     /// Looks at clone and upstream, and takes what is new of the latter into the clone.
     ///
     /// # Errors
     /// When a person is in the middle of something, nothing is followed, or the upstream cannot be reached.
     pub(super) fn look(&self, notes: &Notes, filter: &Arc<Filter>) -> Result<Found> {
-        let clone = Clone::look(self.place, self.settings, self.workspace, notes.branch.as_deref())?;
+        let clone = self.clone(notes.branch.as_deref())?;
         self.refuse_rewound(notes, &clone)?;
         let Some(upstream) = clone.outside(&clone.branch)? else {
             if notes.tip.is_some() {
@@ -82,7 +95,7 @@ impl Base<'_> {
         let mut own = Own::of(&clone.git, root, filter)?;
         let tip = proposal.as_ref().and_then(|(_, tip)| *tip);
         let tree = Arc::new(self.tree(&clone, upstream, tip)?);
-        let converted = own.leave_converted(&clone.git, root, &tree)?;
+        let converted = own.leave_converted(&clone.git, root, &tree, upstream, self.folder)?;
         Ok(Found::There(Box::new(Look { clone, own, converted, upstream, proposal, tree })))
     }
 
