@@ -32,5 +32,5 @@ pub use schema::{KindSchema, schema};
 pub use secret::Redacted;
 pub use sections::endpoint::EndpointConfig;
 pub use sections::history::HistoryConfig;
-pub use starter::starter;
+pub use starter::{starter, starter_pair};
 pub use workspace::{Target, Workspace};

@@ -1,4 +1,4 @@
-//! The file that `syncline init` writes.
+//! The files that `syncline init` writes.
 
 use crate::sections::VERSION;
 
@@ -38,6 +38,44 @@ targets:
     # conflicts:
     #   - {{ match: "settings/**", policy: prefer, side: remote }}
     conflicts: auto
+    # A run that would remove more than this stops and asks.
+    guard:
+      deletes_max_percent: 50
+      deletes_max: 1000
+
+# How long versions that were overwritten or removed are kept, in days.
+history:
+  keep_days: 90
+  conflicts_keep_days: 30
+"##
+    )
+}
+
+/// A commented file for a clone of a Git repository that another machine has a clone of too. Without a name for this
+/// machine, the file is the same on both and may be committed.
+#[must_use]
+pub fn starter_pair(node: Option<&str>, target_name: &str) -> String {
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let target = quoted(target_name);
+    let node = node.map(|node| format!("\nnode:\n  name: {}\n", quoted(node))).unwrap_or_default();
+    format!(
+        r##"# yaml-language-server: $schema=./syncline.schema.json
+# Two machines that work on clones of one Git repository. `syncline run` fetches, merges, commits and pushes once;
+# `syncline run --watch --interval 60s` does so every minute.
+version: "{VERSION}"
+{node}
+targets:
+  {target}:
+    path: "."                # or a folder of the clone: only what is in it is committed
+    remote:
+      kind: upstream         # the branch that the clone follows
+      commit: commit_and_push
+      message: "Batch sync: {{files}} files"
+    # When both machines changed a file: the first rule that matches decides. What cannot be merged is kept twice.
+    conflicts:
+      - {{ match: "**/*.json", policy: json }}
+      - {{ match: "**/*.{{ndjson,jsonl,log}}", policy: union }}
+      - {{ match: "**", policy: merge }}
     # A run that would remove more than this stops and asks.
     guard:
       deletes_max_percent: 50

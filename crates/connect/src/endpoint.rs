@@ -53,7 +53,7 @@ pub trait Endpoint: Send + Sync {
     /// - One failed or refused step does not stop the others; the outcomes are in the order of the steps.
     /// - Never writes outside the root, through a symbolic link, or to a protected path, whatever a step says.
     /// - Clears away what the batches of runs that died have left; an empty batch does nothing else.
-    /// - When `batch.mark` is given, leaves it behind after the steps.
+    /// - When `batch.mark` is given, leaves it behind after the steps, and finishes what a scan called unsettled.
     ///
     /// # Errors
     /// When the batch as a whole could not be made durable or could not start; then nothing may be assumed done.

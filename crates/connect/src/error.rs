@@ -104,6 +104,13 @@ impl Error {
         self
     }
 
+    /// Gives it a code that says more than the kind does.
+    #[must_use]
+    pub const fn with_code(mut self, code: &'static str) -> Self {
+        self.code = code;
+        self
+    }
+
     /// Sets the retry class.
     #[must_use]
     pub const fn with_retry(mut self, retry: Retry) -> Self {

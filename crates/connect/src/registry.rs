@@ -25,6 +25,8 @@ pub struct OpenRequest<'a> {
     pub settings: &'a serde_json::Value,
     /// The root of the workspace: relative paths start there.
     pub workspace: &'a Path,
+    /// The folder of the target inside the workspace, which is its local side.
+    pub folder: &'a Path,
     /// The folder of Syncline's own state on this machine: what an endpoint keeps there is only ever a cache, in a
     /// folder of its own. It need not exist yet.
     pub state: &'a Path,

@@ -109,6 +109,9 @@ pub struct Snapshot {
     pub mark: Option<Mark>,
     /// Whether the sentinel file was there; `None` when nobody asked for one.
     pub sentinel: Option<bool>,
+    /// Whether the side has something to finish that no change tells of, such as a branch to bring along; leaving a mark
+    /// there finishes it.
+    pub unsettled: bool,
     /// Trouble that concerns no single change.
     pub problems: Vec<Problem>,
 }

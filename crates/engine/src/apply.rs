@@ -17,7 +17,7 @@ use crate::context::{Context, Event, Target};
 use crate::cycle::Session;
 use crate::error::Result;
 use crate::keeper::Keeper;
-use crate::look::View;
+use crate::look::{self, View};
 use crate::merging;
 use crate::result::RunResult;
 
@@ -68,7 +68,8 @@ pub(crate) async fn apply(
         remote?;
     }
     work.journal().await?;
-    let marked = work.leave_marks().await?;
+    let unsettled = Sides::from_fn(|side| look::is_side_unsettled(target, view, side));
+    let marked = work.leave_marks(unsettled).await?;
     let outcomes = work.state.into_inner().outcomes;
     result.count(plan, &outcomes);
     Ok(Applied { again: moving(plan, &outcomes), marked })
@@ -425,8 +426,8 @@ impl Work<'_> {
         Lost { side, kind, digest, size: item.map_or_else(stored, |item| item.size) }
     }
 
-    /// Leaves the run's mark on every side that keeps one and may be written, when anything was done.
-    async fn leave_marks(&self) -> Result<Sides<bool>> {
+    /// Leaves the run's mark on every side that keeps one and may be written, when anything was done or is unsettled.
+    async fn leave_marks(&self, unsettled: Sides<bool>) -> Result<Sides<bool>> {
         let state = self.state.lock().await;
         let applied = |outcome: &Option<Outcome>| matches!(outcome, Some(Outcome::Applied { .. }));
         let done = state.learned || state.outcomes.iter().any(applied);
@@ -435,7 +436,7 @@ impl Work<'_> {
         for side in Side::BOTH {
             let endpoint = &self.target.endpoints[side];
             let able = endpoint.capabilities().marks && self.target.policy.direction.may_write(side);
-            if able && (done || self.session.state.marks[side].is_none()) {
+            if able && (done || unsettled[side] || self.session.state.marks[side].is_none()) {
                 endpoint.apply(self.batch(Vec::new(), true)).await?;
                 marked[side] = true;
             }

@@ -83,7 +83,8 @@ async fn cycle(context: &Context, target: &Target, options: &Options, lease: &Le
             result.agreed = view.agreed_count;
         }
         result.learn(&plan, round);
-        let again = if plan.halts.is_empty() && is_work(&plan) {
+        let unsettled = look::is_unsettled(target, &view);
+        let again = if plan.halts.is_empty() && (is_work(&plan) || unsettled) {
             journal.begin(&plan, &state, &view).await?;
             let applied =
                 apply::apply(context, target, &journal.session(&state)?, &plan, &view, &mut result).await?;
@@ -225,9 +226,13 @@ impl RunResult {
 }
 
 /// Whether a problem is only worth telling: things that can never be synced do not make a run fail, nor does
-/// what an earlier run put aside and a person has not looked at yet, nor what is at another place than expected.
+/// what an earlier run put aside and a person has not looked at yet, nor what is at another place than expected, nor what
+/// waits for somebody to take it.
 fn is_remark(problem: &Problem) -> bool {
-    matches!(problem.code, "name_not_utf8" | "special_file" | "rescued" | "left_behind")
+    matches!(
+        problem.code,
+        "name_not_utf8" | "special_file" | "rescued" | "left_behind" | "proposed" | "converted"
+    )
 }
 
 /// What a run of this attempt writes with.

@@ -65,6 +65,15 @@ pub(crate) async fn look(
     Ok(View { baseline, snapshots, agreed_count, partial: false, distrust, merges: HashMap::new() })
 }
 
+/// Whether a side that may be written has something to finish that the plan does not tell of.
+pub(crate) fn is_unsettled(target: &Target, view: &View) -> bool {
+    Side::BOTH.into_iter().any(|side| is_side_unsettled(target, view, side))
+}
+
+pub(crate) fn is_side_unsettled(target: &Target, view: &View, side: Side) -> bool {
+    view.snapshots[side].unsettled && target.policy.direction.may_write(side)
+}
+
 fn nothing() -> Arc<dyn Baseline> {
     Arc::new(MemoryBaseline::default())
 }

@@ -29,6 +29,8 @@ pub struct Watching {
     pub poll: Duration,
     /// The longest wait after failed runs.
     pub backoff_max: Duration,
+    /// A full scan every so often, and none in between whatever happens; jittered by a tenth.
+    pub interval: Option<Duration>,
 }
 
 impl Default for Watching {
@@ -39,6 +41,7 @@ impl Default for Watching {
             rescan: Duration::from_secs(600),
             poll: Duration::from_secs(10),
             backoff_max: Duration::from_secs(300),
+            interval: None,
         }
     }
 }
@@ -104,6 +107,9 @@ impl Watch {
     fn start(target: &Target, watching: Watching, told: &mut (dyn FnMut(Told<'_>) + Send)) -> Self {
         let mut limited = false;
         let watchers = Sides::from_fn(|side| {
+            if watching.interval.is_some() {
+                return None;
+            }
             let Some(watch) = target.endpoints[side].watch() else {
                 limited = true;
                 return None;
@@ -145,16 +151,18 @@ impl Watch {
             self.removals.push_back((Instant::now(), result.tally.removed));
         }
         self.failures = if result.is_ok() { 0 } else { self.failures.saturating_add(1) };
-        let interval = match (self.failures, self.limited) {
-            (0, false) => self.watching.rescan,
-            (0, true) => self.watching.poll,
-            (failures, _) => Duration::from_secs(1 << failures.min(16)).min(self.watching.backoff_max),
+        let interval = match (self.failures, self.watching.interval, self.limited) {
+            (0, Some(interval), _) => interval,
+            (0, None, false) => self.watching.rescan,
+            (0, None, true) => self.watching.poll,
+            (failures, ..) => Duration::from_secs(1 << failures.min(16)).min(self.watching.backoff_max),
         };
         // Jitter from the clock's own digits: enough to keep many machines from scanning in step.
         let jitter = u32::try_from(context.clock.now().rem_euclid(1000)).unwrap_or_default();
         let next = Instant::now() + interval * (900 + jitter / 5) / 1000;
         self.unfinished = !result.as_ref().is_ok_and(RunResult::is_success);
-        if result.as_ref().is_ok_and(|result| result.state != RunState::Succeeded) {
+        let hurried = self.watching.interval.is_none();
+        if hurried && result.as_ref().is_ok_and(|result| result.state != RunState::Succeeded) {
             // What could not be done is tried again before the next full scan is due.
             self.next_full = self.next_full.min(Instant::now() + self.watching.poll);
         }

@@ -23,6 +23,8 @@ const LOCAL_KIND: &str = "folder";
 pub(crate) fn open(service: &Service, target: &Configured, direction: Direction) -> Result<Target> {
     let local_root = local_root(service, target);
     let sides = Sides { local: open_local(service, target)?, remote: open_remote(service, target)? };
+    // What cannot be written is only ever taken from.
+    let direction = if sides.remote.capabilities().writable { direction } else { Direction::Pull };
     let filter = filter(service, target, &local_root, &sides.remote)?;
     refuse_nesting(&target.name, &local_root, &sides.remote, &filter)?;
     let policy = Policy {
@@ -58,8 +60,8 @@ fn open_local(service: &Service, target: &Configured) -> Result<Arc<dyn Endpoint
         let message = format!("the path of the workspace ({}) is not UTF-8 text", root.display());
         return Err(Problem::usage("bad_path", message).with_hint("rename the folder that is not"));
     }
-    let request =
-        OpenRequest { settings: &settings, workspace: &service.workspace().root, state: service.state() };
+    let workspace = &service.workspace().root;
+    let request = OpenRequest { settings: &settings, workspace, folder: &root, state: service.state() };
     Ok((kind.open)(&request)?)
 }
 
@@ -68,8 +70,8 @@ fn open_remote(service: &Service, target: &Configured) -> Result<Arc<dyn Endpoin
         Problem::usage("unknown_kind", format!("there is no endpoint of the kind {:?}", target.remote.kind))
     })?;
     let settings = target.remote.resolved_settings()?;
-    let request =
-        OpenRequest { settings: &settings, workspace: &service.workspace().root, state: service.state() };
+    let (workspace, folder) = (&service.workspace().root, local_root(service, target));
+    let request = OpenRequest { settings: &settings, workspace, folder: &folder, state: service.state() };
     let opened = (kind.open)(&request)?;
     let limited = Arc::new(TimeoutLayer::new(opened, Timeouts::default()));
     Ok(Arc::new(RetryLayer::new(limited, Retries::default())))

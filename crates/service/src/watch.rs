@@ -44,6 +44,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Watches the targets that `request` chooses until `stop` turns true, and tells what happens.
 ///
+/// - With an `interval`, they run every so often instead of whenever something changes.
 /// - A target whose ignore file changes is opened anew: with the new rules, and scanned in full.
 /// - A changed configuration is told; it counts from the next start.
 ///
@@ -52,6 +53,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 pub async fn watch(
     service: &Service,
     request: &start_run::Request,
+    interval: Option<Duration>,
     told: mpsc::UnboundedSender<WatchNews>,
     stop: signal::Receiver<bool>,
 ) -> Result<()> {
@@ -69,10 +71,11 @@ pub async fn watch(
     // Each run takes the workspace for itself: other commands can work in between.
     let store = service.writing().await?.store;
     let context = Context { lock_each_run: true, ..service.context(&store) };
+    let watching = Watching { interval, ..Watching::default() };
     let options = Options { cause: "watch".to_owned(), ..Options::default() };
     let mut tasks = JoinSet::new();
     for (target, folder) in opened {
-        let watched = Watched { target, folder, context: context.clone(), told: told.clone() };
+        let watched = Watched { target, folder, context: context.clone(), watching, told: told.clone() };
         tasks.spawn(watched.go(options.clone(), stop.clone()));
     }
     let mut look = tokio::time::interval(LOOK_EVERY);
@@ -164,12 +167,13 @@ struct Watched {
     target: signal::Receiver<Arc<Target>>,
     folder: Option<syncline_core::ItemPath>,
     context: Context,
+    watching: Watching,
     told: mpsc::UnboundedSender<WatchNews>,
 }
 
 impl Watched {
     async fn go(self, options: Options, mut stop: signal::Receiver<bool>) {
-        let Self { target: mut renewed, folder, context, told } = self;
+        let Self { target: mut renewed, folder, context, watching, told } = self;
         let clock = Arc::clone(&context.clock);
         loop {
             let target = Arc::clone(&renewed.borrow_and_update());
@@ -196,7 +200,6 @@ impl Watched {
                     changed = renewed.changed() => changed.is_err(),
                 };
             };
-            let watching = Watching::default();
             syncline_engine::watch(&context, &target, &options, watching, &mut listen, until).await;
             if ended {
                 return;

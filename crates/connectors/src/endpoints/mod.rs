@@ -2,3 +2,5 @@
 
 pub mod folder;
 pub mod git;
+
+pub use git::upstream;

@@ -6,6 +6,7 @@ use syncline_connect::conformance::{Place, run};
 use syncline_connect::memory::{MemoryEndpoint, Tokens};
 use syncline_connectors::endpoints::folder::FolderEndpoint;
 use syncline_connectors::endpoints::git::GitEndpoint;
+use syncline_connectors::endpoints::upstream::UpstreamEndpoint;
 use syncline_core::Abilities;
 
 use crate::git_support::Repository;
@@ -67,6 +68,19 @@ async fn a_branch_of_a_git_repository_conforms() {
         let repository = Repository::new();
         let endpoint =
             GitEndpoint::open(&repository.request(&repository.settings())).expect("it can be opened");
+        Place { endpoint: Arc::new(endpoint), make_unreadable: None, guard: Box::new(repository) }
+    })
+    .await;
+    let directories = left_out.iter().filter(|name| name.contains("director")).count();
+    assert_eq!((left_out.len(), directories), (11, 9), "{left_out:?}");
+}
+
+#[tokio::test]
+async fn the_upstream_of_a_clone_conforms() {
+    let left_out = run(|| {
+        let repository = Repository::new();
+        let settings = repository.clone_into_work();
+        let endpoint = UpstreamEndpoint::open(&repository.request(&settings)).expect("it can be opened");
         Place { endpoint: Arc::new(endpoint), make_unreadable: None, guard: Box::new(repository) }
     })
     .await;

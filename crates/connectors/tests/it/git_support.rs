@@ -34,6 +34,16 @@ impl Repository {
         self.path("remote.git")
     }
 
+    /// Makes the workspace a clone that follows the branch, which gets its first commit; the settings of its upstream.
+    pub(crate) fn clone_into_work(&self) -> Value {
+        let work = self.path("work");
+        let author = ["-c", "user.name=Tester", "-c", "user.email=tester@example.org"];
+        git(&work, &["clone", "--quiet", "../remote.git", "."]);
+        git(&work, &[&author[..], &["commit", "--quiet", "--allow-empty", "-m", "start"]].concat());
+        git(&work, &["push", "--quiet", "-u", "origin", "HEAD:main"]);
+        json!({ "author": { "name": "Tester", "email": "tester@example.org" } })
+    }
+
     pub(crate) fn settings(&self) -> Value {
         json!({ "url": self.bare(), "author": { "name": "Tester", "email": "tester@example.org" } })
     }
@@ -41,7 +51,8 @@ impl Repository {
     /// What opens an endpoint of these settings; its folders live as long as the test.
     pub(crate) fn request<'a>(&self, settings: &'a Value) -> OpenRequest<'a> {
         let leak = |path: PathBuf| -> &'static Path { Box::leak(path.into_boxed_path()) };
-        OpenRequest { settings, workspace: leak(self.path("work")), state: leak(self.path("state")) }
+        let work = leak(self.path("work"));
+        OpenRequest { settings, workspace: work, folder: work, state: leak(self.path("state")) }
     }
 
     /// Opens the endpoint, with settings that replace or add to the usual ones.

@@ -50,3 +50,43 @@ fn quickstart() {
     assert!(fs::read_to_string(folder.join("notes/ideas.md")).unwrap().contains("from the other side"));
     assert!(copy("settings/app.json").contains("theme"));
 }
+
+#[test]
+fn git_pair() {
+    let world = World::new();
+    let folder = world.path("pair");
+    fs::create_dir(&folder).unwrap();
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/git-pair");
+    let page = fs::read_to_string(example.join("README.md")).unwrap();
+    let blocks = page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let script: String = blocks.collect();
+    assert!(script.contains("syncline init --preset pair"), "{script}");
+    let program = Path::new(env!("CARGO_BIN_EXE_syncline")).parent().unwrap();
+    let identity = world.path("identity");
+    fs::write(&identity, "[user]\n\tname = You\n\temail = you@example.org\n").unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-e", "-c", &script]).current_dir(&folder);
+    shell.env("PATH", format!("{}:{}", program.display(), std::env::var("PATH").unwrap()));
+    shell.env("GIT_CONFIG_GLOBAL", &identity).env("GIT_CONFIG_NOSYSTEM", "1");
+    let output = shell.env_remove("SYNCLINE_CONFIG").env_remove("SYNCLINE_STATE").output().unwrap();
+    let texts = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{texts:?}");
+    let read = |path: &str| fs::read_to_string(folder.join(path)).unwrap();
+    for node in ["helios", "chad"] {
+        let ideas = read(&format!("{node}/notes/ideas.md"));
+        assert!(ideas.contains("- coffee") && ideas.contains("- dream"), "{ideas}");
+        let settings: Vec<String> = World::names(&folder.join(node))
+            .into_iter()
+            .filter(|name| name.starts_with("settings"))
+            .map(|name| read(&format!("{node}/{name}")))
+            .collect();
+        let has = |word: &str| settings.iter().any(|text| text.contains(word));
+        assert!(settings.len() == 2 && has("red") && has("blue"), "{settings:?}");
+    }
+    let pushed = Command::new("git")
+        .args(["log", "--format=%s", "main"])
+        .current_dir(folder.join("hub.git"))
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&pushed.stdout).contains("More, by hand"), "{texts:?}");
+}

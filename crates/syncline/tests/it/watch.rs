@@ -66,6 +66,23 @@ fn watching(world: &World, arguments: &[&str]) -> Running {
 }
 
 #[test]
+fn with_an_interval_runs_come_by_themselves_and_end_with_the_program() {
+    let world = World::new();
+    world.write_local("a", "one\n");
+    let mut running = watching(&world, &["--interval", "1s"]);
+    let arrived = |path: &str| world.read_remote(path).is_some();
+    within(Duration::from_secs(60), "the first run", || arrived("a"));
+    world.write_local("b", "two\n");
+    within(Duration::from_secs(60), "a later run", || arrived("b"));
+    assert!(running.0.try_wait().unwrap().is_none(), "it keeps running");
+    drop(running);
+    for wrong in ["60", "0s", "s", "1d", "25h", "-1s"] {
+        world.expect(2, &["run", "--watch", "--interval", wrong]);
+    }
+    world.expect(2, &["run", "--interval", "60s"]);
+}
+
+#[test]
 fn other_commands_work_between_the_runs_of_a_watch() {
     let world = World::with("conflicts: manual");
     world.write_local("a.md", "base");

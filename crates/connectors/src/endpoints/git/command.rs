@@ -23,6 +23,7 @@ pub(super) struct Git {
     environment: Arc<Vec<(OsString, OsString)>>,
     secrets: Arc<Vec<String>>,
     repository: Arc<Path>,
+    work_tree: Option<Arc<Path>>,
     given_up: Arc<AtomicBool>,
 }
 
@@ -58,6 +59,7 @@ impl Git {
             environment: Arc::new(environment),
             secrets: Arc::new(secrets),
             repository: repository.into(),
+            work_tree: None,
             given_up: Arc::default(),
         }
     }
@@ -70,6 +72,11 @@ impl Git {
     /// The same Git in another repository.
     pub(super) fn at(&self, repository: &Path) -> Self {
         Self { repository: repository.into(), ..self.clone() }
+    }
+
+    /// The same Git, which works in this folder as the work tree of the repository.
+    pub(super) fn with_work_tree(&self, folder: &Path) -> Self {
+        Self { work_tree: Some(folder.into()), ..self.clone() }
     }
 
     /// The repository.
@@ -114,6 +121,9 @@ impl Git {
         command.args(arguments).env_clear();
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.env("GIT_DIR", &*self.repository);
+        if let Some(folder) = &self.work_tree {
+            command.env("GIT_WORK_TREE", &**folder).current_dir(&**folder);
+        }
         own_group(&mut command);
         command
     }

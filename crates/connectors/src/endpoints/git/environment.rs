@@ -95,11 +95,15 @@ const CONFIGURATION: &[(&str, &str)] = &[
 const HELPER: &str = "!f() { test \"$1\" = get && \
      printf 'username=%s\\npassword=%s\\n' \"$SYNCLINE_GIT_USERNAME\" \"$SYNCLINE_GIT_TOKEN\"; }; f";
 
-/// Makes the environment of every call.
+/// Makes the environment of every call; configuration of `more` counts before the usual one. Without settings, nobody
+/// outside can be reached.
 ///
 /// # Errors
 /// When a path cannot be told to `ssh`.
-pub(super) fn environment(settings: &Effective) -> Result<Vec<(OsString, OsString)>> {
+pub(super) fn environment(
+    settings: Option<&Effective>,
+    more: &[(&str, &str)],
+) -> Result<Vec<(OsString, OsString)>> {
     let mut made: Vec<(OsString, OsString)> =
         INHERITED.iter().filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?))).collect();
     let mut set = |name: &str, value: &str| made.push((name.into(), value.into()));
@@ -114,11 +118,11 @@ pub(super) fn environment(settings: &Effective) -> Result<Vec<(OsString, OsStrin
     set("GIT_OPTIONAL_LOCKS", "0");
     set("GIT_LITERAL_PATHSPECS", "1");
     set("GIT_ADVICE", "0");
-    set("GIT_SSH_COMMAND", &ssh(settings)?);
+    set("GIT_SSH_COMMAND", &settings.map_or_else(|| Ok("false".to_owned()), ssh)?);
     set("GIT_SSH_VARIANT", "ssh");
     let mut configuration: Vec<(String, String)> =
-        CONFIGURATION.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
-    if let Some(origin) = settings.url.origin() {
+        CONFIGURATION.iter().chain(more).map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+    if let Some((settings, origin)) = settings.and_then(|settings| Some((settings, settings.url.origin()?))) {
         let url = settings.url.as_str();
         configuration.push((format!("http.{url}.sslVerify"), "true".into()));
         if let Some(file) = &settings.ca_file {

@@ -10,6 +10,7 @@ use syncline_connect::{Batch, ChangedWhileRead, Error, ErrorKind, Result};
 use syncline_core::{Action, Digest, Item, ItemPath, Problem, Step};
 use tokio::runtime::Handle;
 
+use super::command::Git;
 use super::mirror::{LOCAL, Mirror, succeeded};
 use super::settings::{Author, Effective, Sign};
 use super::tree::{Entry, ObjectId};
@@ -27,20 +28,21 @@ pub(super) struct Blob {
     pub(super) size: u64,
 }
 
-/// Makes a blob of the content of each step at these indices. Content that cannot be had, or is not what was planned,
+/// Makes a blob of the content of each step at these indices; files in the folder `scratch` help. Content that cannot be had, or is not what was planned,
 /// is a problem and makes none.
 ///
 /// # Errors
-/// When the mirror cannot be written.
+/// When the repository cannot be written.
 pub(super) fn blobs(
-    mirror: &Mirror<'_>,
+    git: &Git,
+    scratch: &Path,
     batch: &Batch,
     handle: &Handle,
     indices: &[usize],
 ) -> Result<Vec<(usize, Result<Blob, Problem>)>> {
-    let (marks, spill) = (mirror.scratch("import.marks"), mirror.scratch("import.content"));
+    let (marks, spill) = (scratch.join("import.marks"), scratch.join("import.content"));
     let mut made = Vec::new();
-    let done = mirror.git.feed(&arguments(&marks), &[], LOCAL, |input| {
+    let done = git.feed(&arguments(&marks), &[], LOCAL, |input| {
         let mut input = io::BufWriter::with_capacity(256 * 1024, input);
         for &at in indices {
             let step = &batch.steps[at];
@@ -84,9 +86,9 @@ pub(super) fn commit(
     edits: &BTreeMap<ItemPath, Option<Entry>>,
     message: &str,
 ) -> Result<ObjectId> {
-    let author = author(mirror, settings)?;
+    let author = author(&mirror.git, settings)?;
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let marks = mirror.scratch("import.marks");
+    let marks = mirror.folder().join("import.marks");
     let done = mirror.git.feed(&arguments(&marks), &[], LOCAL, |input| {
         let mut input = io::BufWriter::with_capacity(256 * 1024, input);
         write!(input, "commit {MADE}\nmark :1\n")?;
@@ -116,48 +118,56 @@ pub(super) fn commit(
     let made = made.ok_or_else(|| Error::new(ErrorKind::Damaged, "the mirror does not tell the commit"))?;
     match &settings.sign {
         Sign::Choice(false) => Ok(made),
-        Sign::Choice(true) => sign(mirror, made, parent, &author, message, "-S"),
-        Sign::Key(key) => sign(mirror, made, parent, &author, message, &format!("-S{key}")),
+        _ => commit_tree(&mirror.git, settings, &format!("{made}^{{tree}}"), parent.as_slice(), message),
     }
 }
 
-/// Makes the same commit again, signed.
-fn sign(
-    mirror: &Mirror<'_>,
-    commit: ObjectId,
-    parent: Option<ObjectId>,
-    author: &Author,
+/// Makes a commit of a tree that is there, signed where that is asked for.
+///
+/// # Errors
+/// When it cannot be made or signed.
+pub(super) fn commit_tree(
+    git: &Git,
+    settings: &Effective,
+    tree: &str,
+    parents: &[ObjectId],
     message: &str,
-    flag: &str,
 ) -> Result<ObjectId> {
-    let (tree, parent) = (format!("{commit}^{{tree}}"), parent.map(|parent| parent.to_string()));
-    let mut arguments = vec!["commit-tree", flag, "-F", "-"];
-    arguments.extend(parent.iter().flat_map(|parent| ["-p", parent.as_str()]));
-    arguments.push(&tree);
+    let author = author(git, settings)?;
+    let mut arguments = vec!["commit-tree".to_owned()];
+    arguments.extend(match &settings.sign {
+        Sign::Choice(false) => None,
+        Sign::Choice(true) => Some("-S".to_owned()),
+        Sign::Key(key) => Some(format!("-S{key}")),
+    });
+    arguments.extend(["-F".to_owned(), "-".to_owned()]);
+    arguments.extend(parents.iter().flat_map(|parent| ["-p".to_owned(), parent.to_string()]));
+    arguments.push(tree.to_owned());
     let mut who = Vec::new();
     for role in ["AUTHOR", "COMMITTER"] {
         who.push((format!("GIT_{role}_NAME"), author.name.clone()));
         who.push((format!("GIT_{role}_EMAIL"), author.email.clone()));
     }
     let more: Vec<(&str, String)> = who.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
-    let done = mirror.git.feed(&arguments, &more, LOCAL, |input| input.write_all(message.as_bytes()))?;
+    let done = git.feed(&arguments, &more, LOCAL, |input| input.write_all(message.as_bytes()))?;
     let printed = String::from_utf8_lossy(&done.out);
-    match ObjectId::parse(printed.trim()).filter(|_| done.success) {
-        Some(signed) => Ok(signed),
-        None => {
-            let said = super::errors::shown(&done.said);
-            Err(Error::new(ErrorKind::Denied, format!("the commit could not be signed ({said})"))
-                .with_hint("check `sign`, and `gpg.format` and `user.signingKey` in your Git configuration"))
-        }
+    if let Some(made) = ObjectId::parse(printed.trim()).filter(|_| done.success) {
+        return Ok(made);
     }
+    let said = super::errors::shown(&done.said);
+    if settings.sign == Sign::Choice(false) {
+        return Err(Error::new(ErrorKind::Io, format!("the commit could not be made ({said})")));
+    }
+    Err(Error::new(ErrorKind::Denied, format!("the commit could not be signed ({said})"))
+        .with_hint("check `sign`, and `gpg.format` and `user.signingKey` in your Git configuration"))
 }
 
 /// Who commits: as configured here, else as configured for Git, else Syncline.
-fn author(mirror: &Mirror<'_>, settings: &Effective) -> Result<Author> {
+fn author(git: &Git, settings: &Effective) -> Result<Author> {
     if let Some(author) = &settings.author {
         return Ok(author.clone());
     }
-    let done = mirror.git.run(&["var", "GIT_COMMITTER_IDENT"], LOCAL)?;
+    let done = git.run(&["var", "GIT_COMMITTER_IDENT"], LOCAL)?;
     let printed = String::from_utf8_lossy(&done.out);
     let known = printed.split_once(" <").and_then(|(name, rest)| Some((name, rest.split_once('>')?.0)));
     let (name, email) = known.filter(|_| done.success).unwrap_or(("Syncline", "syncline@localhost"));

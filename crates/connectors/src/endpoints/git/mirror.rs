@@ -84,9 +84,9 @@ impl<'a> Mirror<'a> {
         self.settings.root.as_ref().map_or_else(|| mark.to_owned(), |root| format!("{mark}:{root}"))
     }
 
-    /// A file of this mirror for work that ends before the mirror is let go.
-    pub(super) fn scratch(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+    /// The folder of this mirror, also for files of work that ends before the mirror is let go.
+    pub(super) const fn folder(&self) -> &Path {
+        self.folder
     }
 
     /// Asks where the branch is, and takes what the mirror does not have of it.
@@ -281,7 +281,7 @@ fn init(git: &Git, digits: usize) -> Result<()> {
 }
 
 /// Makes a folder and those above it. The state folder may be among them, and only its owner may look into that.
-fn make_private(folder: &Path) -> std::io::Result<()> {
+pub(super) fn make_private(folder: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -15,8 +15,10 @@ mod objects;
 mod remote;
 mod scan;
 mod settings;
+mod steps;
 mod times;
 mod tree;
+pub mod upstream;
 mod url;
 
 use std::path::PathBuf;
@@ -86,7 +88,8 @@ impl GitEndpoint {
         let folder = request.state.join("git").join(&name[..32]);
         let folder = std::path::absolute(&folder)
             .map_err(|error| Error::io(error, format_args!("finding {}", folder.display())))?;
-        let (environment, secrets) = (environment::environment(&settings)?, environment::secrets(&settings));
+        let (environment, secrets) =
+            (environment::environment(Some(&settings), &[])?, environment::secrets(&settings));
         let git = Git::new(environment, secrets, &mirror::repository(&folder));
         let capabilities = Capabilities {
             kind: KIND.name,

@@ -20,6 +20,12 @@ pub(super) struct Notes {
     pub(super) tip: Option<String>,
     /// The marks, by the identifier under which they are kept.
     pub(super) marks: BTreeMap<String, Left>,
+    /// In the clone of a person: the commit that the local branch was at when it was last brought along.
+    #[serde(default)]
+    pub(super) settled: Option<String>,
+    /// The commit that was proposed last.
+    #[serde(default)]
+    pub(super) proposed: Option<String>,
     /// Listings that agreed with a baseline, by the identifier of the mark.
     pub(super) agreed: BTreeMap<String, Agreed>,
 }
@@ -48,7 +54,15 @@ pub(super) struct Agreed {
 
 impl Default for Notes {
     fn default() -> Self {
-        Self { version: VERSION, branch: None, tip: None, marks: BTreeMap::new(), agreed: BTreeMap::new() }
+        Self {
+            version: VERSION,
+            branch: None,
+            tip: None,
+            marks: BTreeMap::new(),
+            settled: None,
+            proposed: None,
+            agreed: BTreeMap::new(),
+        }
     }
 }
 

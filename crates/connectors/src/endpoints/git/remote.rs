@@ -38,25 +38,13 @@ pub(super) enum Pushed {
 /// When the repository cannot be reached, is none, or names no branch.
 pub(super) fn outside(git: &Git, settings: &Effective, known: Option<&str>) -> Result<Outside> {
     let url = settings.url.as_str();
-    let wanted = settings.branch.as_deref().map(full_name);
-    let mut arguments = vec!["ls-remote", "--quiet", "--symref", "--end-of-options", url];
-    arguments.push(wanted.as_deref().unwrap_or("HEAD"));
-    let done = git.run(&arguments, ASK)?;
-    if !done.success {
-        return Err(errors::explain(&format!("asking {url}"), &done.said));
+    if let Some(branch) = &settings.branch {
+        return Ok(Outside { branch: branch.clone(), tip: tip(git, url, branch)? });
     }
-    let printed = String::from_utf8_lossy(&done.out);
-    let tip_of = |name: &str| {
-        let tips = printed.lines().filter(|line| !line.starts_with("ref: "));
-        let line = tips.filter_map(|line| line.strip_suffix(name)?.strip_suffix('\t')).next();
-        line.map(|text| ObjectId::parse(text).ok_or_else(|| unreadable(url))).transpose()
-    };
-    if let (Some(branch), Some(name)) = (&settings.branch, &wanted) {
-        return Ok(Outside { branch: branch.clone(), tip: tip_of(name)? });
-    }
+    let printed = ask(git, url, "HEAD")?;
     let default =
         printed.lines().find_map(|line| line.strip_prefix("ref: refs/heads/")?.strip_suffix("\tHEAD"));
-    let tip = tip_of("HEAD")?;
+    let tip = tip_in(&printed, url, "HEAD")?;
     let branch = match (default, tip) {
         (Some(branch), _) => branch,
         (None, None) => known.unwrap_or("main"),
@@ -69,6 +57,29 @@ pub(super) fn outside(git: &Git, settings: &Effective, known: Option<&str>) -> R
     };
     check_branch(branch)?;
     Ok(Outside { branch: branch.to_owned(), tip })
+}
+
+/// Asks where one branch is; `None` when there is no such branch.
+///
+/// # Errors
+/// When the repository cannot be reached or is none.
+pub(super) fn tip(git: &Git, url: &str, branch: &str) -> Result<Option<ObjectId>> {
+    let name = full_name(branch);
+    tip_in(&ask(git, url, &name)?, url, &name)
+}
+
+fn ask(git: &Git, url: &str, name: &str) -> Result<String> {
+    let done = git.run(&["ls-remote", "--quiet", "--symref", "--end-of-options", url, name], ASK)?;
+    if !done.success {
+        return Err(errors::explain(&format!("asking {url}"), &done.said));
+    }
+    Ok(String::from_utf8_lossy(&done.out).into_owned())
+}
+
+fn tip_in(printed: &str, url: &str, name: &str) -> Result<Option<ObjectId>> {
+    let tips = printed.lines().filter(|line| !line.starts_with("ref: "));
+    let line = tips.filter_map(|line| line.strip_suffix(name)?.strip_suffix('\t')).next();
+    line.map(|text| ObjectId::parse(text).ok_or_else(|| unreadable(url))).transpose()
 }
 
 /// Moves the branch outside from `expected` to `commit`, if it is still there.

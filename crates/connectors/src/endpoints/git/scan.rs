@@ -8,6 +8,7 @@ use syncline_core::{
     Digest, Found, Item, ItemPath, Kind, Mark, Nanos, Problem, Root, Seen, Snapshot, Version,
 };
 
+use super::command::Git;
 use super::mirror::Mirror;
 use super::names;
 use super::notes::Agreed;
@@ -18,7 +19,7 @@ use super::times;
 use super::tree::{Entry, Mode, ObjectId, Tree};
 
 /// Most odd entries that are told one by one.
-const ODD_MAX: usize = 100;
+pub(super) const ODD_MAX: usize = 100;
 
 /// What a scan found, and the tree that it had to list for that, when it had to.
 pub(super) struct Scanned {
@@ -49,7 +50,7 @@ pub(super) fn scan(
         return Ok(Scanned { snapshot: as_before(agreed, request, mark), tree: None });
     }
     let tree = Arc::new(mirror.tree(tip)?);
-    let modified = times::committed(mirror, objects, tip)?;
+    let modified = times::committed(&mirror.git, objects, tip)?;
     let since = mark.as_ref().and_then(|_| marked(mirror, request));
     let listing = Listing {
         root: tree.root_is.map_or(Root::Present, Root::WrongType),
@@ -59,9 +60,9 @@ pub(super) fn scan(
         problems: tree.odd.iter().take(ODD_MAX).cloned().collect(),
     };
     let mut snapshot = snapshot_from_listing(request, listing)?;
-    fill(mirror, objects, request, &mut snapshot)?;
+    fill(&mirror.git, objects, request, &mut snapshot)?;
     if let Some(since) = since {
-        times::refine(mirror, settings, since, tip, &mut snapshot)?;
+        times::refine(&mirror.git, settings.root.as_ref(), since, tip, &mut snapshot)?;
     }
     remember(mirror, request, &snapshot, commit, against)?;
     Ok(Scanned { snapshot, tree: Some(tree) })
@@ -112,6 +113,7 @@ fn as_before(agreed: &Agreed, request: &ScanRequest, mark: Option<Mark>) -> Snap
         count: agreed.count,
         mark,
         sentinel: agreed.sentinel,
+        unsettled: false,
         problems: Vec::new(),
     }
 }
@@ -161,7 +163,7 @@ fn remember(
 }
 
 /// What an entry is, before content is looked at.
-fn seen(path: &ItemPath, entry: Entry, modified: Nanos) -> Seen {
+pub(super) fn seen(path: &ItemPath, entry: Entry, modified: Nanos) -> Seen {
     let Some(kind) = entry.mode.kind() else {
         let message = "a submodule stays as it is; sync it from its own repository";
         return Seen::Unreadable(Problem::new(path.as_str(), "special_file", message));
@@ -176,8 +178,11 @@ fn seen(path: &ItemPath, entry: Entry, modified: Nanos) -> Seen {
 
 /// Adds sizes, and digests where they are known anyway: of links, of what is empty, and of content that the baseline
 /// knows from another path.
-fn fill(
-    mirror: &Mirror<'_>,
+///
+/// # Errors
+/// With kind `Damaged` when an object is not there.
+pub(super) fn fill(
+    git: &Git,
     objects: &Objects,
     request: &ScanRequest,
     snapshot: &mut Snapshot,
@@ -196,9 +201,9 @@ fn fill(
         return Ok(());
     }
     let ids: Vec<ObjectId> = wanted.keys().copied().collect();
-    for (object, size) in ids.iter().zip(objects.sizes(&mirror.git, &ids)?) {
+    for (object, size) in ids.iter().zip(objects.sizes(git, &ids)?) {
         let missing =
-            || Error::new(ErrorKind::Damaged, format!("the mirror does not have the object {object}"));
+            || Error::new(ErrorKind::Damaged, format!("the repository does not have the object {object}"));
         wanted.insert(*object, size.ok_or_else(missing)?);
     }
     for change in &mut snapshot.changes {
@@ -207,7 +212,7 @@ fn fill(
         found.item.size = wanted.get(&entry.object).copied().unwrap_or(0);
         found.item.digest = match found.item.kind {
             _ if found.item.size == 0 => Some(Digest::of(b"")),
-            Kind::Symlink => Some(digest(objects.read(&mirror.git, &entry.object)?)?),
+            Kind::Symlink => Some(digest(objects.read(git, &entry.object)?)?),
             _ => known.get(&found.version).copied(),
         };
     }

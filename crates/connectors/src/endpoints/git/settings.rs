@@ -16,33 +16,33 @@ use super::url::Url;
 pub(super) struct Settings {
     /// Where the repository is: `https://…`, `ssh://…`, `user@host:path`, `file://…`, or a path, which starts at the
     /// root of the workspace when it is relative.
-    url: String,
+    pub(super) url: String,
     /// The branch. Without it, the one that the repository names as its default, else `main`.
-    branch: Option<String>,
+    pub(super) branch: Option<String>,
     /// A folder inside the repository that is taken as the root; the rest of the repository is left alone.
-    path: Option<String>,
+    pub(super) path: Option<String>,
     /// The access token for `https`, as a reference to a secret.
-    token: Option<String>,
+    pub(super) token: Option<String>,
     /// The user name that goes with the token. Most hosts ignore it; the default is `x-access-token`.
-    username: Option<String>,
+    pub(super) username: Option<String>,
     /// A file with the certificates of the authorities to trust for `https`, in PEM form.
-    ca_file: Option<PathBuf>,
+    pub(super) ca_file: Option<PathBuf>,
     /// The file of the private key for `ssh`. Without it, `ssh` chooses as it always does.
-    ssh_key: Option<PathBuf>,
+    pub(super) ssh_key: Option<PathBuf>,
     /// A file with the keys of the hosts to trust for `ssh`. Without it, `ssh` uses its usual ones.
-    known_hosts: Option<PathBuf>,
+    pub(super) known_hosts: Option<PathBuf>,
     /// Who commits. Without it, whom the Git configuration of the user names, else Syncline.
-    author: Option<Author>,
+    pub(super) author: Option<Author>,
     /// The message of each commit; `{files}` becomes the number of changed files, `{run}` the run.
     #[serde(default = "default_message")]
-    message: String,
+    pub(super) message: String,
     /// Whether commits are signed, or the key to sign with; the form of signatures follows the Git configuration of the
     /// user.
     #[serde(default)]
-    sign: Sign,
+    pub(super) sign: Sign,
     /// How many commits the first fetch takes; 0 takes the whole history. Later fetches take what is new.
     #[serde(default = "default_depth")]
-    depth: u32,
+    pub(super) depth: u32,
 }
 
 /// Who commits.
@@ -71,7 +71,7 @@ impl Default for Sign {
     }
 }
 
-fn default_message() -> String {
+pub(super) fn default_message() -> String {
     "Batch sync: {files} files".to_owned()
 }
 
@@ -194,7 +194,7 @@ fn check_root(text: &str) -> Result<Option<ItemPath>> {
     }
 }
 
-fn check_author(author: &Author) -> Result<()> {
+pub(super) fn check_author(author: &Author) -> Result<()> {
     let odd = |text: &str| text.trim().is_empty() || text.contains(['<', '>', '\n', '\r', '\0']);
     if odd(&author.name) || odd(&author.email) {
         return Err(invalid("`author` needs a name and an email, without `<`, `>` and line breaks"));

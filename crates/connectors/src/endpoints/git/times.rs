@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use syncline_connect::{Error, Result};
 use syncline_core::{ItemPath, Nanos, Seen, Snapshot};
 
-use super::mirror::{LOCAL, Mirror};
+use super::command::Git;
+use super::mirror::LOCAL;
 use super::objects::Objects;
-use super::settings::Effective;
 use super::tree::ObjectId;
 
 /// Most commits that are looked through; what was touched before them gets the time of the tip.
@@ -19,9 +19,9 @@ const TIME: char = '\u{1}';
 ///
 /// # Errors
 /// With kind `Damaged` when the mirror does not have it.
-pub(super) fn committed(mirror: &Mirror<'_>, objects: &Objects, commit: ObjectId) -> Result<Nanos> {
+pub(super) fn committed(git: &Git, objects: &Objects, commit: ObjectId) -> Result<Nanos> {
     let mut text = Vec::new();
-    let read = std::io::copy(&mut objects.read(&mirror.git, &commit)?.into_reader(), &mut text);
+    let read = std::io::copy(&mut objects.read(git, &commit)?.into_reader(), &mut text);
     read.map_err(|error| Error::io(error, "reading a commit"))?;
     let text = String::from_utf8_lossy(&text);
     let line = text.lines().take_while(|line| !line.is_empty()).find(|line| line.starts_with("committer "));
@@ -33,8 +33,8 @@ pub(super) fn committed(mirror: &Mirror<'_>, objects: &Objects, commit: ObjectId
 /// # Errors
 /// When Git cannot be asked.
 pub(super) fn refine(
-    mirror: &Mirror<'_>,
-    settings: &Effective,
+    git: &Git,
+    root: Option<&ItemPath>,
     since: ObjectId,
     tip: ObjectId,
     snapshot: &mut Snapshot,
@@ -46,13 +46,13 @@ pub(super) fn refine(
     let format = format!("--format={TIME}%ct");
     let arguments =
         ["log", "-z", COMMITS_MAX, "--name-only", "--no-renames", &format, "--end-of-options", &range];
-    let done = mirror.git.run(&arguments, LOCAL)?;
+    let done = git.run(&arguments, LOCAL)?;
     if !done.success {
         // A time is only ever a hint: who needs the history finds out elsewhere that it is damaged.
         return Ok(());
     }
     let printed = String::from_utf8_lossy(&done.out);
-    let times = parse(&printed, settings.root.as_ref());
+    let times = parse(&printed, root);
     for change in &mut snapshot.changes {
         if let (Seen::Present(found), Some(time)) = (&mut change.now, times.get(change.path.as_str())) {
             found.item.modified = *time;

@@ -204,6 +204,20 @@ impl Tree {
     }
 }
 
+impl Tree {
+    /// The tree after these edits.
+    pub(super) fn edited(&self, edits: BTreeMap<ItemPath, Option<Entry>>) -> Self {
+        let mut entries = self.entries.clone();
+        for (path, entry) in edits {
+            match entry {
+                Some(entry) => entries.insert(path, entry),
+                None => entries.remove(&path),
+            };
+        }
+        Self { entries, odd: self.odd.clone(), root_is: None }
+    }
+}
+
 /// A tree with edits that are not made yet.
 pub(super) struct Draft<'a> {
     tree: &'a Tree,

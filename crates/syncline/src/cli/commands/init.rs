@@ -37,14 +37,18 @@ Thumbs.db
 Examples:
   syncline init --remote /mnt/backup/notes          this folder and that one
   syncline init notes --remote ../copy --name notes
-  syncline init --remote /mnt/nas --direction push  only ever write the remote")]
+  syncline init --remote /mnt/nas --direction push  only ever write the remote
+  syncline init --preset pair                       this clone and its upstream, which another machine has too")]
 pub(crate) struct Init {
     /// The folder [default: the working directory]; made when it is missing.
     #[arg(value_name = "DIR")]
     folder: Option<PathBuf>,
     /// The folder to keep it in agreement with; a relative one starts at the working directory.
-    #[arg(long, value_name = "PATH")]
-    remote: PathBuf,
+    #[arg(long, value_name = "PATH", required_unless_present = "preset")]
+    remote: Option<PathBuf>,
+    /// Start from a ready-made configuration instead.
+    #[arg(long, value_name = "PRESET", value_enum, conflicts_with_all = ["remote", "direction"])]
+    preset: Option<Preset>,
     /// The name of the target.
     #[arg(long, value_name = "TARGET", default_value = "main")]
     name: String,
@@ -57,6 +61,13 @@ pub(crate) struct Init {
     /// Also write the JSON Schema of the configuration, for editors.
     #[arg(long)]
     schema: bool,
+}
+
+/// A ready-made configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Preset {
+    /// Two machines that work on clones of one Git repository: everything is committed, merged and pushed.
+    Pair,
 }
 
 /// What was written.
@@ -106,14 +117,19 @@ impl Init {
 
     /// The file's text, as it will be understood.
     fn text(&self, here: &Path, file: &Path) -> Result<String, Problem> {
+        let Some(remote) = &self.remote else {
+            let text = syncline_config::starter_pair(self.node.as_deref(), &self.name);
+            parse(&text, file)?;
+            return Ok(text);
+        };
         let node = match &self.node {
             Some(node) => node.clone(),
             None => host_name(file)?,
         };
-        refuse_address(&self.remote)?;
-        let remote = normalised(&here.join(&self.remote));
-        let remote = remote.to_str().ok_or_else(|| {
-            Problem::usage("bad_path", format!("the path {} is not UTF-8 text", self.remote.display()))
+        refuse_address(remote)?;
+        let whole = normalised(&here.join(remote));
+        let remote = whole.to_str().ok_or_else(|| {
+            Problem::usage("bad_path", format!("the path {} is not UTF-8 text", remote.display()))
         })?;
         let text = syncline_config::starter(&node, remote, &self.name);
         let chosen = format!("direction: {}", wire::Direction::from(self.direction).name());
@@ -125,20 +141,23 @@ impl Init {
     fn next_steps(&self, here: &Path, folder: &Path, written: &Written) -> String {
         let mut text = format!("{} wrote {}\n", paint(style::GOOD, "✓"), written.files.join(", "));
         let _ = writeln!(text, "  in {}", shown(&written.workspace));
-        if !here.join(&self.remote).exists() {
-            let note = format!("{} does not exist yet; the first run makes it", self.remote.display());
+        if let Some(remote) = self.remote.as_ref().filter(|remote| !here.join(remote).exists()) {
+            let note = format!("{} does not exist yet; the first run makes it", remote.display());
             let _ = writeln!(text, "  {}", paint(style::FAINT, &shown(&note)));
         }
         text.push_str("\nNext:\n");
         if folder != here {
             let _ = writeln!(text, "  cd {}", quoted(&folder.display().to_string()));
         }
-        for (command, what) in [
-            ("syncline plan", "see what would be done"),
-            ("syncline run", "do it"),
-            ("syncline run --watch", "keep doing it"),
-        ] {
-            let _ = writeln!(text, "  {command:<22}{}", paint(style::FAINT, what));
+        let again = match self.preset {
+            Some(Preset::Pair) => "syncline run --watch --interval 60s",
+            None => "syncline run --watch",
+        };
+        let width = again.len() + 2;
+        for (command, what) in
+            [("syncline plan", "see what would be done"), ("syncline run", "do it"), (again, "keep doing it")]
+        {
+            let _ = writeln!(text, "  {command:<width$}{}", paint(style::FAINT, what));
         }
         text
     }

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use syncline_service::operations::make_plan;
 use syncline_service::operations::start_run::{Request, start_run};
@@ -28,7 +29,8 @@ Examples:
   syncline run --dry-run                     show what would be done
   syncline run --plan notes.plan             do what was planned, or nothing when something changed since
   syncline run --report report.md --ci       in a CI job
-  syncline run --watch                       keep running: every change starts a run")]
+  syncline run --watch                       keep running: every change starts a run
+  syncline run --watch --interval 60s        keep running: once a minute")]
 pub(crate) struct Run {
     #[command(flatten)]
     selection: Selection,
@@ -56,6 +58,9 @@ pub(crate) struct Run {
     /// Keep running: every change on either side starts a run.
     #[arg(long)]
     watch: bool,
+    /// With --watch: run every so often instead of at every change, such as `60s` or `15m`.
+    #[arg(long, value_name = "TIME", requires = "watch", value_parser = interval)]
+    interval: Option<Duration>,
     /// Write the report to a file: Markdown when its name ends in `.md`, JSON otherwise.
     #[arg(long, value_name = "FILE", conflicts_with = "watch")]
     report: Option<PathBuf>,
@@ -75,7 +80,7 @@ impl Run {
             verify: self.verify,
         };
         if self.watch {
-            return runtime::block_on_to_the_end(keep_running(&service, &request, output));
+            return runtime::block_on_to_the_end(keep_running(&service, &request, self.interval, output));
         }
         let report = runtime::block_on(self.finish(&service, &request, output))?;
         let changes_count = service.workspace().fail_on_diff;
@@ -108,6 +113,22 @@ impl Run {
             report_file::write_report(file, &report)?;
         }
         Ok(report)
+    }
+}
+
+/// Reads a time such as `60s`, `15m` or `2h`; it is at least a second and at most a day.
+fn interval(text: &str) -> Result<Duration, String> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let seconds = match unit {
+        "s" => Some(1),
+        "m" => Some(60),
+        "h" => Some(3600),
+        _ => None,
+    };
+    let time = seconds.and_then(|unit: u64| number.parse::<u64>().ok()?.checked_mul(unit));
+    match time {
+        Some(time @ 1..=86_400) => Ok(Duration::from_secs(time)),
+        _ => Err("write a number and `s`, `m` or `h`, from 1s to 24h".to_owned()),
     }
 }
 
@@ -151,11 +172,16 @@ async fn ask(service: &Service, request: &Request, result: &TargetReport) -> Res
 }
 
 /// Runs targets whenever something changes, until the user or the system ends it.
-async fn keep_running(service: &Service, request: &Request, output: &Output) -> Result<u8, Problem> {
+async fn keep_running(
+    service: &Service,
+    request: &Request,
+    interval: Option<Duration>,
+    output: &Output,
+) -> Result<u8, Problem> {
     let (stop, stopped) = watch::channel(false);
     let (tell, mut news) = mpsc::unbounded_channel();
     output.note(paint(style::FAINT, "watching; ctrl-c ends it"));
-    let working = syncline_service::watch(service, request, tell, stopped);
+    let working = syncline_service::watch(service, request, interval, tell, stopped);
     tokio::pin!(working);
     loop {
         tokio::select! {
