@@ -74,6 +74,12 @@ fn files_only_remote() -> Policy {
     policy
 }
 
+fn files_only_local() -> Policy {
+    let mut policy = case_folding_remote();
+    policy.abilities.local.directories = false;
+    policy
+}
+
 fn files_only_push() -> Policy {
     Policy { direction: Direction::Push, ..files_only_remote() }
 }
@@ -619,6 +625,14 @@ const ROWS: &[Row] = &[
             "local create x/y",
             "! x type-type remote",
         ],
+    },
+    Row {
+        what: "a folder that nobody tells of folds together with another one",
+        policy: files_only_local,
+        agreed: "docs/x=1",
+        local: "docs/x=1 Docs/y=1 new/y=1",
+        remote: "docs/ docs/x=1",
+        expected: &["remote create new/y", "problem name_collision"],
     },
     Row {
         what: "a file takes the place of a folder, to the side that keeps none",
