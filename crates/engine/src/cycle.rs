@@ -225,9 +225,10 @@ impl RunResult {
 }
 
 /// Whether a problem is only worth telling: things that can never be synced do not make a run fail, nor does
-/// what an earlier run put aside and a person has not looked at yet, nor what is at another place than expected.
+/// what an earlier run put aside and a person has not looked at yet, nor what is at another place than expected, nor
+/// from which commit something comes.
 fn is_remark(problem: &Problem) -> bool {
-    matches!(problem.code, "name_not_utf8" | "special_file" | "rescued" | "left_behind")
+    matches!(problem.code, "name_not_utf8" | "special_file" | "rescued" | "left_behind" | "commit")
 }
 
 /// What a run of this attempt writes with.

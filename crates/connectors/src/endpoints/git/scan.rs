@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use syncline_connect::{Error, ErrorKind, Listing, Result, ScanRequest, snapshot_from_listing};
 use syncline_core::{
-    Digest, Found, Item, ItemPath, Kind, Mark, Nanos, Problem, Root, Seen, Snapshot, Version,
+    Change, Digest, Found, Item, ItemPath, Kind, Mark, Nanos, Problem, Root, Seen, Side, Snapshot, Version,
 };
 
+use super::command::Git;
 use super::mirror::Mirror;
 use super::names;
 use super::notes::Agreed;
@@ -18,7 +19,7 @@ use super::times;
 use super::tree::{Entry, Mode, ObjectId, Tree};
 
 /// Most odd entries that are told one by one.
-const ODD_MAX: usize = 100;
+pub(super) const ODD_MAX: usize = 100;
 
 /// What a scan found, and the tree that it had to list for that, when it had to.
 pub(super) struct Scanned {
@@ -59,7 +60,7 @@ pub(super) fn scan(
         problems: tree.odd.iter().take(ODD_MAX).cloned().collect(),
     };
     let mut snapshot = snapshot_from_listing(request, listing)?;
-    fill(mirror, objects, request, &mut snapshot)?;
+    fill(&mirror.git, objects, request.side, &mut snapshot.changes)?;
     if let Some(since) = since {
         times::refine(mirror, settings, since, tip, &mut snapshot)?;
     }
@@ -103,7 +104,7 @@ fn as_before(agreed: &Agreed, request: &ScanRequest, mark: Option<Mark>) -> Snap
         only.is_none_or(|only| only.iter().any(|top| path == top || path.is_below(top.as_str())))
     };
     let ignored = agreed.ignored.iter().filter_map(|path| ItemPath::parse(path).ok());
-    let change = |path| syncline_core::Change { path, was: None, now: Seen::Ignored };
+    let change = |path| Change { path, was: None, now: Seen::Ignored };
     request.progress.add(agreed.count, 0);
     Snapshot {
         root: Root::Present,
@@ -161,7 +162,7 @@ fn remember(
 }
 
 /// What an entry is, before content is looked at.
-fn seen(path: &ItemPath, entry: Entry, modified: Nanos) -> Seen {
+pub(super) fn seen(path: &ItemPath, entry: Entry, modified: Nanos) -> Seen {
     let Some(kind) = entry.mode.kind() else {
         let message = "a submodule stays as it is; sync it from its own repository";
         return Seen::Unreadable(Problem::new(path.as_str(), "special_file", message));
@@ -176,17 +177,15 @@ fn seen(path: &ItemPath, entry: Entry, modified: Nanos) -> Seen {
 
 /// Adds sizes, and digests where they are known anyway: of links, of what is empty, and of content that the baseline
 /// knows from another path.
-fn fill(
-    mirror: &Mirror<'_>,
-    objects: &Objects,
-    request: &ScanRequest,
-    snapshot: &mut Snapshot,
-) -> Result<()> {
+///
+/// # Errors
+/// When the mirror is damaged.
+pub(super) fn fill(git: &Git, objects: &Objects, side: Side, changes: &mut [Change]) -> Result<()> {
     let mut known: HashMap<Version, Digest> = HashMap::new();
     let mut wanted: BTreeMap<ObjectId, u64> = BTreeMap::new();
-    for change in &snapshot.changes {
+    for change in &*changes {
         if let Some(was) = &change.was {
-            known.insert(was.versions[request.side].clone(), was.digest);
+            known.insert(was.versions[side].clone(), was.digest);
         }
         if let Some(entry) = change.now.found().and_then(|found| Entry::of_version(&found.version)) {
             wanted.insert(entry.object, 0);
@@ -196,18 +195,18 @@ fn fill(
         return Ok(());
     }
     let ids: Vec<ObjectId> = wanted.keys().copied().collect();
-    for (object, size) in ids.iter().zip(objects.sizes(&mirror.git, &ids)?) {
+    for (object, size) in ids.iter().zip(objects.sizes(git, &ids)?) {
         let missing =
             || Error::new(ErrorKind::Damaged, format!("the mirror does not have the object {object}"));
         wanted.insert(*object, size.ok_or_else(missing)?);
     }
-    for change in &mut snapshot.changes {
+    for change in changes {
         let Seen::Present(found) = &mut change.now else { continue };
         let Some(entry) = Entry::of_version(&found.version) else { continue };
         found.item.size = wanted.get(&entry.object).copied().unwrap_or(0);
         found.item.digest = match found.item.kind {
             _ if found.item.size == 0 => Some(Digest::of(b"")),
-            Kind::Symlink => Some(digest(objects.read(&mirror.git, &entry.object)?)?),
+            Kind::Symlink => Some(digest(objects.read(git, &entry.object)?)?),
             _ => known.get(&found.version).copied(),
         };
     }
