@@ -7,8 +7,12 @@ pub mod endpoints;
 use syncline_connect::{EndpointKind, Registry};
 
 /// Every kind of endpoint, in the order in which people read them.
-pub const ENDPOINTS: &[EndpointKind] =
-    &[endpoints::folder::KIND, endpoints::git::KIND, endpoints::upstream::KIND];
+pub const ENDPOINTS: &[EndpointKind] = &[
+    endpoints::folder::KIND,
+    endpoints::git::KIND,
+    endpoints::upstream::KIND,
+    endpoints::repositories::KIND,
+];
 
 /// Everything that this crate offers.
 #[must_use]

@@ -9,7 +9,7 @@ use syncline_connect::layers::read_only::ReadOnlyLayer;
 use syncline_connect::layers::retry::{Retries, RetryLayer};
 use syncline_connect::layers::timeout::{TimeoutLayer, Timeouts};
 use syncline_connect::{Endpoint, OpenRequest};
-use syncline_core::{Direction, Filter, ItemPath, Policy, Sides, Verdict};
+use syncline_core::{Direction, Filter, ItemPath, Policy, Side, Sides, Verdict};
 use syncline_engine::Target;
 
 use crate::ignore_file;
@@ -23,8 +23,7 @@ const LOCAL_KIND: &str = "folder";
 pub(crate) fn open(service: &Service, target: &Configured, direction: Direction) -> Result<Target> {
     let local_root = local_root(service, target);
     let sides = Sides { local: open_local(service, target)?, remote: open_remote(service, target)? };
-    // What cannot be written is only ever taken from.
-    let direction = if sides.remote.capabilities().writable { direction } else { Direction::Pull };
+    refuse_writing(target, direction, &sides.remote)?;
     let filter = filter(service, target, &local_root, &sides.remote)?;
     refuse_nesting(&target.name, &local_root, &sides.remote, &filter)?;
     let policy = Policy {
@@ -79,6 +78,16 @@ fn open_remote(service: &Service, target: &Configured) -> Result<Arc<dyn Endpoin
 
 fn guarded(endpoint: &Arc<dyn Endpoint>, writable: bool) -> Arc<dyn Endpoint> {
     if writable { Arc::clone(endpoint) } else { Arc::new(ReadOnlyLayer::new(Arc::clone(endpoint))) }
+}
+
+/// Refuses a direction that would write what can only be read.
+fn refuse_writing(target: &Configured, direction: Direction, remote: &Arc<dyn Endpoint>) -> Result<()> {
+    if remote.capabilities().writable || !direction.may_write(Side::Remote) {
+        return Ok(());
+    }
+    let (name, kind) = (&target.name, &target.remote.kind);
+    let message = format!("the remote of {name:?} ({kind}) can only be read, as it is set");
+    Err(Problem::usage("read_only_remote", message).with_hint("set `direction: pull` for the target"))
 }
 
 /// Which paths belong to the target.

@@ -1,6 +1,7 @@
 //! The tree that the memory endpoint holds.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use super::power::Volatile;
 use bytes::Bytes;
@@ -125,8 +126,8 @@ impl Tree {
     /// Everything below a directory, without the directory itself.
     pub(super) fn below(&self, directory: &ItemPath) -> impl Iterator<Item = &ItemPath> {
         let key = self.key(directory);
-        let top = key.clone();
-        self.nodes.range(key..).skip(1).map(|(key, _)| key).take_while(move |key| key.is_below(top.as_str()))
+        let after = (Bound::Excluded(key.clone()), Bound::Unbounded);
+        self.nodes.range(after).map(|(key, _)| key).take_while(move |other| other.is_below(key.as_str()))
     }
 
     /// Puts an item, and the directories above it; whatever was there is gone.
@@ -188,10 +189,12 @@ impl Tree {
             return Err(Outcome::Refused { found: format!("the root is a {what}") });
         }
         self.check_able(step)?;
+        let moves_away =
+            |above: &ItemPath| matches!(&step.action, Action::Move { from, .. } if from == above);
         for above in step.path.ancestors() {
             match self.nodes.get(&self.key(&above)) {
                 Some(node) if node.path != above => return Err(same_name(node)),
-                Some(node) if !node.kind.is_directory() && self.abilities.directories => {
+                Some(node) if !node.kind.is_directory() && !moves_away(&above) => {
                     return Err(Outcome::Refused { found: format!("{above} is a {}", node.kind.name()) });
                 }
                 _ => {}
@@ -210,7 +213,8 @@ impl Tree {
                 }
             }
         }
-        let replaces_directory = there.is_some_and(|node| node.kind.is_directory())
+        // Without directories, what holds something is none of its own, and nothing can be put in its place either.
+        let replaces_directory = there.map_or(!self.abilities.directories, |node| node.kind.is_directory())
             && !matches!(&step.action, Action::Write { item, .. } if item.kind.is_directory());
         if replaces_directory && self.below(&step.path).next().is_some() {
             return Err(Outcome::Refused { found: "a directory that is not empty".into() });

@@ -2,5 +2,6 @@
 
 pub mod folder;
 pub mod git;
+pub mod repositories;
 
 pub use git::upstream;

@@ -6,6 +6,7 @@ use syncline_connect::conformance::{Place, run};
 use syncline_connect::memory::{MemoryEndpoint, Tokens};
 use syncline_connectors::endpoints::folder::FolderEndpoint;
 use syncline_connectors::endpoints::git::GitEndpoint;
+use syncline_connectors::endpoints::repositories::RepositoriesEndpoint;
 use syncline_connectors::endpoints::upstream::UpstreamEndpoint;
 use syncline_core::Abilities;
 
@@ -86,4 +87,19 @@ async fn the_upstream_of_a_clone_conforms() {
     .await;
     let directories = left_out.iter().filter(|name| name.contains("director")).count();
     assert_eq!((left_out.len(), directories), (11, 9), "{left_out:?}");
+}
+
+#[tokio::test]
+async fn many_repositories_conform_as_far_as_they_are_only_read() {
+    let left_out = run(|| {
+        let repository = Repository::new();
+        let settings = serde_json::json!({ "urls": [repository.bare()] });
+        let endpoint = RepositoriesEndpoint::open(&repository.request(&settings)).expect("it can be opened");
+        Place { endpoint: Arc::new(endpoint), make_unreadable: None, guard: Box::new(repository) }
+    })
+    .await;
+    // What has to be written first has tests of its own in `repositories`.
+    for case in ["an_empty_place_has_no_items", "a_check_succeeds_and_changes_nothing"] {
+        assert!(!left_out.contains(&case), "{left_out:?}");
+    }
 }

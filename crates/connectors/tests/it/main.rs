@@ -8,4 +8,5 @@ mod folder_faults;
 mod git;
 mod git_hosts;
 mod git_support;
+mod repositories;
 mod support;

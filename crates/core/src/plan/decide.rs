@@ -24,7 +24,7 @@ pub(super) fn all(input: &Input<'_>, nodes: &mut [Node], plan: &mut Plan) {
         }
         node.decision = match held_back(input, node) {
             Some(problem) => {
-                plan.problems.extend(problem);
+                plan.problems.push(problem);
                 Decision::Leave
             }
             None => decide(input, node, plan),
@@ -59,35 +59,39 @@ impl Blocked {
     }
 }
 
-/// Why an item cannot go to the other side, when it cannot; `Some(None)` when that is no trouble.
-pub(super) fn held_back(input: &Input<'_>, node: &Node) -> Option<Option<Problem>> {
+/// Why an item cannot go to the other side, when it cannot.
+pub(super) fn held_back(input: &Input<'_>, node: &Node) -> Option<Problem> {
     for side in Side::BOTH {
         let Now::Other(found) = &node.now[side] else { continue };
         let to = side.other();
         let abilities: &Abilities = &input.policy.abilities[to];
-        if found.item.kind.is_directory() && !abilities.directories {
-            return Some(None);
-        }
         if found.item.kind == crate::item::Kind::Symlink && !abilities.symlinks {
             let message =
                 format!("the {to} side cannot hold symbolic links; the link stays on the {side} side");
-            return Some(Some(Problem::new(node.path.as_str(), "symlink_unsupported", message).on(to)));
+            return Some(Problem::new(node.path.as_str(), "symlink_unsupported", message).on(to));
         }
         if let Some(size_max) = abilities.size_max
             && found.item.size > size_max
         {
             let message = format!("{} bytes are more than the {to} side takes ({size_max})", found.item.size);
-            return Some(Some(Problem::new(node.path.as_str(), "too_large", message).on(to)));
+            return Some(Problem::new(node.path.as_str(), "too_large", message).on(to));
         }
     }
     None
 }
 
+/// What counts as being on `side`: a directory is nothing by itself where one of the sides keeps none.
+fn counted<'a>(input: &Input<'_>, node: &'a Node, side: Side) -> &'a Now {
+    static NOTHING: Now = Now::Absent;
+    let keeps_all = Side::BOTH.iter().all(|&side| input.policy.abilities[side].directories);
+    if !keeps_all && node.is_directory(side) { &NOTHING } else { &node.now[side] }
+}
+
 /// The table. On entry: no rule, person or rename decided about this path, and both sides can hold it.
 fn decide(input: &Input<'_>, node: &Node, plan: &mut Plan) -> Decision {
-    match (&node.now.local, &node.now.remote) {
-        // What cannot be seen is neither absent nor changed.
-        (Now::Unseen, _) | (_, Now::Unseen) => Decision::Leave,
+    match (counted(input, node, Side::Local), counted(input, node, Side::Remote)) {
+        // What cannot be seen is neither absent nor changed. What is only implied never counts.
+        (Now::Unseen | Now::Implied, _) | (_, Now::Unseen | Now::Implied) => Decision::Leave,
         (Now::Absent, Now::Absent) => Decision::Forget,
         (Now::Same(_), Now::Same(_)) => Decision::Settle,
         (Now::Other(_), Now::Same(_) | Now::Absent) => one_sided(input, node, Side::Local, plan),

@@ -3,9 +3,11 @@
 //! A directory may go, or give way to a file, only when nothing stays below it on that side: no item that was
 //! added or edited there, nothing ignored, nothing unreadable. Otherwise it stays, and comes back where it was
 //! removed.
+//!
+//! Beside a side that keeps no directories, nobody agrees on them. There, one goes when the plan takes the last thing
+//! in it, as in a working tree of Git; what a user emptied stays.
 
-use std::collections::HashSet;
-
+use crate::baseline::Damaged;
 use crate::path::ItemPath;
 use crate::side::{Side, Sides};
 use crate::step::{Need, Plan};
@@ -13,18 +15,77 @@ use crate::step::{Need, Plan};
 use super::Input;
 use super::conflict;
 use super::moves;
-use super::observe::{Decision, Node, Now};
+use super::observe::{Above, Decision, Node, Now};
 
 /// Corrects decisions until every directory fits what is below and above it.
-pub(super) fn fit(input: &Input<'_>, nodes: &mut [Node], plan: &mut Plan) {
+///
+/// # Errors
+/// When the baseline is damaged.
+pub(super) fn fit(input: &Input<'_>, nodes: &mut [Node], plan: &mut Plan) -> Result<(), Damaged> {
+    let untouched = untouched(input, nodes)?;
     // Each round only takes decisions back, so this ends; the bound guards against a mistake in that argument.
     for _ in 0..=nodes.len() {
         moves::undo_halves(nodes);
-        keep_held(input, nodes, plan);
+        keep_held(input, nodes, &untouched, plan);
         if !hold_back(nodes) {
             break;
         }
     }
+    Ok(())
+}
+
+/// The directories that hold something both sides agree on and that no node is about, as far as one that this plan
+/// takes something from may have to go without ever having been agreed on.
+fn untouched(input: &Input<'_>, nodes: &[Node]) -> Result<Above, Damaged> {
+    let mut taken = Above::default();
+    for node in nodes {
+        if Side::BOTH
+            .iter()
+            .any(|&side| !input.policy.abilities[side.other()].directories && leaves(node, side))
+        {
+            taken.note(node.path.parent());
+        }
+    }
+    let mut untouched = Above::default();
+    if taken.is_empty() {
+        return Ok(untouched);
+    }
+    let mut directories = Vec::new();
+    input.baseline.directories(&mut |directory| {
+        // Of those that share no top directory with anything taken, none has to be looked at.
+        let top = directory.split('/').next().unwrap_or_default();
+        if taken.contains(top) {
+            directories.push(directory.to_owned());
+        }
+    });
+    for directory in &directories {
+        let mut known = true;
+        input.baseline.visit(directory, &mut |entry| {
+            let is_node = |path: &ItemPath| nodes.binary_search_by(|node| node.path.cmp(path)).is_ok();
+            known = known && ItemPath::child(directory, entry.name).is_ok_and(|path| is_node(&path));
+        })?;
+        if !known {
+            untouched.note(directory);
+        }
+    }
+    Ok(untouched)
+}
+
+/// Whether the plan takes the item at this path away from `side`.
+fn leaves(node: &Node, side: Side) -> bool {
+    match &node.decision {
+        Decision::Remove(on) | Decision::MovedAway(on, _) => *on == side,
+        Decision::Desired(None) => node.now[side].is_there(),
+        _ => false,
+    }
+}
+
+/// Whether `side` has a directory here that nobody agreed on, since the other side keeps none.
+fn may_go(input: &Input<'_>, node: &Node, side: Side) -> bool {
+    node.decision == Decision::Forget
+        && node.now[side].is_there()
+        && node.is_directory(side)
+        && input.policy.direction.may_write(side)
 }
 
 /// Nothing happens below a conflict that nobody settled, since one side has no directory there. Tells whether a
@@ -46,28 +107,30 @@ fn hold_back(nodes: &mut [Node]) -> bool {
 }
 
 /// Looks at every directory after everything below it, and corrects its decision.
-fn keep_held(input: &Input<'_>, nodes: &mut [Node], plan: &mut Plan) {
-    let mut holding: Sides<HashSet<String>> = Sides::default();
+fn keep_held(input: &Input<'_>, nodes: &mut [Node], untouched: &Above, plan: &mut Plan) {
+    let mut holding: Sides<Above> = Sides::default();
+    let mut emptied: Sides<Above> = Sides::default();
     for index in (0..nodes.len()).rev() {
         let node = &nodes[index];
         let held = Sides::from_fn(|side| holding[side].contains(node.path.as_str()));
+        let name = node.path.as_str();
+        let empty = |side: Side| emptied[side].contains(name) && !held[side] && !untouched.contains(name);
         if let Some(decision) = corrected(input, node, &held, plan) {
             nodes[index].decision = decision;
+        } else if let Some(side) =
+            Side::BOTH.into_iter().find(|&side| empty(side) && may_go(input, node, side))
+        {
+            nodes[index].decision = Decision::Remove(side);
         }
         let node = &nodes[index];
         for side in Side::BOTH {
             if held[side] || stays(node, side) {
-                note(&mut holding[side], node.path.parent());
+                holding[side].note(node.path.parent());
+            }
+            if leaves(node, side) {
+                emptied[side].note(node.path.parent());
             }
         }
-    }
-}
-
-fn note(holding: &mut HashSet<String>, directory: &str) {
-    let mut text = directory;
-    while !text.is_empty() && !holding.contains(text) {
-        holding.insert(text.to_owned());
-        text = text.rsplit_once('/').map_or("", |(parent, _)| parent);
     }
 }
 
@@ -92,8 +155,9 @@ fn corrected(input: &Input<'_>, node: &Node, held: &Sides<bool>, plan: &mut Plan
     let may_write = |side: Side| input.policy.direction.may_write(side);
     match &node.decision {
         Decision::Remove(on) if held[*on] && node.is_directory(*on) => {
-            // It stays, so the side that removed it gets it back, where the direction allows.
-            Some(if may_write(on.other()) { Decision::Flow(on.other()) } else { Decision::Leave })
+            // It stays, so the side that removed it gets it back, where the direction allows and that side can.
+            let back = may_write(on.other()) && input.policy.abilities[on.other()].directories;
+            Some(if back { Decision::Flow(on.other()) } else { Decision::Leave })
         }
         Decision::Forget if matches!((&node.now.local, &node.now.remote), (Now::Absent, Now::Absent)) => None,
         Decision::Flow(to) if held[*to] && node.is_directory(*to) && !node.is_directory(to.other()) => {

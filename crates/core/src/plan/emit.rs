@@ -37,13 +37,16 @@ struct Emitter {
     awaiting: Vec<(ItemPath, Side, ItemPath)>,
     /// Directories above the destinations of moves, by side.
     above_moves: Sides<HashSet<String>>,
-    /// Directories that give way to something that is none, by side.
+    /// What gives way to something of another type, by side.
     giving_way: Sides<HashSet<String>>,
+    /// The sides that keep directories.
+    directories: Sides<bool>,
 }
 
 /// Fills in the plan's steps, goals and conflicts.
 pub(super) fn steps_and_goals(input: &Input<'_>, nodes: Vec<Node>, plan: &mut Plan) -> Result<(), Damaged> {
-    let mut emitter = Emitter::default();
+    let directories = Sides::from_fn(|side| input.policy.abilities[side].directories);
+    let mut emitter = Emitter { directories, ..Emitter::default() };
     // Most nodes of a large plan become a step and a goal: growing by doubling would hold them twice.
     emitter.steps.reserve_exact(nodes.len());
     emitter.goals.reserve_exact(nodes.len());
@@ -57,7 +60,7 @@ pub(super) fn steps_and_goals(input: &Input<'_>, nodes: Vec<Node>, plan: &mut Pl
 
 impl Emitter {
     fn prepare(&mut self, nodes: &[Node]) {
-        for node in nodes {
+        for (at, node) in nodes.iter().enumerate() {
             if let Decision::MoveHere(side, ..) | Decision::Follow(side, ..) = &node.decision {
                 let above = node.path.ancestors().map(|path| path.as_str().to_owned());
                 self.above_moves[*side].extend(above);
@@ -68,7 +71,10 @@ impl Emitter {
                     Decision::Desired(item) => item.as_ref().is_some_and(|item| !item.kind.is_directory()),
                     _ => false,
                 };
-                if to_other && node.is_directory(side) {
+                // A file goes from where the other side has something below its path, with or without a directory.
+                let below = || nodes.get(at + 1).is_some_and(|next| next.path.is_below(node.path.as_str()));
+                let file = node.decision == Decision::Remove(side) && !node.is_directory(side);
+                if to_other && node.is_directory(side) || file && below() {
                     self.giving_way[side].insert(node.path.as_str().to_owned());
                 }
             }
@@ -83,7 +89,7 @@ impl Emitter {
             Decision::Settle => self.settle(&node),
             Decision::Flow(to) => self.flow(&node, to),
             Decision::Remove(on) => {
-                let step = self.removal(&node, on);
+                let step = self.removal(&node, on, Phase::Remove);
                 self.goal(&node, None, Sides::default(), one(on, step));
             }
             Decision::MoveHere(on, from, version) => self.move_here(&node, on, from, version),
@@ -112,7 +118,12 @@ impl Emitter {
         versions: Sides<Option<Version>>,
         steps: Sides<Option<usize>>,
     ) {
-        self.goals.push(Goal { path: node.path.clone(), was: node.was.clone(), item, versions, steps });
+        // A directory is agreed on only where both sides keep it.
+        let kept = self.directories.local && self.directories.remote;
+        let item = item.filter(|item| kept || !item.kind.is_directory());
+        if item.is_some() || node.was.is_some() {
+            self.goals.push(Goal { path: node.path.clone(), was: node.was.clone(), item, versions, steps });
+        }
     }
 
     /// Both sides hold the same: the baseline learns it.
@@ -130,9 +141,16 @@ impl Emitter {
 
     /// The item of the opposite side comes to `to`.
     fn flow(&mut self, node: &Node, to: Side) {
-        let Some(found) = node.held(to.other()) else { return };
-        let step = self.write(node, to, &found);
-        let versions = one(to.other(), Some(found.version));
+        let from = to.other();
+        let implied = || Found { item: Item::directory(), version: Version::none(), moved_from: None };
+        let Some(found) = node.held(from).or_else(|| node.is_directory(from).then(implied)) else { return };
+        let step = if found.item.kind.is_directory() && !self.directories[to] {
+            // All that this side needs for a directory is that nothing is in the way of what it holds.
+            self.removal(node, to, Phase::Clearing)
+        } else {
+            self.write(node, to, &found)
+        };
+        let versions = one(from, Some(found.version));
         self.goal(node, Some(found.item), versions, one(to, step));
     }
 
@@ -156,10 +174,15 @@ impl Emitter {
         self.step(phase, Step { side: to, path: node.path.clone(), expected, action })
     }
 
-    fn removal(&mut self, node: &Node, on: Side) -> Option<usize> {
+    fn removal(&mut self, node: &Node, on: Side, phase: Phase) -> Option<usize> {
         let held = node.held(on)?;
-        let clears = node.path.ancestors().any(|above| self.giving_way[on].contains(above.as_str()));
-        let phase = if clears { Phase::Clearing } else { Phase::Remove };
+        let gives_way = |path: &ItemPath| self.giving_way[on].contains(path.as_str());
+        let clears = gives_way(&node.path) || node.path.ancestors().any(|above| gives_way(&above));
+        let phase = match phase {
+            _ if self.above_moves[on].contains(node.path.as_str()) => Phase::Move,
+            _ if clears => Phase::Clearing,
+            phase => phase,
+        };
         let expected = expected(node, on);
         let action = Action::Remove { item: held.item };
         self.step(phase, Step { side: on, path: node.path.clone(), expected, action })
@@ -290,12 +313,14 @@ impl Emitter {
                 plan.needs.push(Need { side, path: node.path.clone() });
             } else if agrees(held.as_ref().map(|held| &held.item), item) {
                 versions[side] = held.map(|held| held.version);
+            } else if !self.directories[side] && item.is_some_and(|item| item.kind.is_directory()) {
+                steps[side] = self.removal(node, side, Phase::Clearing);
             } else if !input.policy.direction.may_write(side) {
                 reached = false;
             } else if let Some(item) = item {
                 steps[side] = self.put(node, side, item.clone(), source(item));
             } else {
-                steps[side] = self.removal(node, side);
+                steps[side] = self.removal(node, side, Phase::Remove);
             }
         }
         if reached {

@@ -1,6 +1,9 @@
 //! The guard: reasons to stop and ask before anything is touched.
 
+use std::collections::HashSet;
+
 use crate::baseline::{Damaged, visit_all};
+use crate::path::ItemPath;
 use crate::side::{Side, Sides};
 use crate::snapshot::Root;
 use crate::step::{Action, Goal, Halt, Plan, Step};
@@ -45,8 +48,12 @@ pub(super) fn check_roots(input: &Input<'_>, plan: &mut Plan) {
 /// Halts when a side would lose more items than the guard allows, or when a side that was emptied would decide.
 /// Renames are no removals, and directories do not count: what they hold does.
 pub(super) fn check_removals(input: &Input<'_>, plan: &mut Plan) -> Result<(), Damaged> {
-    let is_removal =
-        |step: &Step| matches!(&step.action, Action::Remove { item } if !item.kind.is_directory());
+    // What lost a conflict lives on as a copy.
+    let settled: HashSet<&ItemPath> = plan.conflicts.iter().map(|conflict| &conflict.path).collect();
+    let is_removal = |step: &Step| {
+        let file = matches!(&step.action, Action::Remove { item } if !item.kind.is_directory());
+        file && !settled.contains(&step.path)
+    };
     let removals = Sides::from_fn(|side| {
         plan.steps.iter().filter(|step| step.side == side && is_removal(step)).count() as u64
     });

@@ -95,7 +95,7 @@ pub fn plan(input: &Input<'_>) -> Result<Plan, Damaged> {
     }
     // A directory that comes back may collide, and what collides may leave a directory held: until both are content.
     loop {
-        directories::fit(input, &mut nodes, &mut plan);
+        directories::fit(input, &mut nodes, &mut plan)?;
         if plan.has_needs() {
             return Ok(plan);
         }

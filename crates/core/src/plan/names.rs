@@ -69,18 +69,25 @@ fn stop_on(
         if !creates(node, side) {
             continue;
         }
-        let names = taken.entry(folded(node.path.as_str(), abilities)).or_default();
-        match names.iter().find(|other| **other != node.path && !is_rename_of(node, other)) {
-            Some(other) => {
-                let message = format!(
-                    "the {side} side takes this name for {other:?}, which is there already; rename one of them"
-                );
-                plan.problems.push(Problem::new(node.path.as_str(), "name_collision", message).on(side));
-                stopped = Some(node.path.clone());
-                node.decision = Decision::Leave;
-            }
-            None => {
-                names.insert(node.path.clone());
+        // A side that keeps no directories tells of none: they are made on the way.
+        let implied = node.path.ancestors().filter(|_| !input.policy.abilities[side.other()].directories);
+        let mut made: Vec<ItemPath> = implied.chain([node.path.clone()]).collect();
+        made.sort();
+        let other = made.iter().find_map(|path| {
+            let names = taken.get(&folded(path.as_str(), abilities))?;
+            let other = names.iter().find(|other| *other != path && !is_rename_of(node, other))?;
+            Some((path.clone(), other.clone()))
+        });
+        if let Some((path, other)) = other {
+            let message = format!(
+                "the {side} side takes this name for {other:?}, which is there already; rename one of them"
+            );
+            plan.problems.push(Problem::new(path.as_str(), "name_collision", message).on(side));
+            stopped = Some(path);
+            node.decision = Decision::Leave;
+        } else {
+            for path in made {
+                taken.entry(folded(path.as_str(), abilities)).or_default().insert(path);
             }
         }
     }

@@ -21,6 +21,8 @@ pub(super) enum Now {
     Other(Box<Found>),
     /// Nothing.
     Absent,
+    /// Nothing of its own, but there is something below: what a directory is on a side that keeps none.
+    Implied,
     /// Unknown: ignored or unreadable, here or above.
     Unseen,
 }
@@ -28,7 +30,7 @@ pub(super) enum Now {
 impl Now {
     /// Whether the side holds something here.
     pub(super) const fn is_there(&self) -> bool {
-        !matches!(self, Self::Absent)
+        !matches!(self, Self::Absent | Self::Implied)
     }
 
     /// The item that was found, when the scan reported one.
@@ -36,7 +38,7 @@ impl Now {
         match self {
             Self::Same(found) => found.as_deref(),
             Self::Other(found) => Some(found),
-            Self::Absent | Self::Unseen => None,
+            Self::Absent | Self::Implied | Self::Unseen => None,
         }
     }
 }
@@ -88,7 +90,7 @@ impl Node {
                 version: was.versions[side].clone(),
                 moved_from: None,
             }),
-            Now::Absent | Now::Unseen => None,
+            Now::Absent | Now::Implied | Now::Unseen => None,
         }
     }
 
@@ -97,6 +99,7 @@ impl Node {
         match &self.now[side] {
             Now::Same(_) => self.was.as_ref().is_some_and(|was| was.kind.is_directory()),
             Now::Other(found) => found.item.kind.is_directory(),
+            Now::Implied => true,
             Now::Absent | Now::Unseen => false,
         }
     }
@@ -127,12 +130,53 @@ pub(super) fn join(input: &Input<'_>, plan: &mut Plan) -> Result<Vec<Node>, Dama
         nodes.push(node(input, path, at, &unseen, plan));
     }
     for side in Side::BOTH {
+        if !input.policy.abilities[side].directories {
+            imply_directories(&mut nodes, side);
+        }
+    }
+    for side in Side::BOTH {
         let problems = input.snapshots[side].problems.iter();
         plan.problems.extend(problems.map(|problem| problem.clone().on(side)));
     }
     add_desired(input, &mut nodes)?;
     forget_ignored(input, &mut nodes)?;
     Ok(nodes)
+}
+
+/// Marks where a side that keeps no directories has something below a path at which it has nothing itself.
+fn imply_directories(nodes: &mut [Node], side: Side) {
+    let mut above = Above::default();
+    for node in nodes.iter_mut().rev() {
+        if node.now[side] == Now::Absent && above.contains(node.path.as_str()) {
+            node.now[side] = Now::Implied;
+        }
+        if node.now[side].is_there() {
+            above.note(node.path.parent());
+        }
+    }
+}
+
+/// The directories above some paths.
+#[derive(Default)]
+pub(super) struct Above(HashSet<String>);
+
+impl Above {
+    /// Notes a directory, with all that are above it.
+    pub(super) fn note(&mut self, directory: &str) {
+        let mut text = directory;
+        while !text.is_empty() && !self.contains(text) {
+            self.0.insert(text.to_owned());
+            text = text.rsplit_once('/').map_or("", |(parent, _)| parent);
+        }
+    }
+
+    pub(super) fn contains(&self, directory: &str) -> bool {
+        self.0.contains(directory)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 fn unseen_paths(changes: &[Change]) -> HashSet<&str> {

@@ -1,12 +1,12 @@
 //! The invariants of planning, over random worlds. A failing case prints its seed; run it alone with
 //! `SYNCLINE_SEED=<seed> cargo test -p syncline-core --test it properties`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use syncline_core::{Choices, Direction, Guard, ItemPath, Merging, Policy, Resolution, Rule, Side};
+use syncline_core::{Choices, Direction, Guard, ItemPath, Kind, Merging, Policy, Resolution, Rule, Side};
 
 use crate::random::{Random, seeds};
-use crate::world::{World, edit, path};
+use crate::world::{Tree, World, edit, path};
 
 /// Cases in an ordinary test run; the soak run sets `SYNCLINE_CASES`.
 const CASES: u64 = 24_000;
@@ -31,6 +31,11 @@ fn policy(random: &mut Random) -> Policy {
     for side in Side::BOTH {
         policy.abilities[side].directory_moves = random.chance(70);
         policy.abilities[side].moves = random.chance(90);
+    }
+    if random.chance(30) {
+        let side = Side::BOTH[random.below(2)];
+        policy.abilities[side].directories = false;
+        policy.abilities[side].directory_moves = false;
     }
     policy
 }
@@ -96,9 +101,12 @@ fn check(seed: u64) {
         assert!(world.policy.direction.may_write(step.side), "I24: {step:?}");
     }
     for side in Side::BOTH {
-        // What is ignored below a removed directory brings the directory back: the one exception.
-        let plain = before[side].ignored.is_empty() && world.policy.direction == Direction::Bidirectional;
-        if plain && before[side].shape() == agreed_shape(&world) {
+        // Exceptions: what is ignored below a removed directory brings the directory back, and a directory of which
+        // the other side knows nothing keeps its name against a file.
+        let plain = before[side].ignored.is_empty()
+            && (keeps_directories(&world) || before[side].empty_directories().is_empty())
+            && world.policy.direction == Direction::Bidirectional;
+        if plain && shape(&world, &before[side]) == agreed_shape(&world) {
             assert!(
                 plan.steps.iter().all(|step| step.side == side),
                 "I4: only the other side changed, so only this one is touched\n{shown}\n{:?}",
@@ -118,6 +126,18 @@ fn check(seed: u64) {
     for side in Side::BOTH {
         let now = world.trees[side].contents();
         assert!(now.iter().all(|text| contents.contains(text) || world.history.contains(text)), "I3");
+        let kept = keeps_directories(&world);
+        let files_below = |top: &ItemPath| {
+            let below = before[side].things.iter().filter(|(path, _)| path.is_below(top.as_str()));
+            below.filter(|(_, thing)| !thing.kind.is_directory()).count()
+        };
+        for left in world.trees[side].empty_directories().iter().filter(|_| !kept) {
+            assert_eq!(files_below(left), 0, "{left} was emptied on the {side} side and is left\n{shown}");
+        }
+        for empty in before[side].empty_directories().iter().filter(|_| !kept) {
+            let there = world.trees[side].things.contains_key(empty);
+            assert!(there, "{empty}, which a user left empty on the {side} side, is gone\n{shown}");
+        }
         for top in &before[side].ignored {
             let parent = path(top.parent());
             let moved = plan.steps.iter().any(|step| step.verb() == "move");
@@ -130,9 +150,20 @@ fn check(seed: u64) {
     settle(&mut world, &shown);
 }
 
-fn agreed_shape(world: &World) -> std::collections::BTreeMap<ItemPath, (syncline_core::Kind, String)> {
+fn keeps_directories(world: &World) -> bool {
+    Side::BOTH.iter().all(|&side| world.policy.abilities[side].directories)
+}
+
+/// What a tree holds, as far as both sides can: directories count only where each side keeps them.
+fn shape(world: &World, tree: &Tree) -> BTreeMap<ItemPath, (Kind, String)> {
+    let mut shape = tree.shape();
+    shape.retain(|_, (kind, _)| keeps_directories(world) || !kind.is_directory());
+    shape
+}
+
+fn agreed_shape(world: &World) -> BTreeMap<ItemPath, (Kind, String)> {
     // The shape that the baseline stands for cannot be told from digests: look it up among known contents.
-    let mut shape = std::collections::BTreeMap::new();
+    let mut shape = BTreeMap::new();
     let texts: Vec<String> = Side::BOTH.iter().flat_map(|&side| world.trees[side].contents()).collect();
     let _ = syncline_core::baseline::visit_all(&world.baseline, &mut |path, entry| {
         let text = texts.iter().find(|text| crate::world::digest(text) == entry.digest).cloned();
@@ -159,7 +190,7 @@ fn settle(world: &mut World, shown: &str) {
     open.extend(Side::BOTH.iter().flat_map(|&side| world.trees[side].ignored.iter().cloned()));
     let apart = |path: &ItemPath| open.iter().any(|top| path == top || path.is_below(top.as_str()));
     let shapes = world.trees.as_ref().map(|tree| {
-        let mut shape = tree.shape();
+        let mut shape = shape(world, tree);
         shape.retain(|path, _| !apart(path));
         shape
     });

@@ -70,6 +70,22 @@ fn case_folding_remote() -> Policy {
     policy
 }
 
+fn files_only_remote() -> Policy {
+    let mut policy = both_ways();
+    policy.abilities.remote.directories = false;
+    policy
+}
+
+fn files_only_local() -> Policy {
+    let mut policy = case_folding_remote();
+    policy.abilities.local.directories = false;
+    policy
+}
+
+fn files_only_push() -> Policy {
+    Policy { direction: Direction::Push, ..files_only_remote() }
+}
+
 const ROWS: &[Row] = &[
     Row { what: "nothing anywhere", policy: both_ways, agreed: "", local: "", remote: "", expected: &[] },
     Row {
@@ -498,6 +514,136 @@ const ROWS: &[Row] = &[
         remote: "docs/ docs/x=1",
         expected: &["problem name_collision"],
     },
+    Row {
+        what: "a folder goes with the last file that the other side, which keeps none, removed from it",
+        policy: files_only_remote,
+        agreed: "d/ d/e/ d/e/x=1 k=1",
+        local: "d/ d/e/ d/e/x=1 k=1",
+        remote: "k=1",
+        expected: &["local remove d/e/x", "local remove d/e", "local remove d"],
+    },
+    Row {
+        what: "a folder in which something agreed stays does not go",
+        policy: files_only_remote,
+        agreed: "d/ d/x=1 d/y=2 d/e/ d/e/z=3",
+        local: "d/ d/x=1 d/y=2 d/e/ d/e/z=3",
+        remote: "d/y=2 d/e/z=3",
+        expected: &["local remove d/x"],
+    },
+    Row {
+        what: "a folder with something agreed further down does not go",
+        policy: files_only_remote,
+        agreed: "d/ d/x=1 d/e/ d/e/z=3",
+        local: "d/ d/x=1 d/e/ d/e/z=3",
+        remote: "d/e/z=3",
+        expected: &["local remove d/x"],
+    },
+    Row {
+        what: "nor does one with something new, edited, or made empty by a user in it",
+        policy: files_only_remote,
+        agreed: "a/ a/x=1 b/ b/x=1 b/y=2 c/ c/x=1 k=1",
+        local: "a/ a/x=1 a/new=3 b/ b/x=1 b/y=4 c/ c/x=1 c/empty/ k=1",
+        remote: "k=1",
+        expected: &[
+            "remote create a/new",
+            "remote create b/y",
+            "local remove c/x",
+            "local remove b/x",
+            "local remove a/x",
+        ],
+    },
+    Row {
+        what: "a folder that a user emptied stays, as one that was always empty does",
+        policy: files_only_remote,
+        agreed: "d/ d/x=1 k=1",
+        local: "d/ e/ k=1",
+        remote: "d/x=1 k=1",
+        expected: &["remote remove d/x"],
+    },
+    Row {
+        what: "pushed only, nothing goes here",
+        policy: files_only_push,
+        agreed: "d/ d/x=1 k=1",
+        local: "d/ d/x=1 k=1",
+        remote: "k=1",
+        expected: &["remote create d/x"],
+    },
+    Row {
+        what: "a folder renamed on a side that keeps none goes here file by file, and then itself",
+        policy: files_only_remote,
+        agreed: "d/ d/x=1 d/y=2",
+        local: "d/ d/x=1 d/y=2",
+        remote: "n/x=1 n/y=2",
+        expected: &["local move n/x", "local move n/y", "local remove d"],
+    },
+    Row {
+        what: "a file takes the place of a folder on a side that keeps none",
+        policy: files_only_remote,
+        agreed: "x/ x/e/ x/e/y=2 k=1",
+        local: "x/ x/e/ x/e/y=2 k=1",
+        remote: "x=1 k=1",
+        expected: &["local remove x/e/y", "local remove x/e", "local update x"],
+    },
+    Row {
+        what: "a file takes the place of a folder in which the other side edits: both stay",
+        policy: files_only_remote,
+        agreed: "x/ x/y=2 k=1",
+        local: "x/ x/y=3 k=1",
+        remote: "x=1 k=1",
+        expected: &[
+            "local create x.conflict-*",
+            "remote create x.conflict-*",
+            "remote remove x",
+            "remote create x/y",
+            "! x type-type local",
+        ],
+    },
+    Row {
+        what: "a folder takes the place of a file, from the side that keeps none",
+        policy: files_only_remote,
+        agreed: "x=1 k=1",
+        local: "x=1 k=1",
+        remote: "x/y=2 k=1",
+        expected: &["local remove x", "local create x/y"],
+    },
+    Row {
+        what: "a folder takes the place of a file, to the side that keeps none",
+        policy: files_only_remote,
+        agreed: "x=1 k=1",
+        local: "x/ x/y=2 k=1",
+        remote: "x=1 k=1",
+        expected: &["remote remove x", "remote create x/y"],
+    },
+    Row {
+        what: "a folder takes the place of a file that was edited here: both stay",
+        policy: files_only_remote,
+        agreed: "x=1 k=1",
+        local: "x=3 k=1",
+        remote: "x/y=2 k=1",
+        expected: &[
+            "local create x.conflict-*",
+            "remote create x.conflict-*",
+            "local update x",
+            "local create x/y",
+            "! x type-type remote",
+        ],
+    },
+    Row {
+        what: "a folder that nobody tells of folds together with another one",
+        policy: files_only_local,
+        agreed: "docs/x=1",
+        local: "docs/x=1 Docs/y=1 new/y=1",
+        remote: "docs/ docs/x=1",
+        expected: &["remote create new/y", "problem name_collision"],
+    },
+    Row {
+        what: "a file takes the place of a folder, to the side that keeps none",
+        policy: files_only_remote,
+        agreed: "x/ x/y=2 k=1",
+        local: "x=1 k=1",
+        remote: "x/y=2 k=1",
+        expected: &["remote remove x/y", "remote create x"],
+    },
 ];
 
 fn fill(world: &mut World, side: Side, tree: &str) {
@@ -560,6 +706,8 @@ fn matches(word: &str, pattern: &str) -> bool {
 fn rows() {
     for row in ROWS {
         let mut world = World::new(both_ways());
+        // What a side keeps it has always kept.
+        world.policy.abilities = (row.policy)().abilities;
         fill(&mut world, Side::Local, row.agreed);
         let first = world.plan(&Choices::default());
         world.apply(&first);

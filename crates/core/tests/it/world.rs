@@ -41,6 +41,27 @@ impl Tree {
         self.things.keys().chain(&self.ignored).any(|other| other.is_below(path.as_str()))
     }
 
+    /// Checks that a step has its directories above it; where nobody says which there are, they are made.
+    fn make_parents(&mut self, step: &Step, directories: Sides<bool>) {
+        for above in step.path.ancestors() {
+            let kind = self.things.get(&above).map(|thing| thing.kind);
+            let implied = !directories.local || !directories.remote;
+            if directories[step.side] && kind.is_none() && implied {
+                let thing = Thing { kind: Kind::Directory, text: String::new(), modified: 0, version: 0 };
+                self.things.insert(above, thing);
+            } else {
+                let wanted = directories[step.side].then_some(Kind::Directory);
+                assert_eq!(kind, wanted, "what is above {step:?}");
+            }
+        }
+    }
+
+    /// The directories in which there is nothing.
+    pub fn empty_directories(&self) -> BTreeSet<ItemPath> {
+        let directories = self.things.iter().filter(|(_, thing)| thing.kind.is_directory());
+        directories.map(|(path, _)| path.clone()).filter(|path| !self.has_below(path)).collect()
+    }
+
     pub fn contents(&self) -> BTreeSet<String> {
         self.things
             .values()
@@ -99,7 +120,9 @@ impl World {
         let at = path(at);
         for above in at.ancestors().collect::<Vec<_>>().into_iter().rev() {
             let missing = !self.trees[side].things.get(&above).is_some_and(|thing| thing.kind.is_directory());
-            if missing {
+            if missing && !self.policy.abilities[side].directories {
+                self.trees[side].things.remove(&above);
+            } else if missing {
                 self.remove(side, above.as_str());
                 let thing = Thing { kind: Kind::Directory, text: String::new(), modified: 0, version: 0 };
                 self.trees[side].things.insert(above, thing);
@@ -107,6 +130,8 @@ impl World {
         }
         if !kind.is_directory() {
             self.remove(side, at.as_str());
+        } else if !self.policy.abilities[side].directories {
+            return;
         } else if self.trees[side].things.get(&at).is_some_and(|thing| thing.kind.is_directory()) {
             return;
         }
@@ -121,11 +146,16 @@ impl World {
 
     pub fn rename(&mut self, side: Side, from: &str, to: &str) {
         let (from, to) = (path(from), path(to));
-        if from == to || to.is_below(from.as_str()) || self.trees[side].things.contains_key(&to) {
+        let tree = &self.trees[side];
+        if from == to || to.is_below(from.as_str()) || tree.things.contains_key(&to) {
             return;
         }
-        let parent_ok = to.parent().is_empty()
-            || self.trees[side].things.get(&path(to.parent())).is_some_and(|thing| thing.kind.is_directory());
+        let parent_ok = if self.policy.abilities[side].directories {
+            to.parent().is_empty()
+                || tree.things.get(&path(to.parent())).is_some_and(|thing| thing.kind.is_directory())
+        } else {
+            !tree.has_below(&to) && to.ancestors().all(|above| !tree.things.contains_key(&above))
+        };
         if !parent_ok {
             return;
         }
@@ -288,6 +318,7 @@ impl World {
             _ => String::new(),
         };
         let history = &mut self.history;
+        let directories = self.policy.abilities.map(|abilities| abilities.directories);
         let tree = &mut self.trees[step.side];
         let there = tree.things.get(&step.path).cloned();
         match (&step.expected, &there) {
@@ -308,17 +339,9 @@ impl World {
             Action::Write { item, .. } => {
                 if let Some(thing) = &there {
                     keep(history, thing);
-                    assert!(
-                        item.kind.is_directory() || !tree.has_below(&step.path),
-                        "write over held {step:?}"
-                    );
                 }
-                let above = step.path.parent();
-                let parent = (!above.is_empty()).then(|| tree.things.get(&path(above)));
-                assert!(
-                    parent.is_none_or(|parent| parent.is_some_and(|thing| thing.kind.is_directory())),
-                    "no directory above {step:?}"
-                );
+                assert!(item.kind.is_directory() || !tree.has_below(&step.path), "write over held {step:?}");
+                tree.make_parents(step, directories);
                 let version = if item.kind.is_directory() { 0 } else { clock };
                 let thing = Thing { kind: item.kind, text: content, modified: item.modified, version };
                 let outcome = applied(&thing);
@@ -332,6 +355,10 @@ impl World {
                     .keys()
                     .filter_map(|old| Some((old.clone(), old.moved(from, &step.path)?)))
                     .collect();
+                // An item may move into what was its own place.
+                let itself = tree.things.remove(from).unwrap();
+                tree.make_parents(step, directories);
+                tree.things.insert(from.clone(), itself);
                 for (old, new) in moved {
                     let thing = tree.things.remove(&old).unwrap();
                     tree.things.insert(new, thing);

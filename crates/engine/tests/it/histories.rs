@@ -214,7 +214,7 @@ async fn settle(world: &World, trace: &mut String) {
             paths.chain(told).any(|top| path == top || path.starts_with(&format!("{top}/")))
         };
         let shapes = Side::BOTH.map(|side| {
-            let mut shape = world.shape(side);
+            let mut shape = world.agreeable(side);
             shape.retain(|path, _| !apart(path));
             if !world.target.policy.abilities.local.executable
                 || !world.target.policy.abilities.remote.executable

@@ -110,6 +110,15 @@ impl World {
         tree.values().filter(|item| !item.kind.is_directory()).map(|item| Digest::of(&item.bytes)).collect()
     }
 
+    /// What a side holds of what both sides keep.
+    pub fn agreeable(&self, side: Side) -> BTreeMap<String, String> {
+        let directories = Side::BOTH.iter().all(|&side| self.target.policy.abilities[side].directories);
+        let tree = self.sides[side].tree();
+        let mut shape = self.shape(side);
+        shape.retain(|path, _| directories || !tree[path].kind.is_directory());
+        shape
+    }
+
     /// What a side holds, as text to compare and to show.
     pub fn shape(&self, side: Side) -> BTreeMap<String, String> {
         self.sides[side]
@@ -167,7 +176,8 @@ impl World {
                 (3, _) => match random.below(3) {
                     0 => endpoint.put_symlink(&target, &text, modified),
                     1 => endpoint.put_executable(&target, text, modified),
-                    _ => endpoint.put_dir(&target),
+                    _ if self.target.policy.abilities[side].directories => endpoint.put_dir(&target),
+                    _ => {}
                 },
                 (4..=5, Some(path)) if !endpoint.tree()[path].kind.is_directory() => {
                     let old = endpoint.get(path).unwrap_or_default();
@@ -180,10 +190,11 @@ impl World {
                     let to = if random.chance(50) { target } else { format!("moved-{}", random.below(3)) };
                     let to = if folds { spelled_as_there(endpoint, &to) } else { to };
                     let inside = to.starts_with(&format!("{path}/")) || path.starts_with(&format!("{to}/"));
+                    let keeps = self.target.policy.abilities[side].directories;
                     let below_file = to.rsplit_once('/').is_some_and(|(parent, _)| {
-                        endpoint.tree().get(parent).is_none_or(|item| !item.kind.is_directory())
+                        endpoint.tree().get(parent).map_or(keeps, |item| !item.kind.is_directory())
                     });
-                    if to != *path && !inside && !below_file && !endpoint.tree().contains_key(&to) {
+                    if to != *path && !inside && !below_file && !is_there(endpoint, &to) {
                         endpoint.rename(path, &to);
                     }
                 }
@@ -224,9 +235,17 @@ pub fn make_way(endpoint: &MemoryEndpoint, path: &str) {
             endpoint.remove(&path[..end]);
         }
     }
-    if endpoint.tree().get(path).is_some_and(|item| item.kind.is_directory()) {
+    let below = format!("{path}/");
+    let holds = endpoint.tree().keys().any(|other| other.starts_with(&below));
+    if holds || endpoint.tree().get(path).is_some_and(|item| item.kind.is_directory()) {
         endpoint.remove(path);
     }
+}
+
+/// Whether there is an item at a path, or below it.
+fn is_there(endpoint: &MemoryEndpoint, path: &str) -> bool {
+    let below = format!("{path}/");
+    endpoint.tree().keys().any(|other| other == path || other.starts_with(&below))
 }
 
 pub fn open_guard() -> Guard {
@@ -260,6 +279,11 @@ pub fn random_policy(random: &mut Random) -> Policy {
             folds_case: side == Side::Remote && folds,
             ..Abilities::default()
         };
+    }
+    if random.chance(25) {
+        let files_only = &mut policy.abilities[Side::BOTH[random.below(2)]];
+        // No endpoint is known that keeps no directories and folds names.
+        (files_only.directories, files_only.directory_moves, files_only.folds_case) = (false, false, false);
     }
     policy
 }

@@ -24,6 +24,7 @@ mod power;
 mod problems;
 #[path = "../../../core/tests/it/random.rs"]
 mod random;
+mod repositories;
 mod scrub;
 mod shapes;
 mod support;

@@ -12,6 +12,7 @@ mod mirror;
 mod names;
 mod notes;
 mod objects;
+mod part;
 mod remote;
 mod scan;
 mod settings;
@@ -36,6 +37,7 @@ use tokio::runtime::Handle;
 use command::Git;
 use mirror::Mirror;
 use objects::Objects;
+pub(in crate::endpoints) use part::Listed;
 use settings::{Effective, Settings};
 use tree::{ObjectId, Tree};
 

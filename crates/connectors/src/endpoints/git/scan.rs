@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use syncline_connect::{Error, ErrorKind, Listing, Result, ScanRequest, snapshot_from_listing};
 use syncline_core::{
-    Digest, Found, Item, ItemPath, Kind, Mark, Nanos, Problem, Root, Seen, Snapshot, Version,
+    Change, Digest, Found, Item, ItemPath, Kind, Mark, Nanos, Problem, Root, Seen, Side, Snapshot, Version,
 };
 
 use super::command::Git;
@@ -60,7 +60,7 @@ pub(super) fn scan(
         problems: tree.odd.iter().take(ODD_MAX).cloned().collect(),
     };
     let mut snapshot = snapshot_from_listing(request, listing)?;
-    fill(&mirror.git, objects, request, &mut snapshot)?;
+    fill(&mirror.git, objects, request.side, &mut snapshot.changes)?;
     if let Some(since) = since {
         times::refine(&mirror.git, settings.root.as_ref(), since, tip, &mut snapshot)?;
     }
@@ -104,7 +104,7 @@ fn as_before(agreed: &Agreed, request: &ScanRequest, mark: Option<Mark>) -> Snap
         only.is_none_or(|only| only.iter().any(|top| path == top || path.is_below(top.as_str())))
     };
     let ignored = agreed.ignored.iter().filter_map(|path| ItemPath::parse(path).ok());
-    let change = |path| syncline_core::Change { path, was: None, now: Seen::Ignored };
+    let change = |path| Change { path, was: None, now: Seen::Ignored };
     request.progress.add(agreed.count, 0);
     Snapshot {
         root: Root::Present,
@@ -181,17 +181,12 @@ pub(super) fn seen(path: &ItemPath, entry: Entry, modified: Nanos) -> Seen {
 ///
 /// # Errors
 /// With kind `Damaged` when an object is not there.
-pub(super) fn fill(
-    git: &Git,
-    objects: &Objects,
-    request: &ScanRequest,
-    snapshot: &mut Snapshot,
-) -> Result<()> {
+pub(super) fn fill(git: &Git, objects: &Objects, side: Side, changes: &mut [Change]) -> Result<()> {
     let mut known: HashMap<Version, Digest> = HashMap::new();
     let mut wanted: BTreeMap<ObjectId, u64> = BTreeMap::new();
-    for change in &snapshot.changes {
+    for change in &*changes {
         if let Some(was) = &change.was {
-            known.insert(was.versions[request.side].clone(), was.digest);
+            known.insert(was.versions[side].clone(), was.digest);
         }
         if let Some(entry) = change.now.found().and_then(|found| Entry::of_version(&found.version)) {
             wanted.insert(entry.object, 0);
@@ -206,7 +201,7 @@ pub(super) fn fill(
             || Error::new(ErrorKind::Damaged, format!("the repository does not have the object {object}"));
         wanted.insert(*object, size.ok_or_else(missing)?);
     }
-    for change in &mut snapshot.changes {
+    for change in changes {
         let Seen::Present(found) = &mut change.now else { continue };
         let Some(entry) = Entry::of_version(&found.version) else { continue };
         found.item.size = wanted.get(&entry.object).copied().unwrap_or(0);

@@ -6,7 +6,7 @@ use super::support::{Pair, git};
 
 #[test]
 fn off_takes_and_never_gives() {
-    let pair = Pair::with(", commit: off", "");
+    let pair = Pair::with(", commit: off", "direction: pull");
     let start = pair.tip();
     pair.two.write("a", "one\n");
     pair.two.commit("by hand");

@@ -203,7 +203,7 @@ impl Base<'_> {
         let listing = Listing { root, complete: true, seen: listed, mark, problems };
         let mut snapshot = snapshot_from_listing(request, listing)?;
         snapshot.unsettled = unsettled;
-        fill(&look.clone.git, self.objects, request, &mut snapshot)?;
+        fill(&look.clone.git, self.objects, request.side, &mut snapshot.changes)?;
         if let Some(since) = since {
             let root = self.place.root.as_ref();
             times::refine(&look.clone.git, root, since, look.upstream, &mut snapshot)?;
