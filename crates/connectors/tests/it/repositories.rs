@@ -67,7 +67,12 @@ impl Place {
 
     fn open_with(&self, settings: &Value) -> syncline_connect::Result<RepositoriesEndpoint> {
         let (workspace, state) = (self.path("work"), self.path("state"));
-        RepositoriesEndpoint::open(&OpenRequest { settings, workspace: &workspace, state: &state })
+        RepositoriesEndpoint::open(&OpenRequest {
+            settings,
+            workspace: &workspace,
+            folder: &workspace,
+            state: &state,
+        })
     }
 }
 
