@@ -57,6 +57,7 @@ pub(crate) async fn apply(
             outcomes: fill_store(context, target, plan, view).await?,
             journaled: vec![false; plan.goals.len()],
             learned: false,
+            taken_over: 0,
         }),
     };
     if context.workers == 0 {
@@ -70,7 +71,8 @@ pub(crate) async fn apply(
     work.journal().await?;
     let unsettled = Sides::from_fn(|side| look::is_side_unsettled(target, view, side));
     let marked = work.leave_marks(unsettled).await?;
-    let outcomes = work.state.into_inner().outcomes;
+    let State { outcomes, taken_over, .. } = work.state.into_inner();
+    result.taken_over += taken_over;
     result.count(plan, &outcomes);
     Ok(Applied { again: moving(plan, &outcomes), marked })
 }
@@ -298,6 +300,8 @@ struct State {
     journaled: Vec<bool>,
     /// Whether the sides agree on something that they had not agreed on before.
     learned: bool,
+    /// What a run that was cut short had done without recording it.
+    taken_over: u64,
 }
 
 impl Work<'_> {
@@ -389,9 +393,14 @@ impl Work<'_> {
                 let lost = self.lost(goal, &state.outcomes);
                 if after.as_ref() != goal.was.as_deref() || !lost.is_empty() {
                     state.learned |= !is_same_content(after.as_ref(), goal.was.as_deref());
-                    // What both sides had done already is not this run's to undo: it was so before.
                     let untouched = goal.steps == Sides { local: None, remote: None };
-                    let before = if untouched { after.clone() } else { goal.was.as_deref().cloned() };
+                    let taken_over = untouched
+                        && self.session.takes_over
+                        && !is_same_content(after.as_ref(), goal.was.as_deref());
+                    state.taken_over += u64::from(taken_over);
+                    // What both sides had done already is not this run's to undo: it was so before.
+                    let before =
+                        if untouched && !taken_over { after.clone() } else { goal.was.as_deref().cloned() };
                     deltas.push(Delta { path: goal.path.clone(), before, after, lost });
                 }
             }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use syncline_core::{ItemPath, Mark, Nanos, Plan, Problem, Sides};
-use syncline_store::{ErrorKind, Lease, RunFinish, RunStart, RunState, TargetState, WorkspaceLock};
+use syncline_store::{ErrorKind, Lease, RunFinish, RunQuery, RunStart, RunState, TargetState, WorkspaceLock};
 
 use crate::apply;
 use crate::context::{Context, Event, Options, Target};
@@ -59,6 +59,7 @@ async fn lock(context: &Context) -> Result<WorkspaceLock> {
 
 async fn cycle(context: &Context, target: &Target, options: &Options, lease: &Lease) -> Result<RunResult> {
     recover(context, target, lease).await?;
+    let takes_over = follows_an_interrupted_run(context, target).await?;
     let mut result = begin(context, target);
     let keeper = Arc::new(Keeper::new(context.store.bases(), &target.policy));
     let mut journal = Journal {
@@ -69,6 +70,7 @@ async fn cycle(context: &Context, target: &Target, options: &Options, lease: &Le
         run: None,
         marked: Sides::default(),
         keeper: Arc::clone(&keeper),
+        takes_over,
     };
     let mut only = options.only.clone();
     for round in 0..ROUNDS_MAX {
@@ -124,6 +126,16 @@ async fn recover(context: &Context, target: &Target, lease: &Lease) -> Result<()
     Ok(())
 }
 
+/// Whether the last run that touched anything was cut short. What it had done without getting to record it is found as
+/// something that both sides have in common: it is recorded as done now, so that it can be taken back.
+async fn follows_an_interrupted_run(context: &Context, target: &Target) -> Result<bool> {
+    const HALTS_MAX: u32 = 32;
+    let query = RunQuery { target: Some(target.name.clone()), limit: Some(HALTS_MAX), ..RunQuery::default() };
+    let runs = context.store.runs(&query).await?;
+    let mut states = runs.iter().filter_map(|run| run.finish.as_ref().map(|finish| finish.state));
+    Ok(states.find(|state| *state != RunState::Halted) == Some(RunState::Interrupted))
+}
+
 /// Whether the plan has anything to do or to remember.
 fn is_work(plan: &Plan) -> bool {
     !(plan.steps.is_empty() && plan.goals.is_empty() && plan.conflicts.is_empty())
@@ -160,6 +172,7 @@ fn begin(context: &Context, target: &Target) -> RunResult {
         plan: Plan::default(),
         plan_hash: String::new(),
         tally: crate::Tally::default(),
+        taken_over: 0,
         outputs_created: Vec::new(),
         conflicts: Vec::new(),
         halts: Vec::new(),
@@ -217,7 +230,7 @@ impl RunResult {
             finished: self.finished,
             state: self.state,
             message: self.message(),
-            steps: self.tally.steps(),
+            steps: self.tally.steps() + self.taken_over,
             bytes: self.tally.bytes,
             conflicts: self.conflicts.len() as u64,
             report: String::new(),
@@ -246,6 +259,8 @@ pub(crate) struct Session<'a> {
     pub(crate) state: &'a TargetState,
     /// Remembers contents to merge from.
     pub(crate) keeper: Arc<Keeper>,
+    /// Whether what both sides have in common was done by a run that was cut short.
+    pub(crate) takes_over: bool,
 }
 
 /// The record of a run: begun when there is something to record, and not before.
@@ -257,6 +272,7 @@ struct Journal<'a> {
     run: Option<String>,
     marked: Sides<bool>,
     keeper: Arc<Keeper>,
+    takes_over: bool,
 }
 
 impl Journal<'_> {
@@ -302,7 +318,7 @@ impl Journal<'_> {
     fn session<'s>(&'s self, state: &'s TargetState) -> Result<Session<'s>> {
         let run = self.run.clone().ok_or_else(|| Error::NoRun("that was not begun".into()))?;
         let (mark, mark_id, keeper) = (Mark(run.clone()), state.id.clone(), Arc::clone(&self.keeper));
-        Ok(Session { lease: self.lease, mark, run, mark_id, state, keeper })
+        Ok(Session { lease: self.lease, mark, run, mark_id, state, keeper, takes_over: self.takes_over })
     }
 
     async fn finish(mut self, mut result: RunResult) -> Result<RunResult> {

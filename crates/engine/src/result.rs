@@ -47,6 +47,8 @@ pub struct RunResult {
     pub plan_hash: String,
     /// What was done.
     pub tally: Tally,
+    /// How many changes a run that was cut short had made without recording them: they are recorded with this one.
+    pub taken_over: u64,
     /// Paths that were created in the workspace.
     pub outputs_created: Vec<ItemPath>,
     /// Conflicts that were found.
@@ -85,6 +87,9 @@ impl RunResult {
             if count > 0 {
                 parts.push(format!("{count} {word}"));
             }
+        }
+        if self.taken_over > 0 {
+            parts.push(format!("{} taken over from a run that was cut short", self.taken_over));
         }
         let merged = self.conflicts.iter().filter(|conflict| conflict.merged.is_some()).count();
         if merged > 0 {

@@ -83,24 +83,40 @@ async fn open_conflicts(store: &Store, target: &str) -> Result<u64> {
     Ok(store.conflicts(&query).await?.len() as u64)
 }
 
-/// Closes conflicts that nobody had touched and that are none any more, since somebody made both sides agree by hand,
-/// and those whose markers somebody has worked off.
+/// Closes conflicts that people have settled by what they did to the files: they made both sides agree, worked the
+/// markers off, or took the other version away.
 async fn close_vanished(service: &Service, store: &Store, target: &Target, result: &RunResult) -> Result<()> {
     let query = ConflictQuery { target: Some(result.target.clone()), open_only: true };
     for record in store.conflicts(&query).await? {
         let standing = result.conflicts.iter().any(|conflict| conflict.id == record.id);
         let unseen =
             |trouble: &Trouble| trouble.path == record.path.as_str() || record.path.is_below(&trouble.path);
-        if record.winner.is_some() || standing || result.problems.iter().any(unseen) {
+        if standing || result.problems.iter().any(unseen) {
             continue;
         }
-        if record.merged.is_none() {
-            store.resolve_conflict(&record.id, "no longer a conflict", service.clock().now()).await?;
-        } else if !still_marked(store, target, &record).await? {
-            store.resolve_conflict(&record.id, "finished by hand", service.clock().now()).await?;
+        if let Some(how) = closed(store, target, &record).await? {
+            store.resolve_conflict(&record.id, &how, service.clock().now()).await?;
         }
     }
     Ok(())
+}
+
+/// How people have settled a conflict by what they did to the files, if they have.
+async fn closed(store: &Store, target: &Target, record: &ConflictRecord) -> Result<Option<String>> {
+    if record.merged.is_some() {
+        let marked = still_marked(store, target, record).await?;
+        return Ok((!marked).then(|| "finished by hand".to_owned()));
+    }
+    if record.winner.is_none() {
+        return Ok(Some("no longer a conflict".to_owned()));
+    }
+    // One way only, copies are on one side and never agreed on.
+    let Some(copy) = record.copy.as_ref().filter(|_| target.policy.direction == Direction::Bidirectional)
+    else {
+        return Ok(None);
+    };
+    let kept = glance::baseline(store, &target.name).await?.get(copy)?.is_some();
+    Ok((!kept).then(|| format!("{copy} was taken away")))
 }
 
 /// Whether what both sides agree on at the path of a conflict that was merged with markers still holds some.

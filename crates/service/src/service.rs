@@ -8,7 +8,7 @@ use syncline_config::{KindSchema, Workspace};
 use syncline_connect::Registry;
 use syncline_core::{Direction, ItemPath};
 use syncline_engine::{Clock, Context, Events, Target};
-use syncline_store::{RunQuery, RunRecord, Store, WorkspaceLock};
+use syncline_store::{RunQuery, RunRecord, RunState, Store, WorkspaceLock};
 use tokio::sync::OnceCell;
 
 use crate::clock::SystemClock;
@@ -191,17 +191,37 @@ impl Service {
         if id != LAST {
             return self.run_named(store, id).await;
         }
+        let mut runs = store.runs(&RunQuery::default()).await?.into_iter().peekable();
+        if let Some(open) = runs.peek().filter(|run| run.finish.is_none()) {
+            let message =
+                format!("the run {} was cut short, and what it did is not known yet", open.start.id);
+            return Err(Problem::new(Class::Stale, "interrupted", message)
+                .with_hint(format!("run the target {:?} once, then roll back", open.start.target)));
+        }
         let changed = |run: &RunRecord| run.finish.as_ref().is_some_and(|finish| finish.steps > 0);
-        let runs = store.runs(&RunQuery::default()).await?;
-        runs.into_iter().find(changed).ok_or_else(|| {
+        let mut last = runs.find(changed).ok_or_else(|| {
             Problem::new(Class::NotFound, "unknown_run", "no run has changed anything yet")
                 .with_hint("see `syncline history` for the runs that there are")
-        })
+        })?;
+        // A run that was cut short and the one that finished its work are undone together.
+        let target = last.start.target.clone();
+        for older in runs.filter(|run| run.start.target == target) {
+            match older.finish.as_ref().map(|finish| finish.state) {
+                Some(RunState::Interrupted) => last = older,
+                Some(RunState::Halted) => {}
+                _ => break,
+            }
+        }
+        Ok(last)
     }
 
     /// The targets that a path of the workspace belongs to, each with the path inside the target; `None` when the
     /// folder of the target itself is meant.
     pub(crate) fn covering(&self, path: &str) -> Result<Vec<(&syncline_config::Target, Option<ItemPath>)>> {
+        if matches!(path, "" | "." | "./") {
+            // The workspace itself: every target that is all of it or lies in it, as a whole.
+            return Ok(self.workspace.targets.iter().map(|target| (target, None)).collect());
+        }
         let path = ItemPath::parse(path.trim_start_matches("./").trim_end_matches('/'))
             .map_err(|error| Problem::usage("bad_path", error.to_string()))?;
         let inside = |target: &syncline_config::Target| match &target.path {

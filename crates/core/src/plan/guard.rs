@@ -13,6 +13,11 @@ use super::Input;
 /// Halts when a root is not what it was: then nothing else about that side can be believed.
 pub(super) fn check_roots(input: &Input<'_>, plan: &mut Plan) {
     let agreed = input.agreed_count;
+    if Side::BOTH.iter().all(|&side| input.snapshots[side].root == Root::Missing) {
+        let message = "there is no folder on either side; check how the paths are written".to_owned();
+        plan.halts.push(Halt { code: "root_missing", side: Side::Local, message, approvable: false });
+        return;
+    }
     for side in Side::BOTH {
         let snapshot = input.snapshots[side];
         let halt = match &snapshot.root {

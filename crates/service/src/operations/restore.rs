@@ -1,12 +1,14 @@
 //! Brings back an earlier version of a path. That is a run itself, and is undone the same way.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
-use syncline_core::ItemPath;
+use syncline_core::{ItemPath, Root, Seen, Side};
 use syncline_store::{RunQuery, RunRecord, Store};
 
+use crate::glance;
 use crate::operation::{Operation, Scope, ToolHints, answer, post, question};
 use crate::operations::start_run::approval;
 use crate::problem::{Class, Problem, Result};
@@ -79,7 +81,10 @@ async fn find<'a>(
         if !asked || !of_run {
             continue;
         }
+        let missing =
+            if at.is_none() { missing(service, store, target, path.as_ref()).await? } else { Wishes::new() };
         let desired = match &path {
+            _ if !missing.is_empty() => missing,
             Some(path) => syncline_engine::version_at(store, &target.name, path, at.as_ref()).await?,
             None => whole(store, &target.name, at.as_ref()).await?,
         };
@@ -97,6 +102,28 @@ async fn find<'a>(
             Err(Problem::usage("ambiguous_target", message).with_hint("name one of them as the target"))
         }
     }
+}
+
+/// What was agreed on and is gone on a side since, though no run has looked at that yet: the other side has it, or
+/// history. It is what somebody means who asks for a path right after removing it.
+async fn missing(
+    service: &Service,
+    store: &Store,
+    configured: &syncline_config::Target,
+    path: Option<&ItemPath>,
+) -> Result<Wishes> {
+    let target = service.target(configured, configured.direction)?;
+    let baseline = glance::baseline(store, &target.name).await?;
+    let mut wishes = Wishes::new();
+    for side in Side::BOTH {
+        let only = path.map(|path| vec![path.clone()]);
+        let snapshot = glance::scan(&target, side, Arc::clone(&baseline), only).await?;
+        let gone = snapshot.complete && snapshot.root == Root::Present;
+        for change in snapshot.changes.into_iter().filter(|change| gone && change.now == Seen::Absent) {
+            wishes.extend(change.was.map(|was| (change.path, Some(was.item()))));
+        }
+    }
+    Ok(wishes)
 }
 
 /// What every path of a target held: at the end of the run `at`, or before it was lost last.
@@ -121,7 +148,15 @@ async fn whole(store: &Store, target: &str, at: Option<&RunRecord>) -> Result<Wi
     for top in tops {
         wishes.extend(syncline_engine::version_at(store, target, &top, None).await?);
     }
-    Ok(wishes)
+    // What is there is somebody's present work: only what is not comes back.
+    let baseline = glance::baseline(store, target).await?;
+    let mut absent = Wishes::new();
+    for (path, item) in wishes {
+        if baseline.get(&path)?.is_none() {
+            absent.insert(path, item);
+        }
+    }
+    Ok(absent)
 }
 
 fn nothing(request: &Request) -> Problem {

@@ -69,11 +69,11 @@ pub(crate) fn meanings(service: &Service, typed: &Path) -> Result<Vec<String>, P
     for base in [current_folder()?, root.clone()] {
         let full = normalised(&base.join(typed));
         let relative = full.strip_prefix(root).or_else(|_| full.strip_prefix(&real));
-        if let Some(relative) = relative.ok().and_then(Path::to_str)
-            && !relative.is_empty()
-            && !found.iter().any(|known| known == relative)
-        {
-            found.push(relative.to_owned());
+        if let Some(relative) = relative.ok().and_then(Path::to_str) {
+            let relative = if relative.is_empty() { "." } else { relative };
+            if !found.iter().any(|known| known == relative) {
+                found.push(relative.to_owned());
+            }
         }
     }
     if found.is_empty() {

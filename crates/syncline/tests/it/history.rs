@@ -145,8 +145,8 @@ fn the_folder_of_a_target_means_the_whole_target() {
     assert_eq!(world.read_remote("docs/b.md").as_deref(), Some("one"));
     assert_eq!((world.read_local("shared/new.md"), world.read_remote("new.md")), (None, None));
     world.expect(0, &["restore", "shared"]);
-    assert_eq!(world.read_remote("a.md").as_deref(), Some("two"));
-    assert_eq!(world.read_remote("new.md").as_deref(), Some("new"));
+    assert_eq!(world.read_remote("new.md").as_deref(), Some("new"), "what is not there comes back");
+    assert_eq!(world.read_remote("a.md").as_deref(), Some("one"), "what is there stays");
     let explained = world.json(0, &["explain", "shared"]);
     assert_eq!(explained["targets"][0]["is_root"], true);
     assert!(world.expect(0, &["explain", "shared"]).out.contains("the folder of the target itself"));
@@ -213,4 +213,77 @@ fn explain_tells_rule_sides_and_what_comes_next() {
     assert_eq!(target["steps"][0]["action"], "update");
     assert!(world.expect(0, &["explain", "a.md"]).out.contains("← local  ~ update"));
     assert!(world.expect(2, &["explain", "/etc/hosts"]).err.contains("workspace"));
+}
+
+/// A run that died after it had changed something and before it could record it: amid the swaps of its batch.
+fn cut_short(world: &World) {
+    let output = std::process::Command::new("strace")
+        .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=renameat2"])
+        .args(["-e", "inject=renameat2:signal=SIGKILL:when=8"])
+        .arg(env!("CARGO_BIN_EXE_syncline"))
+        .args(["run", "--ci"])
+        .current_dir(world.local(""))
+        .output()
+        .expect("strace is installed by the test command");
+    assert!(!output.status.success());
+}
+
+#[test]
+fn what_a_run_did_that_was_cut_short_is_taken_back_and_restored() {
+    let world = World::new();
+    for number in 0..20 {
+        world.write_local(&format!("d/{number}.txt"), &format!("first {number}"));
+    }
+    world.expect(0, &["run", "--ci"]);
+    for number in 0..5 {
+        std::fs::remove_file(world.local(&format!("d/{number}.txt"))).unwrap();
+        world.write_local(&format!("d/{}.txt", 10 + number), &format!("second {number}"));
+    }
+    cut_short(&world);
+    let refused = world.expect(1, &["rollback", "last"]);
+    assert!(refused.err.contains("cut short"), "{}", refused.err);
+    let ran = world.expect(0, &["run", "--ci"]);
+    assert!(format!("{}{}", ran.out, ran.err).contains("cut short"), "{}{}", ran.out, ran.err);
+    world.expect(0, &["restore", "d/3.txt"]);
+    assert_eq!(world.agreed("d/3.txt").as_deref(), Some("first 3"));
+    world.expect(0, &["rollback", "last"]);
+    world.expect(0, &["rollback", "last"]);
+    let run = world.json(0, &["history"])["runs"].as_array().unwrap().clone();
+    let cut =
+        run.iter().find(|run| run["state"] == "interrupted").unwrap()["run"].as_str().unwrap().to_owned();
+    world.expect(0, &["rollback", &cut]);
+    for number in 0..20 {
+        assert_eq!(world.agreed(&format!("d/{number}.txt")), Some(format!("first {number}")), "{number}");
+    }
+}
+
+#[test]
+fn what_was_just_removed_comes_back_from_the_other_side() {
+    let world = World::new();
+    for name in ["a.txt", "b/c.txt"] {
+        world.write_local(name, name);
+    }
+    world.expect(0, &["run", "--ci"]);
+    std::fs::remove_file(world.local("a.txt")).unwrap();
+    std::fs::remove_dir_all(world.local("b")).unwrap();
+    assert_eq!(world.expect(4, &["run", "--ci"]).code, 4, "the guard asks");
+    world.expect(0, &["restore", "a.txt"]);
+    assert_eq!(world.agreed("a.txt").as_deref(), Some("a.txt"));
+    world.expect(0, &["restore", "."]);
+    assert_eq!(world.agreed("b/c.txt").as_deref(), Some("b/c.txt"));
+}
+
+#[test]
+fn restoring_a_folder_leaves_what_is_there() {
+    let world = World::with("path: proj");
+    world.write_local("proj/edited.md", "first");
+    world.write_local("proj/gone.md", "gone");
+    world.expect(0, &["run", "--ci"]);
+    world.write_local("proj/edited.md", "a day of work");
+    world.expect(0, &["run", "--ci"]);
+    std::fs::remove_file(world.local("proj/gone.md")).unwrap();
+    world.expect(0, &["run", "--ci"]);
+    world.expect(0, &["restore", "proj"]);
+    assert_eq!(world.read_local("proj/gone.md").as_deref(), Some("gone"));
+    assert_eq!(world.read_local("proj/edited.md").as_deref(), Some("a day of work"));
 }

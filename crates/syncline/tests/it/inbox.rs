@@ -414,3 +414,31 @@ fn differences_are_shown_in_three_ways() {
         world.command(&["--color", "always", "conflicts", "show", "a.md", "--diff", "side-by-side"]);
     assert!(Ran::from(command.output().unwrap()).out.contains("\u{1b}[31m"));
 }
+
+#[test]
+fn a_conflict_whose_copy_was_taken_away_is_closed() {
+    let world = World::with("conflicts: keep-both");
+    world.write_local("a.txt", "base");
+    world.expect(0, &["run", "--ci"]);
+    world.write_local("a.txt", "here");
+    world.write_remote("a.txt", "there");
+    world.expect(5, &["run", "--ci"]);
+    let names = World::names(&world.local(""));
+    let copy = names.iter().find(|name| name.contains(".conflict-")).unwrap();
+    std::fs::remove_file(world.local(copy)).unwrap();
+    world.expect(0, &["run", "--ci"]);
+    assert!(world.expect(0, &["conflicts"]).out.contains("no open conflicts"));
+}
+
+#[test]
+fn no_folder_on_either_side_is_no_success() {
+    let world = World::with("path: nots");
+    std::fs::remove_dir_all(world.path("remote")).unwrap();
+    let ran = world.expect(4, &["run", "--ci"]);
+    assert!(
+        format!("{}{}", ran.out, ran.err).contains("check how the paths are written"),
+        "{}{}",
+        ran.out,
+        ran.err
+    );
+}
