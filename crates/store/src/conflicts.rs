@@ -1,5 +1,7 @@
 //! Conflicts: records with a life of their own.
 
+use std::collections::HashSet;
+
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 use syncline_core::{Item, ItemPath, Nanos, Side, Sides};
@@ -184,6 +186,26 @@ impl Store {
             }
         };
         rows.fetch_all(&mut *connection).await?.iter().map(read).collect()
+    }
+
+    /// The conflicts of a target at these paths whose versions were merged, the oldest first. What is damaged is left
+    /// out: it tells nothing that could be relied on.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn merged_conflicts(
+        &self,
+        target: &str,
+        paths: &HashSet<&ItemPath>,
+    ) -> Result<Vec<ConflictRecord>> {
+        if paths.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut connection = self.database().reader().await?;
+        let rows = sqlx::query(select!("WHERE target = ?1 AND winner IS NULL ORDER BY seq")).bind(target);
+        let rows = rows.fetch_all(&mut *connection).await?;
+        let records = rows.iter().filter_map(|row| read(row).ok());
+        Ok(records.filter(|record| record.merged.is_some() && paths.contains(&record.path)).collect())
     }
 
     /// A conflict by its identifier or the beginning of it.
