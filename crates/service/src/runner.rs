@@ -1,7 +1,9 @@
 //! Running targets one after the other; a failing one never stops the others.
 
+use std::collections::HashSet;
+
 use syncline_config::Target as Configured;
-use syncline_core::{Direction, ItemPath, Nanos, Problem as Trouble};
+use syncline_core::{Action, Baseline, Direction, ItemPath, Nanos};
 use syncline_engine::{Context, Event, Options, RunResult, Target};
 use syncline_store::{ConflictQuery, ConflictRecord, RunState, Store};
 
@@ -87,25 +89,62 @@ async fn open_conflicts(store: &Store, target: &str) -> Result<u64> {
 /// and those whose markers somebody has worked off.
 async fn close_vanished(service: &Service, store: &Store, target: &Target, result: &RunResult) -> Result<()> {
     let query = ConflictQuery { target: Some(result.target.clone()), open_only: true };
-    for record in store.conflicts(&query).await? {
-        let standing = result.conflicts.iter().any(|conflict| conflict.id == record.id);
-        let unseen =
-            |trouble: &Trouble| trouble.path == record.path.as_str() || record.path.is_below(&trouble.path);
-        if record.winner.is_some() || standing || result.problems.iter().any(unseen) {
+    let open = store.conflicts(&query).await?;
+    // There may be as many conflicts as there are files: each is looked up, and never looked for.
+    let standing: HashSet<&str> = result.conflicts.iter().map(|conflict| conflict.id.as_str()).collect();
+    let troubles: HashSet<&str> = result.problems.iter().map(|trouble| trouble.path.as_str()).collect();
+    let unseen = |path: &ItemPath| {
+        ["", path.as_str()].iter().any(|at| troubles.contains(at))
+            || path.ancestors().any(|above| troubles.contains(above.as_str()))
+    };
+    let mut baseline = None;
+    for record in open {
+        if record.winner.is_some() || standing.contains(record.id.as_str()) || unseen(&record.path) {
             continue;
         }
         if record.merged.is_none() {
             store.resolve_conflict(&record.id, "no longer a conflict", service.clock().now()).await?;
-        } else if !still_marked(store, target, &record).await? {
+            continue;
+        }
+        let baseline = match &mut baseline {
+            Some(baseline) => baseline,
+            none => none.insert(glance::baseline(store, &target.name).await?),
+        };
+        let was = record.path.clone();
+        let record = moved_along(baseline.as_ref(), result, record)?;
+        if !still_marked(store, target, baseline.as_ref(), &record).await? {
             store.resolve_conflict(&record.id, "finished by hand", service.clock().now()).await?;
+        } else if was != record.path {
+            store.replace_conflict(&record).await?;
         }
     }
     Ok(())
 }
 
+/// A conflict whose file the run moved goes with it: its markers are as open as before.
+fn moved_along(
+    baseline: &dyn Baseline,
+    result: &RunResult,
+    mut record: ConflictRecord,
+) -> Result<ConflictRecord> {
+    if baseline.get(&record.path)?.is_none() {
+        let moved = result.plan.steps.iter().find_map(|step| match &step.action {
+            Action::Move { from, .. } => record.path.moved(from, &step.path),
+            _ => None,
+        });
+        record.path = moved.unwrap_or(record.path);
+    }
+    Ok(record)
+}
+
 /// Whether what both sides agree on at the path of a conflict that was merged with markers still holds some.
-async fn still_marked(store: &Store, target: &Target, record: &ConflictRecord) -> Result<bool> {
-    let agreed = glance::baseline(store, &target.name).await?.get(&record.path)?;
+async fn still_marked(
+    store: &Store,
+    target: &Target,
+    baseline: &dyn Baseline,
+    record: &ConflictRecord,
+) -> Result<bool> {
+    let agreed = baseline.get(&record.path)?;
     let Some(entry) = agreed.filter(|entry| !entry.kind.is_directory()) else { return Ok(false) };
     if record.merged.as_ref().is_some_and(|merged| merged.digest == Some(entry.digest)) {
         return Ok(true);
