@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use sqlx::sqlite::SqliteRow;
+use sqlx::types::Json;
 use sqlx::{Row, SqliteConnection};
 use syncline_core::{Item, ItemPath, Nanos, Side, Sides};
 
@@ -202,10 +203,13 @@ impl Store {
             return Ok(Vec::new());
         }
         let mut connection = self.database().reader().await?;
-        let rows = sqlx::query(select!("WHERE target = ?1 AND winner IS NULL ORDER BY seq")).bind(target);
-        let rows = rows.fetch_all(&mut *connection).await?;
-        let records = rows.iter().filter_map(|row| read(row).ok());
-        Ok(records.filter(|record| record.merged.is_some() && paths.contains(&record.path)).collect())
+        let wanted: Vec<&str> = paths.iter().map(|path| path.as_str()).collect();
+        // Whatever was merged in a long life is in this table: only what was asked for is read.
+        let rows = sqlx::query(select!(
+            "WHERE target = ?1 AND winner IS NULL AND path IN (SELECT value FROM json_each(?2)) ORDER BY seq"
+        ));
+        let rows = rows.bind(target).bind(Json(wanted)).fetch_all(&mut *connection).await?;
+        Ok(rows.iter().filter_map(|row| read(row).ok()).filter(|record| record.merged.is_some()).collect())
     }
 
     /// A conflict by its identifier or the beginning of it.
