@@ -51,7 +51,8 @@ impl Keeper {
             high = low;
         }
         while low < high {
-            let middle = low.midpoint(high);
+            // Rounded down: before 1970 the middle of two neighbours would otherwise be the upper one, for ever.
+            let middle = (low & high) + ((low ^ high) >> 1);
             if fits(middle) { high = middle } else { low = middle + 1 }
         }
         self.since.store(high, Ordering::Relaxed);
@@ -173,6 +174,8 @@ mod tests {
         let wanted = kept(&many).await;
         assert_eq!(wanted.iter().filter(|wanted| **wanted).count(), 9, "{wanted:?}");
         assert!(wanted[11..].iter().all(|wanted| *wanted), "{wanted:?}");
+        let old: Vec<(u64, Nanos)> = (0..20).map(|number| (7 * MIB, number - 40)).collect();
+        assert_eq!(kept(&old).await.iter().filter(|wanted| **wanted).count(), 9, "before 1970 too");
         assert_eq!(
             kept(&[(9 * MIB, 5), (MIB, 4)]).await,
             [false, true],

@@ -8,8 +8,10 @@ use syncline_connect::{Endpoint, ErrorKind};
 use syncline_core::merge::{
     Input, Labels, Merged, Strategy, VERSION_BYTES_MAX, has_open_markers, merge, take_from_markers,
 };
-use syncline_core::{Choices, Digest, MergeNeed, MergeResult, Problem, Seen, Side, Sides, Version};
-use syncline_store::{FoundBases, Objects};
+use syncline_core::{
+    Choices, Digest, ItemPath, Kind, MergeNeed, MergeResult, Problem, Seen, Side, Sides, Version,
+};
+use syncline_store::{ConflictRecord, FoundBases, Objects};
 
 use crate::context::{Context, Target};
 use crate::error::Result;
@@ -24,7 +26,7 @@ pub(crate) async fn answer(
     view: &mut View,
     choices: &mut Choices,
 ) -> Result<()> {
-    let bench = Arc::new(Bench::prepare(context, target, &needs)?);
+    let bench = Arc::new(Bench::prepare(context, target, &needs).await?);
     let merge = move |need| {
         let bench = Arc::clone(&bench);
         async move { (bench.merge(&need).await.map(|made| made.result), need) }
@@ -62,7 +64,7 @@ pub(crate) async fn store(
         return Ok(HashMap::new());
     }
     let needs: Vec<MergeNeed> = wanted.iter().map(|(_, need)| need.clone()).collect();
-    let bench = Arc::new(Bench::prepare(context, target, &needs)?);
+    let bench = Arc::new(Bench::prepare(context, target, &needs).await?);
     let put = move |(digest, need): (Digest, MergeNeed)| {
         let bench = Arc::clone(&bench);
         async move { (digest, bench.store(&digest, &need).await) }
@@ -97,60 +99,116 @@ struct Bench {
     nodes: Sides<String>,
     objects: Objects,
     bases: FoundBases,
+    /// What earlier runs merged at these paths.
+    earlier: HashMap<ItemPath, Vec<ConflictRecord>>,
 }
 
-/// A merged version, and what the planner is told of it.
+/// A merged version, what it was made of, and what the planner is told of it.
 struct Made {
     bytes: Vec<u8>,
+    from: Sides<Vec<u8>>,
     result: MergeResult,
 }
 
 impl Bench {
-    fn prepare(context: &Context, target: &Target, needs: &[MergeNeed]) -> Result<Self> {
-        let wanted: HashSet<Digest> = needs.iter().filter_map(|need| need.base).collect();
+    async fn prepare(context: &Context, target: &Target, needs: &[MergeNeed]) -> Result<Self> {
+        let paths: HashSet<&ItemPath> = needs.iter().map(|need| &need.path).collect();
+        let mut earlier: HashMap<ItemPath, Vec<ConflictRecord>> = HashMap::new();
+        for record in context.store.merged_conflicts(&target.name, &paths).await? {
+            earlier.entry(record.path.clone()).or_default().push(record);
+        }
+        let bases = needs.iter().filter_map(|need| need.base);
+        let versions =
+            earlier.values().flatten().flat_map(|record| [&record.versions.local, &record.versions.remote]);
+        let wanted: HashSet<Digest> = bases.chain(versions.filter_map(|item| item.digest)).collect();
         Ok(Self {
             endpoints: target.endpoints.clone(),
             nodes: target.policy.nodes.clone(),
             objects: context.store.objects().clone(),
             bases: context.store.bases().find(&wanted)?,
+            earlier,
         })
     }
 
+    /// Puts the merged version into the content store, and those that it was made of: should only one side come to hold
+    /// it, the next merge has to know what went into it.
     async fn store(&self, digest: &Digest, need: &MergeNeed) -> std::result::Result<(), Problem> {
         let made = self.merge(need).await.map_err(|(_, problem)| problem)?;
-        let put = self.objects.put_reader(&mut made.bytes.as_slice(), Some(*digest));
-        put.map(drop).map_err(|error| crate::bridge::translate(error).to_problem(need.path.as_str()))
+        let put = |bytes: &[u8], digest: Option<Digest>| {
+            let put = self.objects.put_reader(&mut &*bytes, digest);
+            put.map(drop).map_err(|error| crate::bridge::translate(error).to_problem(need.path.as_str()))
+        };
+        for side in Side::BOTH {
+            put(&made.from[side], need.found[side].item.digest)?;
+        }
+        put(&made.bytes, Some(*digest))
     }
 
     /// Reads the versions and merges them; blocks while it reads. Fails when a side does not hold its version any more.
     async fn merge(&self, need: &MergeNeed) -> std::result::Result<Made, (Side, Problem)> {
         if let Some(side) = Side::BOTH.into_iter().find(|&side| is_too_large(need.found[side].item.size)) {
             let size = need.found[side].item.size;
-            let why =
-                format!("the {side} version has {size} bytes, and at most {VERSION_BYTES_MAX} are merged");
-            return Ok(Made { bytes: Vec::new(), result: MergeResult::Unclean(why) });
+            return Ok(Made::unclean(format!(
+                "the {side} version has {size} bytes, and at most {VERSION_BYTES_MAX} are merged"
+            )));
         }
-        let local = self.read(need, Side::Local).await?;
-        let remote = self.read(need, Side::Remote).await?;
+        let from = Sides {
+            local: self.read(need, Side::Local).await?,
+            remote: self.read(need, Side::Remote).await?,
+        };
         let base = need.base.and_then(|digest| self.base(&digest));
         if need.base.is_some() && base.is_none() {
             let why =
                 "the version that both sides started from is not kept, so there is nothing to merge from";
-            return Ok(Made { bytes: Vec::new(), result: MergeResult::Unclean(why.to_owned()) });
+            return Ok(Made::unclean(why.to_owned()));
         }
-        let input = Input { base: base.as_deref(), local: &local, remote: &remote };
-        Ok(self.merged(need, &input))
+        let input = Input { base: base.as_deref(), local: &from.local, remote: &from.remote };
+        let made = self.resumed(need, &input).unwrap_or_else(|| self.merged(need, &input));
+        Ok(Made { from, ..made })
+    }
+
+    /// Goes on with what an earlier run merged and only one side came to hold. It may not simply be merged again: the
+    /// other side's edit is in both versions then, and where lines repeat themselves it would be there twice.
+    fn resumed(&self, need: &MergeNeed, input: &Input<'_>) -> Option<Made> {
+        let digest = |side: Side| need.found[side].item.digest;
+        let earlier = self.earlier.get(&need.path).filter(|_| input.local != input.remote)?;
+        let is_half = |record: &ConflictRecord, side: Side| {
+            let base = record.base.as_ref().filter(|base| matches!(base.kind, Kind::File { .. }));
+            let merged = record.merged.as_ref().and_then(|merged| merged.digest);
+            merged == digest(side) && base.and_then(|base| base.digest) == need.base
+        };
+        let went_in = |record: &ConflictRecord, side: Side| record.versions[side.other()].digest;
+        let is_whole = |record: &ConflictRecord, side: Side| went_in(record, side) == digest(side.other());
+        let all = earlier.iter().flat_map(|record| Side::BOTH.map(|side| (record, side)));
+        let halves = all.filter(|(record, side)| is_half(record, *side));
+        let (record, side) = halves.max_by_key(|(record, side)| is_whole(record, *side))?;
+        if is_whole(record, side) {
+            let bytes = if side == Side::Local { input.local } else { input.remote };
+            let marked = need.merging.strategy(need.path.name(), input) == Strategy::Markers
+                && has_open_markers(bytes);
+            return Some(Made::of(bytes.to_vec(), marked, None));
+        }
+        let again = self.merged(need, input);
+        let MergeResult::Merged { digest: merged, marked: false, .. } = again.result else {
+            return Some(again);
+        };
+        // Against what went in, only what was edited since is an edit. Where that comes to the same, it is right.
+        let base = went_in(record, side).and_then(|digest| self.base(&digest));
+        let since = base.map(|base| self.merged(need, &Input { base: Some(&base), ..*input }).result);
+        let same = matches!(since, Some(MergeResult::Merged { digest, .. }) if digest == merged);
+        let why = "it was edited again before what was merged had come to both sides";
+        Some(if same { again } else { Made::unclean(why.to_owned()) })
     }
 
     fn merged(&self, need: &MergeNeed, input: &Input<'_>) -> Made {
         let strategy = need.merging.strategy(need.path.name(), input);
+        let labels = Sides::from_fn(|side| format!("{side} ({})", self.nodes[side]));
+        let labels = Labels { local: &labels.local, remote: &labels.remote, ..Labels::default() };
         if strategy == Strategy::Markers
-            && let Some(bytes) = half_marked(input)
+            && let Some(bytes) = half_marked(input, &labels)
         {
             return Made::of(bytes.to_vec(), true, None);
         }
-        let labels = Sides::from_fn(|side| format!("{side} ({})", self.nodes[side]));
-        let labels = Labels { local: &labels.local, remote: &labels.remote, ..Labels::default() };
         match merge(&strategy, input, &labels) {
             Merged::Clean { bytes, decided } => {
                 let note = (!decided.is_empty()).then(|| {
@@ -162,7 +220,7 @@ impl Bench {
             Merged::Marked { bytes, hunks } => {
                 Made::of(bytes, true, Some(format!("{hunks} places are marked in the file")))
             }
-            Merged::Unclean(why) => Made { bytes: Vec::new(), result: MergeResult::Unclean(why.to_string()) },
+            Merged::Unclean(why) => Made::unclean(why.to_string()),
         }
     }
 
@@ -202,7 +260,11 @@ impl Bench {
 impl Made {
     fn of(bytes: Vec<u8>, marked: bool, note: Option<String>) -> Self {
         let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
-        Self { bytes, result: MergeResult::Merged { digest, size, marked, note } }
+        Self { bytes, from: Sides::default(), result: MergeResult::Merged { digest, size, marked, note } }
+    }
+
+    fn unclean(why: String) -> Self {
+        Self { bytes: Vec::new(), from: Sides::default(), result: MergeResult::Unclean(why) }
     }
 }
 
@@ -217,13 +279,18 @@ fn read_limited(reader: impl Read) -> io::Result<Vec<u8>> {
 }
 
 /// The version with markers, when it came to one side only and the other side still holds what went into it: a run
-/// that was cut short in between left it so.
-fn half_marked<'a>(input: &Input<'a>) -> Option<&'a [u8]> {
+/// that was cut short in between left it so, and a power loss may have taken the record of it. It has to be, to the
+/// byte, what a run would write: somebody who took one version whole, while markers were edited on the other side, has
+/// made a decision that must not be undone.
+fn half_marked<'a>(input: &Input<'a>, labels: &Labels<'_>) -> Option<&'a [u8]> {
     let (marked, plain) = match (has_open_markers(input.local), has_open_markers(input.remote)) {
         (true, false) => (input.local, input.remote),
         (false, true) => (input.remote, input.local),
         _ => return None,
     };
     let taken = take_from_markers(marked)?;
-    (taken.local == plain || taken.remote == plain).then_some(marked)
+    let whole = Input { base: input.base, local: &taken.local, remote: &taken.remote };
+    let written = merge(&Strategy::Markers, &whole, labels);
+    let is_half = taken.local == plain || taken.remote == plain;
+    (is_half && matches!(written, Merged::Marked { bytes, .. } if bytes == marked)).then_some(marked)
 }

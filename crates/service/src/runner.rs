@@ -1,7 +1,10 @@
 //! Running targets one after the other; a failing one never stops the others.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use syncline_config::Target as Configured;
-use syncline_core::{Direction, ItemPath, Nanos, Problem as Trouble};
+use syncline_core::{Action, Baseline, Direction, ItemPath, Nanos};
 use syncline_engine::{Context, Event, Options, RunResult, Target};
 use syncline_store::{ConflictQuery, ConflictRecord, RunState, Store};
 
@@ -87,24 +90,44 @@ async fn open_conflicts(store: &Store, target: &str) -> Result<u64> {
 /// markers off, or took the other version away.
 async fn close_vanished(service: &Service, store: &Store, target: &Target, result: &RunResult) -> Result<()> {
     let query = ConflictQuery { target: Some(result.target.clone()), open_only: true };
-    for record in store.conflicts(&query).await? {
-        let standing = result.conflicts.iter().any(|conflict| conflict.id == record.id);
-        let unseen =
-            |trouble: &Trouble| trouble.path == record.path.as_str() || record.path.is_below(&trouble.path);
-        if standing || result.problems.iter().any(unseen) {
+    let open = store.conflicts(&query).await?;
+    // There may be as many conflicts as there are files: each is looked up, and never looked for.
+    let standing: HashSet<&str> = result.conflicts.iter().map(|conflict| conflict.id.as_str()).collect();
+    let troubles: HashSet<&str> = result.problems.iter().map(|trouble| trouble.path.as_str()).collect();
+    let unseen = |path: &ItemPath| {
+        ["", path.as_str()].iter().any(|at| troubles.contains(at))
+            || path.ancestors().any(|above| troubles.contains(above.as_str()))
+    };
+    let mut baseline = None;
+    for record in open {
+        let seen = [Some(&record.path), record.copy.as_ref()].into_iter().flatten().all(|path| !unseen(path));
+        if standing.contains(record.id.as_str()) || !seen {
             continue;
         }
-        if let Some(how) = closed(store, target, &record).await? {
+        let baseline: &Arc<dyn Baseline> = match &mut baseline {
+            Some(baseline) => baseline,
+            none => none.insert(glance::baseline(store, &target.name).await?),
+        };
+        let was = (record.path.clone(), record.copy.clone());
+        let record = moved_along(baseline.as_ref(), result, record)?;
+        if let Some(how) = closed(store, target, baseline.as_ref(), &record).await? {
             store.resolve_conflict(&record.id, &how, service.clock().now()).await?;
+        } else if was != (record.path.clone(), record.copy.clone()) {
+            store.replace_conflict(&record).await?;
         }
     }
     Ok(())
 }
 
 /// How people have settled a conflict by what they did to the files, if they have.
-async fn closed(store: &Store, target: &Target, record: &ConflictRecord) -> Result<Option<String>> {
+async fn closed(
+    store: &Store,
+    target: &Target,
+    baseline: &dyn Baseline,
+    record: &ConflictRecord,
+) -> Result<Option<String>> {
     if record.merged.is_some() {
-        let marked = still_marked(store, target, record).await?;
+        let marked = still_marked(store, target, baseline, record).await?;
         return Ok((!marked).then(|| "finished by hand".to_owned()));
     }
     if record.winner.is_none() {
@@ -115,13 +138,35 @@ async fn closed(store: &Store, target: &Target, record: &ConflictRecord) -> Resu
     else {
         return Ok(None);
     };
-    let kept = glance::baseline(store, &target.name).await?.get(copy)?.is_some();
-    Ok((!kept).then(|| format!("{copy} was taken away")))
+    Ok(baseline.get(copy)?.is_none().then(|| format!("{copy} was taken away")))
+}
+
+/// A conflict whose files the run moved goes with them: it is as open as before.
+fn moved_along(
+    baseline: &dyn Baseline,
+    result: &RunResult,
+    mut record: ConflictRecord,
+) -> Result<ConflictRecord> {
+    for path in [Some(&mut record.path), record.copy.as_mut()].into_iter().flatten() {
+        if baseline.get(path)?.is_none() {
+            let moved = result.plan.steps.iter().find_map(|step| match &step.action {
+                Action::Move { from, .. } => path.moved(from, &step.path),
+                _ => None,
+            });
+            *path = moved.unwrap_or_else(|| path.clone());
+        }
+    }
+    Ok(record)
 }
 
 /// Whether what both sides agree on at the path of a conflict that was merged with markers still holds some.
-async fn still_marked(store: &Store, target: &Target, record: &ConflictRecord) -> Result<bool> {
-    let agreed = glance::baseline(store, &target.name).await?.get(&record.path)?;
+async fn still_marked(
+    store: &Store,
+    target: &Target,
+    baseline: &dyn Baseline,
+    record: &ConflictRecord,
+) -> Result<bool> {
+    let agreed = baseline.get(&record.path)?;
     let Some(entry) = agreed.filter(|entry| !entry.kind.is_directory()) else { return Ok(false) };
     if record.merged.as_ref().is_some_and(|merged| merged.digest == Some(entry.digest)) {
         return Ok(true);

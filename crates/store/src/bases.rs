@@ -55,7 +55,8 @@ impl Bases {
     /// Finds which of these contents are kept, and where. Blocks while it reads the heads of all records.
     ///
     /// # Errors
-    /// When the folder cannot be read. A pack that is damaged counts as far as it can be understood.
+    /// When the folder cannot be read. A pack that is damaged counts as far as it can be understood, and one that cannot
+    /// be read is left out: both versions of a conflict stay then, which is no reason for a run to fail.
     pub fn find(&self, wanted: &HashSet<Digest>) -> Result<FoundBases> {
         let mut places = HashMap::new();
         if let Place::Folder(folder) = &*self.0
@@ -67,9 +68,9 @@ impl Bases {
                         places.insert(digest, (path.clone(), record));
                     }
                 };
-                Pack::open(&path)
-                    .and_then(|mut pack| pack.each(&mut note))
-                    .map_err(|error| Error::io("read", &path, &error))?;
+                if let Err(error) = Pack::open(&path).and_then(|mut pack| pack.each(&mut note)) {
+                    tracing::warn!(path = %path.display(), %error, "contents to merge from cannot be read");
+                }
             }
         }
         Ok(FoundBases { bases: self.clone(), places })
@@ -222,15 +223,17 @@ fn begin(folder: &Path) -> io::Result<Writer> {
     }
 }
 
-/// Writes what is not `dead` into a new pack and removes the old ones, when that pays.
+/// Writes what is not `dead` into a new pack and removes the old ones, when that pays. A content that was kept again and
+/// again is of use once.
 fn rewrite(folder: &Path, dead: &HashSet<Digest>) -> io::Result<()> {
     let old = numbered(folder)?;
     let (mut live_bytes, mut bytes) = (0, 0);
+    let mut counted = HashSet::new();
     for (_, path) in &old {
         let mut pack = Pack::open(path)?;
         bytes += pack.length();
         pack.each(&mut |digest, record| {
-            if !dead.contains(&digest) {
+            if !dead.contains(&digest) && counted.insert(digest) {
                 live_bytes += record.stored_bytes();
             }
         })?;
@@ -240,17 +243,21 @@ fn rewrite(folder: &Path, dead: &HashSet<Digest>) -> io::Result<()> {
     }
     let next = old.last().map_or(0, |(number, _)| number + 1);
     let mut writer = Writer::new(&name(folder, next))?;
+    let mut written = HashSet::new();
     for (_, path) in &old {
         let mut pack = Pack::open(path)?;
         let mut live = Vec::new();
         pack.each(&mut |digest, record| {
-            if !dead.contains(&digest) {
+            if !dead.contains(&digest) && !written.contains(&digest) {
                 live.push((digest, record));
             }
         })?;
         for (digest, record) in live {
-            // One that is damaged is of no use to anybody.
-            if let Ok(content) = pack.read(&record) {
+            // One that is damaged is of no use to anybody; it may be sound elsewhere.
+            if let Ok(content) = pack.read(&record)
+                && Digest::of(&content) == digest
+                && written.insert(digest)
+            {
                 pack::encoded(digest, &content, |record| writer.append(record))?;
             }
         }
@@ -317,6 +324,32 @@ mod tests {
                 assert!(read.is_none_or(|bytes| bytes == text(number)));
             }
         }
+    }
+
+    #[test]
+    fn a_pack_that_cannot_be_read_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let bases = Bases::in_folder(folder.path());
+        keep(&bases, 0..10);
+        fs::create_dir(name(folder.path(), 1)).unwrap();
+        assert!((0..10).all(|number| is_kept(&bases, number)));
+    }
+
+    #[test]
+    fn what_was_kept_again_and_again_takes_its_room_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let bases = Bases::in_folder(folder.path());
+        let mut noise = vec![0; 1 << 20];
+        blake3::Hasher::new().finalize_xof().fill(&mut noise);
+        let keeper = bases.writer();
+        (0..20).for_each(|_| keeper.keep(&noise).unwrap());
+        keeper.finish().unwrap();
+        bases.forget(&HashSet::new()).unwrap();
+        let size: u64 =
+            packs(folder.path()).unwrap().iter().map(|path| fs::metadata(path).unwrap().len()).sum();
+        assert!(size < 2 << 20, "{size} bytes for one content of a MiB");
+        let digest = Digest::of(&noise);
+        assert!(bases.find(&[digest].into()).unwrap().read(&digest).is_some());
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Conflicts: records with a life of their own.
 
+use std::collections::HashSet;
+
 use sqlx::sqlite::SqliteRow;
+use sqlx::types::Json;
 use sqlx::{Row, SqliteConnection};
 use syncline_core::{Item, ItemPath, Nanos, Side, Sides};
 
@@ -184,6 +187,29 @@ impl Store {
             }
         };
         rows.fetch_all(&mut *connection).await?.iter().map(read).collect()
+    }
+
+    /// The conflicts of a target at these paths whose versions were merged, the oldest first. What is damaged is left
+    /// out: it tells nothing that could be relied on.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn merged_conflicts(
+        &self,
+        target: &str,
+        paths: &HashSet<&ItemPath>,
+    ) -> Result<Vec<ConflictRecord>> {
+        if paths.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut connection = self.database().reader().await?;
+        let wanted: Vec<&str> = paths.iter().map(|path| path.as_str()).collect();
+        // Whatever was merged in a long life is in this table: only what was asked for is read.
+        let rows = sqlx::query(select!(
+            "WHERE target = ?1 AND winner IS NULL AND path IN (SELECT value FROM json_each(?2)) ORDER BY seq"
+        ));
+        let rows = rows.bind(target).bind(Json(wanted)).fetch_all(&mut *connection).await?;
+        Ok(rows.iter().filter_map(|row| read(row).ok()).filter(|record| record.merged.is_some()).collect())
     }
 
     /// A conflict by its identifier or the beginning of it.

@@ -48,7 +48,9 @@ pub(super) fn settle(input: &Input<'_>, node: &Node, items: &Sides<&Item>) -> Se
         None => policy.clone(),
     };
     let (mut merged, mut note, mut marked) = (None, None, false);
+    // One way only: what is merged would have to be written on both sides.
     if matches!(resolution, Resolution::Merge(_))
+        && input.policy.direction == Direction::Bidirectional
         && let Some(result) = input.choices.merges.get(&id)
     {
         match result {

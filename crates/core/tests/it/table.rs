@@ -746,3 +746,24 @@ fn a_person_may_take_a_merged_version_whatever_the_policy() {
     other.merges.insert("of another conflict".into(), merge);
     assert_eq!(words(&world.plan(&other)), ["! a edit-edit -"], "the versions are others by now");
 }
+
+#[test]
+fn a_merged_version_is_not_written_where_the_direction_forbids_it() {
+    let mut world = World::new(both_ways());
+    fill(&mut world, Side::Local, "a=1");
+    let first = world.plan(&Choices::default());
+    world.apply(&first);
+    fill(&mut world, Side::Local, "a=2");
+    fill(&mut world, Side::Remote, "a=3");
+    for (direction, forbidden) in [(Direction::Push, Side::Local), (Direction::Pull, Side::Remote)] {
+        world.policy = Policy { direction, ..manual() };
+        let id = world.plan(&Choices::default()).conflicts[0].id.clone();
+        let mut choices = Choices::default();
+        let merged = MergeResult::Merged { digest: Digest::of(b"5"), size: 1, marked: false, note: None };
+        choices.merges.insert(id.clone(), merged);
+        choices.takes.insert(id, Take::Merged);
+        let made = world.plan(&choices);
+        assert!(made.steps.iter().all(|step| step.side != forbidden), "{direction}: {:?}", words(&made));
+        assert!(made.conflicts[0].merged.is_none(), "{direction}");
+    }
+}

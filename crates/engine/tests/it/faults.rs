@@ -348,3 +348,73 @@ fn what_has_no_conflict_copy_is_not_overwritten() {
         assert_eq!(world.shape(Side::Local), world.shape(Side::Remote));
     });
 }
+
+/// Both sides agree on a text, then both edit it; while both edits are merged, the remote cannot be written.
+async fn half_merged(resolution: Resolution, [base, local, remote]: [&str; 3]) -> World {
+    let mut policy = Policy::new(Direction::Bidirectional);
+    policy.guard = open_guard();
+    policy.rules = vec![Rule::new("**", resolution).unwrap()];
+    let world = World::new(policy).await;
+    world.sides.local.put("notes.txt", base.to_owned(), 1);
+    assert!(world.run().await.unwrap().is_success());
+    world.sides.local.put("notes.txt", local.to_owned(), 2);
+    world.sides.remote.put("notes.txt", remote.to_owned(), 3);
+    let hook = |call: &Call<'_>| match call {
+        Call::Mutate(_, step) if step.side == Side::Remote => {
+            Fault::Error(Error::new(ErrorKind::NoSpace, "no room"))
+        }
+        _ => Fault::None,
+    };
+    let result = world.run_hooked(Arc::new(hook)).await.unwrap().unwrap();
+    assert_eq!(result.state, RunState::Partial);
+    assert_eq!(world.sides.remote.get("notes.txt").unwrap(), remote.as_bytes());
+    world
+}
+
+/// Lines that repeat themselves, so that the result differs from a side in more ways than one.
+const REPEATED: [&str; 3] =
+    ["b\nc\nd\nx\nx\nc\nend\n", "b\nc\nc\nd\nx\nx\nc\nend\n", "b\nx\nc\nd\nx\nx\nc\nend\n"];
+
+#[test]
+fn a_merge_that_one_side_could_not_take_is_finished_and_not_made_again() {
+    block_on(async {
+        let world = half_merged(Resolution::default(), REPEATED).await;
+        let merged = world.sides.local.get("notes.txt").unwrap();
+        assert_eq!(merged, "b\nx\nc\nc\nd\nx\nx\nc\nend\n", "{}", world.show());
+        assert!(world.run().await.unwrap().is_success());
+        for side in Side::BOTH {
+            assert_eq!(world.sides[side].get("notes.txt").unwrap(), merged, "no line is there twice");
+        }
+        assert_eq!(world.shape(Side::Local).len(), 1, "{}", world.show());
+        assert_eq!(world.run().await.unwrap().message(), "nothing to do");
+    });
+}
+
+#[test]
+fn what_is_edited_between_the_two_halves_of_a_merge_is_merged_too_or_kept_twice() {
+    block_on(async {
+        let base = "1\n2\n3\n4\n5\n6\n7\n";
+        let remote = base.replace('7', "seven");
+        let world = half_merged(Resolution::default(), [base, &base.replace('1', "one"), &remote]).await;
+        world.sides.remote.put("notes.txt", remote.replace('4', "four"), 4);
+        assert!(world.run().await.unwrap().is_success());
+        for side in Side::BOTH {
+            assert_eq!(world.sides[side].get("notes.txt").unwrap(), "one\n2\n3\nfour\n5\n6\nseven\n");
+        }
+        // Where it cannot be told what is an edit and what was one before, both stay.
+        let world = half_merged(Resolution::default(), REPEATED).await;
+        let merged = world.sides.local.get("notes.txt").unwrap();
+        let edited = format!("{}more\n", REPEATED[2]);
+        world.sides.remote.put("notes.txt", edited.clone(), 4);
+        world.run().await.unwrap();
+        assert_eq!(world.shape(Side::Local), world.shape(Side::Remote));
+        let texts: Vec<String> = world
+            .sides
+            .local
+            .tree()
+            .into_values()
+            .map(|item| String::from_utf8(item.bytes.to_vec()).unwrap())
+            .collect();
+        assert!(texts.contains(&edited) && texts.iter().any(|text| text.as_bytes() == merged), "{texts:?}");
+    });
+}

@@ -122,6 +122,40 @@ fn markers_wait_until_somebody_has_worked_them_off() {
 }
 
 #[test]
+fn a_file_that_is_moved_takes_its_open_markers_along() {
+    let versions = [BASE, &BASE.replace("two", "zwei"), &BASE.replace("two", "deux")];
+    let world = edited("conflicts: markers", "notes.md", versions);
+    world.expect(5, &["run", "--ci"]);
+    fs::rename(world.local("notes.md"), world.local("moved.md")).unwrap();
+    world.expect(5, &["run", "--ci"]);
+    assert!(world.agreed("moved.md").unwrap().contains("<<<<<<<"));
+    assert_eq!(world.json(0, &["conflicts", "list"])["conflicts"][0]["path"], "moved.md");
+    fs::create_dir(world.remote("folder")).unwrap();
+    fs::rename(world.remote("moved.md"), world.remote("folder/again.md")).unwrap();
+    world.expect(5, &["run", "--ci"]);
+    world.expect(0, &["conflicts", "resolve", "folder/again.md", "--take", "remote"]);
+    assert_eq!(world.agreed("folder/again.md"), Some(BASE.replace("two", "deux")));
+    world.expect(0, &["run", "--ci"]);
+    assert!(world.expect(0, &["conflicts"]).out.contains("no open conflicts"));
+}
+
+#[test]
+fn one_version_that_was_taken_by_hand_is_not_undone_by_an_edit_of_the_markers() {
+    let versions = [BASE, &BASE.replace("two", "zwei"), &BASE.replace("two", "deux")];
+    let world = edited("conflicts: markers", "notes.md", versions);
+    world.expect(5, &["run", "--ci"]);
+    let marked = world.agreed("notes.md").unwrap();
+    world.write_local("notes.md", versions[1]);
+    world.write_remote("notes.md", &marked.replace("deux", "deux, better"));
+    world.expect(5, &["run", "--ci"]);
+    let names = World::names(&world.local(""));
+    let notes = names.iter().filter(|name| name.starts_with("notes"));
+    let texts: Vec<String> = notes.filter_map(|name| world.agreed(name)).collect();
+    assert!(texts.iter().any(|text| text == versions[1]), "what was decided is still a file: {names:?}");
+    assert!(texts.iter().any(|text| text.contains("deux, better")), "and so is what was edited: {names:?}");
+}
+
+#[test]
 fn without_the_version_that_both_started_from_both_stay() {
     let world = text("");
     fs::remove_dir_all(world.local(".syncline/bases")).unwrap();
