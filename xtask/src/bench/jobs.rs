@@ -26,9 +26,11 @@ impl Bench {
             "j1" => self.first_sync(),
             "j2" => self.nothing_to_do("j2", SMALL),
             "j3" => self.two_way(),
+            "j4" => self.conflicting(),
             "j6" => self.renamed_folder(),
             "j7" => self.nothing_to_do("j7", TINY),
-            _ => self.latency(),
+            "j8" => self.latency(),
+            _ => self.git(),
         }
     }
 
@@ -60,7 +62,7 @@ impl Bench {
         }
         let mut equal = self.rounds(job, &tools, |bench, tool, _| {
             let sample = bench.measure(&bench.tools.sync(tool, &pair, false))?;
-            bench.note(job, tool, sample);
+            bench.note(job, tool.name(), sample);
             Ok(true)
         })?;
         equal &= is_equal(&pair)?;
@@ -102,7 +104,10 @@ impl Bench {
     }
 
     /// A copy of the small tree on both sides for each tool that is here, already in agreement.
-    fn pairs_in_sync(&self, name: &str, tools: &[Tool]) -> Result<Vec<(Tool, Pair)>> {
+    ///
+    /// # Errors
+    /// When they cannot be made.
+    pub fn pairs_in_sync(&self, name: &str, tools: &[Tool]) -> Result<Vec<(Tool, Pair)>> {
         let tree = self.tree(SMALL)?;
         let mut pairs = Vec::new();
         for tool in self.tools.installed(tools) {
@@ -117,7 +122,10 @@ impl Bench {
     }
 
     /// Calls `each` for every tool in turn, as often as there are rounds; marks the tools that are not here.
-    fn rounds(
+    ///
+    /// # Errors
+    /// When `each` fails.
+    pub fn rounds(
         &mut self,
         job: &str,
         tools: &[Tool],
@@ -140,20 +148,20 @@ impl Bench {
     /// Measures one run of a tool, and tells whether both sides are equal afterwards.
     fn timed(&mut self, job: &str, tool: Tool, pair: &Pair, exact: bool) -> Result<bool> {
         let sample = self.measure(&self.tools.sync(tool, pair, exact))?;
-        self.note(job, tool, sample);
+        self.note(job, tool.name(), sample);
         is_equal(pair)
     }
 
-    fn note(&mut self, job: &str, tool: Tool, sample: super::results::Sample) {
+    /// Tells a figure and keeps it.
+    pub fn note(&mut self, job: &str, tool: &str, sample: super::results::Sample) {
         say(format_args!(
-            "{job} {:<9} {:8.3} s, CPU {:7.2} s, {:6.1} MiB, others {:.2} cores",
-            tool.name(),
+            "{job} {tool:<9} {:8.3} s, CPU {:7.2} s, {:6.1} MiB, others {:.2} cores",
             sample.wall_s,
             sample.cpu_s.unwrap_or_default(),
             sample.rss_mib.unwrap_or_default(),
             sample.foreign_cores
         ));
-        self.results.add(job, tool.name(), Some(sample));
+        self.results.add(job, tool, Some(sample));
     }
 
     /// The tree of a workload; made when it is not there yet.
@@ -185,7 +193,11 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
     quietly(command("cp", ["-a", "--"]).arg(from).arg(to)).map(|_| ())
 }
 
-fn pair_of(pairs: &[(Tool, Pair)], tool: Tool) -> Result<&Pair> {
+/// The pair of a tool.
+///
+/// # Errors
+/// When it has none.
+pub fn pair_of(pairs: &[(Tool, Pair)], tool: Tool) -> Result<&Pair> {
     let found = pairs.iter().find(|(owner, _)| *owner == tool);
     found.map(|(_, pair)| pair).context("the tool has no pair of folders")
 }

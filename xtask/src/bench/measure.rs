@@ -80,6 +80,14 @@ impl Bench {
     /// # Errors
     /// When it fails; the error holds what it said.
     pub fn measure(&self, command: &Command) -> Result<Sample> {
+        self.measure_to(command, &[0])
+    }
+
+    /// The same for a command that may end with each of some exit codes.
+    ///
+    /// # Errors
+    /// When it ends with another one; the error holds what it said.
+    pub fn measure_to(&self, command: &Command, accepted: &[i32]) -> Result<Sample> {
         let (out, log) = (self.place.join("figures.json"), self.place.join("log.txt"));
         let mut helper = Command::new(std::env::current_exe()?);
         helper.arg("measure").arg("--out").arg(&out).arg("--log").arg(&log);
@@ -95,7 +103,7 @@ impl Bench {
         quietly(&mut helper)?;
         let (busy, elapsed_s) = (busy_s() - busy, start.elapsed().as_secs_f64());
         let figures: Figures = serde_json::from_str(&fs::read_to_string(&out)?)?;
-        if figures.code != Some(0) {
+        if !figures.code.is_some_and(|code| accepted.contains(&code)) {
             let said = fs::read_to_string(&log).unwrap_or_default();
             bail!("{command:?} ended with {:?}: {}", figures.code, said.trim());
         }

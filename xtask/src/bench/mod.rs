@@ -1,9 +1,11 @@
-//! `bench`: Syncline beside rsync and unison, on the same data, in the same run, turn by turn.
+//! `bench`: Syncline beside rsync, unison, rclone and Git, on the same data, in the same run, turn by turn.
 //!
 //! Only ratios from one run mean anything: how fast a machine is at a moment depends on everything else that it
 //! does. So each round runs every tool once, medians are compared, and the CPU that others used is written down.
 
 mod compare;
+mod conflicting;
+mod git;
 mod jobs;
 mod latency;
 pub mod measure;
@@ -27,8 +29,8 @@ pub use page::page;
 /// What `bench` is told.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Jobs to measure: j1 first sync, j2 nothing to do, j3 two-way changes, j6 renamed folder, j7 nothing to do in
-    /// a million files, j8 watching; all of them when none is named
+    /// Jobs to measure: j1 first sync, j2 nothing to do, j3 two-way changes, j4 conflicts, j6 renamed folder, j7 nothing
+    /// to do in a million files, j8 watching, git a Git remote; all of them when none is named
     jobs: Vec<String>,
     /// How often each tool does each job
     #[arg(long, default_value_t = 5)]
@@ -49,7 +51,7 @@ pub struct Arguments {
 }
 
 /// The jobs, in their order.
-const JOBS: [&str; 6] = ["j1", "j2", "j3", "j6", "j7", "j8"];
+const JOBS: [&str; 8] = ["j1", "j2", "j3", "j4", "j6", "j7", "j8", "git"];
 
 /// Everything that a job needs.
 pub struct Bench {

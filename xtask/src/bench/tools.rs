@@ -18,6 +18,8 @@ pub enum Tool {
     Rsync,
     /// Two ways, with state.
     Unison,
+    /// Two ways, with state: `rclone bisync`.
+    Bisync,
 }
 
 impl Tool {
@@ -27,6 +29,15 @@ impl Tool {
             Self::Syncline => "syncline",
             Self::Rsync => "rsync",
             Self::Unison => "unison",
+            Self::Bisync => "bisync",
+        }
+    }
+
+    /// The program, which is also the name of its package.
+    const fn program(self) -> &'static str {
+        match self {
+            Self::Bisync => "rclone",
+            other => other.name(),
         }
     }
 }
@@ -38,7 +49,7 @@ pub struct Pair {
     pub a: PathBuf,
     /// The other side.
     pub b: PathBuf,
-    /// Where unison keeps its archives.
+    /// Where unison and bisync keep what they remember.
     pub archives: PathBuf,
 }
 
@@ -54,7 +65,8 @@ impl Pair {
     /// When it cannot be written.
     pub fn configure(&self) -> Result<()> {
         let text = format!(
-            "version: \"1.0\"\nnode: {{ name: bench }}\ntargets:\n  bench:\n    remote: {{ kind: folder, path: {} }}\n",
+            "version: \"1.0\"\nnode: {{ name: bench }}\ntargets:\n  bench:\n    remote: {{ kind: folder, path: {} }}\n    \
+             conflicts: keep-both\n",
             serde_json::Value::from(self.b.to_string_lossy())
         );
         Ok(fs::write(self.a.join("syncline.yaml"), text)?)
@@ -93,11 +105,11 @@ impl Tools {
     /// Looks for the peers and says which are missing.
     pub fn find(syncline: PathBuf) -> Self {
         let mut installed = vec![Tool::Syncline];
-        for peer in [Tool::Rsync, Tool::Unison] {
-            if is_installed(peer.name()) {
+        for peer in [Tool::Rsync, Tool::Unison, Tool::Bisync] {
+            if is_installed(peer.program()) {
                 installed.push(peer);
             } else {
-                let name = peer.name();
+                let name = peer.program();
                 say(format_args!(
                     "{name} is missing: install it with `apt-get install {name}`; measuring the rest"
                 ));
@@ -131,6 +143,8 @@ impl Tools {
                 let mut run = Command::new("unison");
                 run.arg(&pair.a).arg(&pair.b).env("UNISON", &pair.archives);
                 run.args(["-batch", "-auto", "-times", "-confirmbigdel=false", "-ui", "text"]);
+                // In conflicts one version wins, and the other one stays as a copy.
+                run.args(["-prefer", "newer", "-copyonconflict"]);
                 run.args([
                     "-logfile",
                     "/dev/null",
@@ -141,6 +155,17 @@ impl Tools {
                 ]);
                 run
             }
+            Tool::Bisync => {
+                let state = pair.archives.join("bisync");
+                let mut run = Command::new("rclone");
+                run.arg("bisync").arg(&pair.a).arg(&pair.b).arg("--workdir").arg(&state);
+                run.args(["--exclude", "/.syncline/**", "--exclude", "/syncline.yaml", "--force"]);
+                if !state.exists() {
+                    run.arg("--resync");
+                }
+                run.env("RCLONE_CONFIG", "/dev/null");
+                run
+            }
         }
     }
 
@@ -148,7 +173,7 @@ impl Tools {
     pub fn versions(&self) -> Vec<String> {
         let version = |tool: &Tool| {
             let program: OsString =
-                if *tool == Tool::Syncline { self.syncline.clone().into() } else { tool.name().into() };
+                if *tool == Tool::Syncline { self.syncline.clone().into() } else { tool.program().into() };
             let flag = if *tool == Tool::Unison { "-version" } else { "--version" };
             let said = quietly(Command::new(program).arg(flag)).unwrap_or_default();
             let words = said.lines().next().unwrap_or_default().split_whitespace();

@@ -128,11 +128,10 @@ impl World {
                 self.trees[side].things.insert(above, thing);
             }
         }
+        let is_directory = self.trees[side].things.get(&at).is_some_and(|thing| thing.kind.is_directory());
         if !kind.is_directory() {
             self.remove(side, at.as_str());
-        } else if !self.policy.abilities[side].directories {
-            return;
-        } else if self.trees[side].things.get(&at).is_some_and(|thing| thing.kind.is_directory()) {
+        } else if is_directory || !self.policy.abilities[side].directories {
             return;
         }
         let version = if kind.is_directory() { 0 } else { self.clock };
