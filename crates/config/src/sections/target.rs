@@ -97,7 +97,8 @@ impl Target {
             for (index, pattern) in patterns.iter().enumerate() {
                 if let Err(error) = core::filter::glob(pattern) {
                     let index = index.to_string();
-                    resolver.error(&["targets", name, key, &index], "bad_glob", error.to_string(), None);
+                    let hint = error.hint.map(str::to_owned);
+                    resolver.error(&["targets", name, key, &index], "bad_glob", error.to_string(), hint);
                 }
             }
         }
