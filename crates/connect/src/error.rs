@@ -81,10 +81,14 @@ impl Error {
             std::io::ErrorKind::TimedOut => ErrorKind::TimedOut,
             _ => ErrorKind::Io,
         };
+        let read_only = error.kind() == std::io::ErrorKind::ReadOnlyFilesystem;
         let side = error.get_ref().and_then(|inner| inner.downcast_ref::<ReadFailed>()).map(|read| read.side);
         let made = Self { side, ..Self::new(kind, format!("{what}: {error}")) }.with_source(error);
         match kind {
             ErrorKind::NoSpace => made.with_hint("free some space, then run again: nothing was lost"),
+            ErrorKind::Denied if read_only => made.with_hint(
+                "the file system is mounted read-only: mount it for writing, or check the disk when it became so by itself",
+            ),
             ErrorKind::Denied => made.with_hint("check the owner and the permissions"),
             _ => made,
         }
