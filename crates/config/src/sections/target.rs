@@ -41,7 +41,7 @@ pub(crate) struct Target {
     /// What happens when both sides changed an item differently: one word for the whole target, or rules, of which
     /// the first that matches decides.
     #[serde(default)]
-    #[schemars(extend("default" = "keep-both"))]
+    #[schemars(extend("default" = "auto"))]
     conflicts: Conflicts,
     /// When a run stops and asks before it touches anything.
     #[serde(default)]
