@@ -201,3 +201,19 @@ impl From<syncline_core::Damaged> for Error {
         Self::new(ErrorKind::Damaged, damaged.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_only_file_system_is_told_from_a_refused_permission() {
+        let hint = |kind: std::io::ErrorKind| {
+            let error = Error::io(kind.into(), "making /mnt/x");
+            assert_eq!(error.kind(), ErrorKind::Denied);
+            error.hint().unwrap_or_default().to_owned()
+        };
+        assert!(hint(std::io::ErrorKind::ReadOnlyFilesystem).contains("mounted read-only"));
+        assert!(hint(std::io::ErrorKind::PermissionDenied).contains("owner"));
+    }
+}
