@@ -91,6 +91,8 @@ pub struct Capabilities {
 pub struct Health {
     /// What was found, for people.
     pub message: String,
+    /// Whether it may be written, as far as that can be told without writing.
+    pub writable: bool,
     /// What is not as it should be, though it works: for people.
     pub warnings: Vec<String>,
 }

@@ -81,10 +81,14 @@ impl Error {
             std::io::ErrorKind::TimedOut => ErrorKind::TimedOut,
             _ => ErrorKind::Io,
         };
+        let read_only = error.kind() == std::io::ErrorKind::ReadOnlyFilesystem;
         let side = error.get_ref().and_then(|inner| inner.downcast_ref::<ReadFailed>()).map(|read| read.side);
         let made = Self { side, ..Self::new(kind, format!("{what}: {error}")) }.with_source(error);
         match kind {
             ErrorKind::NoSpace => made.with_hint("free some space, then run again: nothing was lost"),
+            ErrorKind::Denied if read_only => made.with_hint(
+                "the file system is mounted read-only: mount it for writing, or check the disk when it became so by itself",
+            ),
             ErrorKind::Denied => made.with_hint("check the owner and the permissions"),
             _ => made,
         }
@@ -195,5 +199,21 @@ impl std::error::Error for Error {
 impl From<syncline_core::Damaged> for Error {
     fn from(damaged: syncline_core::Damaged) -> Self {
         Self::new(ErrorKind::Damaged, damaged.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_only_file_system_is_told_from_a_refused_permission() {
+        let hint = |kind: std::io::ErrorKind| {
+            let error = Error::io(kind.into(), "making /mnt/x");
+            assert_eq!(error.kind(), ErrorKind::Denied);
+            error.hint().unwrap_or_default().to_owned()
+        };
+        assert!(hint(std::io::ErrorKind::ReadOnlyFilesystem).contains("mounted read-only"));
+        assert!(hint(std::io::ErrorKind::PermissionDenied).contains("owner"));
     }
 }

@@ -38,6 +38,14 @@ pub struct PatternError {
     pub pattern: String,
     /// What is wrong with it.
     pub message: String,
+    /// What to write instead, where that is known.
+    pub hint: Option<&'static str>,
+}
+
+impl PatternError {
+    fn new(pattern: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { pattern: pattern.into(), message: message.into(), hint: None }
+    }
 }
 
 impl Default for Filter {
@@ -148,10 +156,12 @@ impl Filter {
 /// anchors it at the root, one at its end says nothing.
 ///
 /// # Errors
-/// When the pattern cannot be understood.
+/// When the pattern cannot be understood, or can only be a mistake: one that is blank would match everything, one
+/// with a part that no path has, such as `..`, would match nothing.
 pub fn glob(pattern: &str) -> Result<Glob, PatternError> {
     let plain = pattern.trim_end_matches('/');
     let anchored = plain.strip_prefix("./").or_else(|| plain.strip_prefix('/'));
+    mistaken(pattern, anchored.unwrap_or(plain))?;
     let whole = match anchored {
         Some(rest) => rest.to_owned(),
         None if plain.contains('/') => plain.to_owned(),
@@ -161,7 +171,22 @@ pub fn glob(pattern: &str) -> Result<Glob, PatternError> {
         .literal_separator(true)
         .backslash_escape(true)
         .build()
-        .map_err(|error| PatternError { pattern: pattern.to_owned(), message: error.kind().to_string() })
+        .map_err(|error| PatternError::new(pattern, error.kind().to_string()))
+}
+
+/// Refuses a glob that compiles but cannot be meant; `plain` is what is left of it without its anchor.
+fn mistaken(pattern: &str, plain: &str) -> Result<(), PatternError> {
+    let (message, hint) = if plain.trim().is_empty() {
+        ("nothing is named", "name what is meant, such as `*.tmp` or `build/`; `**` stands for everything")
+    } else if plain.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        (
+            "a part that no path has",
+            "write it relative to the target's folder, without `.`, `..` or two `/` in a row",
+        )
+    } else {
+        return Ok(());
+    };
+    Err(PatternError { hint: Some(hint), ..PatternError::new(pattern, message) })
 }
 
 fn fingerprint(include: &[String], exclude: &[String], ignore: &str, reserved: &[ItemPath]) -> Digest {
@@ -179,18 +204,15 @@ fn glob_set(patterns: &[String]) -> Result<GlobSet, PatternError> {
     for pattern in patterns {
         set.add(glob(pattern)?);
     }
-    set.build()
-        .map_err(|error| PatternError { pattern: patterns.join(", "), message: error.kind().to_string() })
+    set.build().map_err(|error| PatternError::new(patterns.join(", "), error.kind().to_string()))
 }
 
 fn ignore_rules(text: &str) -> Result<Gitignore, PatternError> {
     let mut rules = GitignoreBuilder::new("");
     for line in text.lines() {
-        rules
-            .add_line(None, line)
-            .map_err(|error| PatternError { pattern: line.to_owned(), message: error.to_string() })?;
+        rules.add_line(None, line).map_err(|error| PatternError::new(line, error.to_string()))?;
     }
-    rules.build().map_err(|error| PatternError { pattern: String::new(), message: error.to_string() })
+    rules.build().map_err(|error| PatternError::new("", error.to_string()))
 }
 
 #[cfg(test)]
@@ -218,6 +240,17 @@ mod tests {
         for (pattern, path, expected) in rows {
             let filter = Filter::new(&[], &[pattern.to_owned()], None, Vec::new()).unwrap();
             assert_eq!(ignored(&filter, path, false), expected, "{pattern} on {path}");
+        }
+    }
+
+    #[test]
+    fn globs_that_would_match_everything_or_nothing_are_refused() {
+        for pattern in ["", " ", "\t", "/", "//", ".", "./", "..", "../x", "a/../b", "a//b", "/../x", "a/."] {
+            let error = glob(pattern).expect_err(pattern);
+            assert!(error.hint.is_some(), "{pattern:?}");
+        }
+        for pattern in ["**", "...", "..x", "a b", "/.hidden", "a/**/"] {
+            assert!(glob(pattern).is_ok(), "{pattern:?}");
         }
     }
 

@@ -299,7 +299,11 @@ impl From<syncline_core::Damaged> for Problem {
 
 impl From<syncline_core::filter::PatternError> for Problem {
     fn from(error: syncline_core::filter::PatternError) -> Self {
-        Self::usage("bad_glob", error.to_string())
+        let problem = Self::usage("bad_glob", error.to_string());
+        match error.hint {
+            Some(hint) => problem.with_hint(hint),
+            None => problem,
+        }
     }
 }
 

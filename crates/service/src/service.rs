@@ -123,9 +123,14 @@ impl Service {
     pub(crate) async fn writing(&self) -> Result<Writing> {
         let store = self.stored().await?;
         let lock = store.lock().map_err(|error| {
+            let is_held = error.kind() == syncline_store::ErrorKind::Locked;
+            let problem = Problem::from(error);
+            if !is_held {
+                return problem;
+            }
             let hint =
                 "wait until it has ended, or end it: nothing is lost, the next run goes on where it stopped";
-            Problem::from(error).with_hint(hint)
+            problem.with_hint(hint)
         })?;
         if self.state.starts_with(&self.workspace.root)
             && let Err(error) = git_exclude::exclude(&self.workspace.root)

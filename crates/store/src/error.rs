@@ -60,7 +60,13 @@ impl Error {
 
     /// Wraps a system error of `action` on `path`.
     pub(crate) fn io(action: &str, path: &Path, error: &io::Error) -> Self {
-        Self::new(kind_of(error), format!("cannot {action} {}: {error}", path.display()))
+        let made = Self::new(kind_of(error), format!("cannot {action} {}: {error}", path.display()));
+        if error.kind() == io::ErrorKind::ReadOnlyFilesystem {
+            return made.with_hint(
+                "the file system is mounted read-only: mount it for writing, or check the disk when it became so by itself",
+            );
+        }
+        made
     }
 
     /// What kind of trouble it is.
@@ -78,7 +84,9 @@ impl Error {
             }
             ErrorKind::Locked => "wait until the other run has ended, then try again",
             ErrorKind::NoSpace => "free some space on the disk that holds the state folder, then run again",
-            ErrorKind::Denied => "check the owner and the mode of the state folder",
+            ErrorKind::Denied => {
+                "check the owner and the mode of the state folder, and that it is not mounted read-only"
+            }
             ErrorKind::NewerVersion => "update syncline on this machine",
             ErrorKind::NotFound => "list what there is and check the name",
             ErrorKind::Mismatch => "run again: the content changed while it was read",

@@ -135,7 +135,8 @@ impl Rule {
             Ok(rule) => Some(rule),
             Err(error) => {
                 let [a, b, c, d] = path;
-                resolver.error(&[a, b, c, d, "match"], "bad_glob", error.to_string(), None);
+                let hint = error.hint.map(str::to_owned);
+                resolver.error(&[a, b, c, d, "match"], "bad_glob", error.to_string(), hint);
                 None
             }
         }

@@ -41,7 +41,7 @@ pub(crate) struct Target {
     /// What happens when both sides changed an item differently: one word for the whole target, or rules, of which
     /// the first that matches decides.
     #[serde(default)]
-    #[schemars(extend("default" = "keep-both"))]
+    #[schemars(extend("default" = "auto"))]
     conflicts: Conflicts,
     /// When a run stops and asks before it touches anything.
     #[serde(default)]
@@ -97,7 +97,8 @@ impl Target {
             for (index, pattern) in patterns.iter().enumerate() {
                 if let Err(error) = core::filter::glob(pattern) {
                     let index = index.to_string();
-                    resolver.error(&["targets", name, key, &index], "bad_glob", error.to_string(), None);
+                    let hint = error.hint.map(str::to_owned);
+                    resolver.error(&["targets", name, key, &index], "bad_glob", error.to_string(), hint);
                 }
             }
         }

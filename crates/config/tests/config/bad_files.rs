@@ -274,6 +274,22 @@ fn bad_globs() {
      7 |     include: ["*.md", "a["]
        |                       ^^^^
     "#);
+    assert_snapshot!(refusal(&target("remote: disk\nexclude: [\" \"]")), @r#"
+    error: nothing is named in the pattern " "
+      --> syncline.yaml:7:15
+       |
+     7 |     exclude: [" "]
+       |               ^^^
+      = help: name what is meant, such as `*.tmp` or `build/`; `**` stands for everything
+    "#);
+    assert_snapshot!(refusal(&target("remote: disk\ninclude: [../x]")), @r#"
+    error: a part that no path has in the pattern "../x"
+      --> syncline.yaml:7:15
+       |
+     7 |     include: [../x]
+       |               ^^^^
+      = help: write it relative to the target's folder, without `.`, `..` or two `/` in a row
+    "#);
     assert_snapshot!(refusal(&target("remote: disk\nconflicts: [{ match: \"{a\", policy: newest }]")), @r#"
     error: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?) in the pattern "{a"
       --> syncline.yaml:7:26

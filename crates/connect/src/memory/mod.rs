@@ -59,7 +59,7 @@ impl Endpoint for MemoryEndpoint {
 
     async fn check(&self) -> Result<Health> {
         let count = self.lock().nodes.len();
-        Ok(Health { message: format!("{count} items in memory"), warnings: Vec::new() })
+        Ok(Health { message: format!("{count} items in memory"), writable: true, warnings: Vec::new() })
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<Snapshot> {

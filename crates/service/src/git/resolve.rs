@@ -223,12 +223,11 @@ impl Desk<'_> {
             ) {
                 Merged::Clean { bytes, .. } => return self.merged(staged, &bytes, true, "merged".to_owned()),
                 Merged::Marked { bytes, hunks } => {
-                    return self.merged(
-                        staged,
-                        &bytes,
-                        false,
-                        format!("{hunks} places are marked in the file"),
-                    );
+                    let marked = match hunks {
+                        1 => "1 place is marked in the file".to_owned(),
+                        _ => format!("{hunks} places are marked in the file"),
+                    };
+                    return self.merged(staged, &bytes, false, marked);
                 }
                 Merged::Unclean(why) => return self.beside(staged, &contents.remote, &why.to_string()),
             }

@@ -207,18 +207,50 @@ async fn endpoints(service: &Service, configured: &syncline_config::Target, chec
             return;
         }
     };
+    let agreed = agreed(service, &configured.name).await;
     for side in Side::BOTH {
         let name = format!("{}, {side} side", configured.name);
-        match target.endpoints[side].check().await {
+        let endpoint = &target.endpoints[side];
+        match endpoint.check().await {
             Ok(health) => {
                 checks.push(Check::ok(&name, health.message));
+                if !health.writable {
+                    let location = &endpoint.capabilities().location;
+                    let needed = agreed > 0 && configured.direction.may_write(side);
+                    checks.push(not_writable(&name, location, needed));
+                }
                 checks.extend(health.warnings.into_iter().map(|warning| Check::warn(&name, warning, None)));
             }
             Err(error) if error.kind() == syncline_connect::ErrorKind::NotFound => {
-                let hint = error.hint().map(str::to_owned);
-                checks.push(Check::warn(&name, error.to_string(), hint));
+                checks.push(missing(&name, &error, agreed));
             }
             Err(error) => checks.push(Check::fail(&name, error.into())),
         }
     }
+}
+
+/// How many items of a target are agreed on, as far as the state can be read.
+async fn agreed(service: &Service, target: &str) -> u64 {
+    let Ok(store) = service.reading().await else { return 0 };
+    store.peek_target(target).await.map_or(0, |state| state.count())
+}
+
+/// A root that is not there: before the first run it may be made, afterwards it is lost.
+fn missing(name: &str, error: &syncline_connect::Error, agreed: u64) -> Check {
+    if agreed == 0 {
+        return Check::warn(name, error.to_string(), error.hint().map(str::to_owned));
+    }
+    let items = if agreed == 1 { "item was" } else { "items were" };
+    let message = format!("{error}, though {agreed} {items} agreed on");
+    Check {
+        status: Status::Fail,
+        ..Check::warn(name, message, Some("mount or restore what belongs there".to_owned()))
+    }
+}
+
+/// A root that may not be written; `needed` says whether runs that were made already write there.
+fn not_writable(name: &str, location: &str, needed: bool) -> Check {
+    let hint = "check the owner and the permissions, and that it is not mounted read-only".to_owned();
+    let status = if needed { Status::Fail } else { Status::Warn };
+    Check { status, ..Check::warn(name, format!("{location} may not be written"), Some(hint)) }
 }

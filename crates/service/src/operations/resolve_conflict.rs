@@ -178,10 +178,7 @@ async fn choose(service: &Service, store: &Store, request: &Request) -> Result<V
     for selector in &request.conflicts {
         let matches = matching(service, &open, selector)?;
         if matches.is_empty() {
-            return Err(match store.conflict(selector).await? {
-                Some(record) => Problem::not_found(format!("the conflict {} is settled already", record.id)),
-                None => unknown(selector),
-            });
+            return Err(not_open(service, store, request, selector).await?);
         }
         chosen.extend(matches);
     }
@@ -191,6 +188,27 @@ async fn choose(service: &Service, store: &Store, request: &Request) -> Result<V
         .filter(|(index, _)| chosen.contains(index))
         .map(|(_, record)| record)
         .collect())
+}
+
+/// Why no open conflict has the name `selector`: it is settled, or there never was one.
+async fn not_open(service: &Service, store: &Store, request: &Request, selector: &str) -> Result<Problem> {
+    let query = ConflictQuery { target: request.target.clone(), open_only: false };
+    let all = store.conflicts(&query).await?;
+    Ok(match matching(service, &all, selector)?.as_slice() {
+        [] => unknown(selector),
+        [index] => {
+            let ConflictRecord { id, path, .. } = &all[*index];
+            Problem::not_found(format!("the conflict {id} at {path} is settled already"))
+                .with_hint(format!("`syncline conflicts abort {id}` takes that back"))
+        }
+        several => {
+            let count = several.len();
+            Problem::not_found(format!("all {count} conflicts that {selector:?} names are settled already"))
+                .with_hint(
+                    "`syncline conflicts abort` takes one of them back; see `syncline conflicts list --all`",
+                )
+        }
+    })
 }
 
 /// Settles the conflicts of one target, by one run at most.

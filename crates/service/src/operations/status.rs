@@ -94,6 +94,8 @@ pub enum State {
     Halted,
     /// It cannot be looked at, or its last run failed.
     Failed,
+    /// Its last run is going on, or was cut short; the next one takes over.
+    Unfinished,
 }
 
 /// What history keeps.
@@ -157,6 +159,9 @@ async fn describe(store: &Store, name: &str, direction: Way, plan: Option<Target
         State::Failed
     } else if halted || plan.is_none() && last_run.as_ref().is_some_and(|run| run.state == "halted") {
         State::Halted
+    } else if last_run.as_ref().is_some_and(|run| run.state == "running") {
+        // What a run that did not end has done is not in the baseline: nobody can say that both sides agree.
+        State::Unfinished
     } else if open_conflicts > 0 {
         State::Conflicts
     } else if last_run.is_none() && !state.has_baseline {

@@ -99,5 +99,32 @@ fn init_refuses_addresses_that_would_become_names_of_folders() {
         let ran = world.expect(2, &["init", "--remote", remote]);
         assert!(ran.err.contains("no folder"), "{}", ran.err);
     }
+    let git = world.expect(2, &["init", "--remote", "https://example.org/x.git"]);
+    assert!(git.err.contains("kind: git"), "{}", git.err);
     assert!(!world.local("syncline.yaml").exists());
+}
+
+#[test]
+fn init_refuses_a_remote_that_is_no_folder() {
+    let world = World::new();
+    std::fs::remove_file(world.local("syncline.yaml")).unwrap();
+    std::fs::write(world.path("file"), "a file").unwrap();
+    std::os::unix::fs::symlink(world.path("remote"), world.path("link")).unwrap();
+    for (remote, what) in [("../file", "is a file"), ("../link", "is a symbolic link")] {
+        let ran = world.expect(2, &["init", "--remote", remote]);
+        assert!(ran.err.contains(what), "{}", ran.err);
+    }
+    assert!(!world.local("syncline.yaml").exists());
+}
+
+#[test]
+fn a_folder_that_starts_with_a_tilde_is_refused_and_never_made() {
+    let world = World::new();
+    world.write_local("a.md", "a");
+    world.configure("version: \"1.0\"\ntargets:\n  main:\n    remote: { kind: folder, path: ~/copy }\n");
+    let ran = world.run(&["run"]);
+    assert_ne!(ran.code, 0, "{}", ran.out);
+    let told = format!("{}{}", ran.out, ran.err);
+    assert!(told.contains("write the path in full"), "{told}");
+    assert!(!world.local("~").exists());
 }

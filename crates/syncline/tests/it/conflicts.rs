@@ -249,6 +249,9 @@ fn what_is_unknown_or_settled_is_told() {
     world.expect(0, &["conflicts", "resolve", &id, "--take", "both"]);
     let settled = world.expect(1, &["conflicts", "resolve", &id, "--take", "both"]);
     assert!(settled.err.contains("settled already"), "{}", settled.err);
+    let by_path = world.expect(1, &["conflicts", "resolve", "a.md", "--take", "both"]);
+    assert!(by_path.err.contains("settled already"), "{}", by_path.err);
+    assert!(by_path.err.contains(&format!("syncline conflicts abort {id}")), "{}", by_path.err);
     world.expect(1, &["conflicts", "show", "ffff"]);
 }
 

@@ -110,4 +110,7 @@ fn quiet_prints_only_what_is_wrong() {
     assert_eq!((ran.out.as_str(), ran.err.as_str()), ("", ""));
     let ran = world.expect(2, &["run", "-q", "nobody"]);
     assert!(ran.err.contains("no target"), "{}", ran.err);
+    assert!(std::process::Command::new("mkfifo").arg(world.local("pipe")).status().unwrap().success());
+    let ran = world.expect(0, &["run", "-q"]);
+    assert!(ran.out.contains("pipe (local): "), "{}", ran.out);
 }

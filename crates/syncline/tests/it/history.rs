@@ -75,6 +75,9 @@ fn a_rollback_takes_an_unambiguous_prefix_and_refuses_what_is_unknown() {
     let run = run_id(&world, 0);
     world.expect(1, &["rollback", "ffffffff"]);
     // Everything would go: that is asked about first.
+    let told = world.expect(4, &["rollback", &run[..13]]);
+    assert!(!told.out.contains("syncline run"), "{}", told.out);
+    assert!(told.err.contains(&format!("syncline rollback {} --approve", &run[..13])), "{}", told.err);
     let halted = world.json(4, &["rollback", &run[..13]]);
     assert_eq!(world.agreed("a.md").as_deref(), Some("one"));
     let hash = halted["results"][0]["plan_hash"].as_str().unwrap();

@@ -7,6 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::support::World;
+
 /// System calls that change something. Each is counted by itself and for each thread: so a call in one thread
 /// does not hide those of another kind in the others.
 const CALLS: [&str; 21] = [
@@ -329,4 +331,28 @@ fn nothing_is_claimed_before_it_is_durable() {
         swaps >= 4 && claims > 0,
         "{swaps} swaps and {claims} claims were seen: is the trace still understood?"
     );
+}
+
+#[test]
+fn status_tells_of_a_run_that_was_cut_short() {
+    let world = World::new();
+    world.write_local("a.md", "one");
+    world.expect(0, &["run"]);
+    world.write_local("a.md", "two");
+    let killed = Command::new("strace")
+        .args(["-f", "-qq", "-e", "trace=renameat2", "-e", "inject=renameat2:signal=KILL:when=1", "-o"])
+        .arg(world.path("trace"))
+        .args([env!("CARGO_BIN_EXE_syncline"), "run", "--ci"])
+        .current_dir(world.path("local"))
+        .output()
+        .expect("strace is installed by the test command");
+    assert!(!killed.status.success());
+    for arguments in [&["status", "--fast"][..], &["status"]] {
+        let status = world.json(0, arguments);
+        assert_eq!(status["targets"][0]["state"], "unfinished", "{status:#}");
+        let told = world.expect(0, arguments).out;
+        assert!(told.contains("was cut short") && !told.contains("in agreement"), "{told}");
+    }
+    world.expect(0, &["run"]);
+    assert_eq!(world.json(0, &["status", "--fast"])["targets"][0]["state"], "in_agreement");
 }

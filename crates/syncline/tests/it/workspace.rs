@@ -127,6 +127,9 @@ fn doctor_says_what_is_wrong_and_what_to_do() {
         assert!(names.iter().any(|known| known == name), "{name} is not in {names:?}");
     }
     std::fs::remove_dir_all(world.path("remote")).unwrap();
+    let gone = world.expect(1, &["doctor"]);
+    assert!(gone.out.contains("though 1 item was agreed on"), "{}", gone.out);
+    assert!(gone.out.contains("mount or restore") && !gone.out.contains("make it"), "{}", gone.out);
     std::fs::write(world.path("remote"), "a file").unwrap();
     let sick = world.expect(1, &["doctor"]);
     assert!(sick.out.contains("FAIL"), "{}", sick.out);

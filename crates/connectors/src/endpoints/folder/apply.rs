@@ -35,18 +35,19 @@ pub(super) struct Work<'a> {
     pub(super) cancelled: &'a AtomicBool,
 }
 
-/// Performs a batch beneath an open root; blocks. With `keep_staging`, an empty `.syncline/staging` may stay.
+/// Performs a batch beneath an open root, which people know as `location`; blocks. With `keep_staging`, an empty `.syncline/staging` may stay.
 ///
 /// # Errors
 /// When the batch could not start, or could not be made durable.
 pub(super) fn apply(
     root: &Directory,
+    location: &str,
     batch: &Batch,
     handle: &Handle,
     cancelled: &AtomicBool,
     keep_staging: bool,
 ) -> Result<Vec<Outcome>> {
-    let staging = Staging::open(root, batch, handle)?;
+    let staging = Staging::open(root, location, batch, handle)?;
     let (planting, made) = (Planting::of(&batch.steps), Made::default());
     let work = Work { root, batch, staging: &staging, handle, planting: &planting, made: &made, cancelled };
     let done = work.run();

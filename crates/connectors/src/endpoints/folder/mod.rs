@@ -76,6 +76,13 @@ fn open(request: &OpenRequest<'_>) -> Result<FolderEndpoint> {
     if settings.path.as_os_str().is_empty() {
         return Err(Error::new(ErrorKind::Invalid, "folder: the path is empty"));
     }
+    let text = settings.path.to_string_lossy();
+    if text.starts_with('~') {
+        let message = format!("folder: the path {text} starts with `~`, which is not expanded");
+        return Err(Error::new(ErrorKind::Invalid, message).with_hint(
+            "write the path in full, such as /home/ada/backup; with ./ in front when its name really looks like this",
+        ));
+    }
     Ok(FolderEndpoint::open(&request.workspace.join(settings.path), false))
 }
 
@@ -167,9 +174,6 @@ impl Endpoint for FolderEndpoint {
         let location = &self.capabilities.location;
         names::Names::default().read(&root).map_err(|error| walk::root_error(error, location))?;
         let mut warnings = Vec::new();
-        if !root.is_writable() {
-            warnings.push(format!("{location} may not be written; check the owner and the permissions"));
-        }
         let (bytes, inodes) = root.free().map_err(|error| walk::root_error(error, location))?;
         if bytes < FREE_BYTES_LOW {
             warnings.push(format!("only {} MiB are free on the file system of {location}", bytes >> 20));
@@ -183,7 +187,7 @@ impl Endpoint for FolderEndpoint {
         if self.capabilities.abilities.folds_case {
             warnings.push(format!("{location} takes names that differ only in case for the same"));
         }
-        Ok(Health { message: format!("{location} can be read"), warnings })
+        Ok(Health { message: format!("{location} can be read"), writable: root.is_writable(), warnings })
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<Snapshot> {
@@ -216,10 +220,11 @@ impl Endpoint for FolderEndpoint {
         }
         let root = self.root_for_writing()?;
         let keep_staging = self.keep_staging;
+        let location = self.capabilities.location.clone();
         let handle = Handle::current();
         let given_up = GivenUp(Arc::new(AtomicBool::new(false)));
         let cancelled = Arc::clone(&given_up.0);
-        blocking(move || apply::apply(&root, &batch, &handle, &cancelled, keep_staging)).await
+        blocking(move || apply::apply(&root, &location, &batch, &handle, &cancelled, keep_staging)).await
     }
 
     fn watch(&self) -> Option<&dyn Watch> {

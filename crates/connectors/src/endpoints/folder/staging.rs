@@ -49,14 +49,14 @@ impl Staging {
     ///
     /// # Errors
     /// When it cannot be made, or another batch of the same run is at work.
-    pub(super) fn open(root: &Directory, batch: &Batch, handle: &Handle) -> Result<Self> {
+    pub(super) fn open(root: &Directory, location: &str, batch: &Batch, handle: &Handle) -> Result<Self> {
         if !is_word(&batch.run) {
             return Err(Error::new(
                 ErrorKind::Invalid,
                 format!("{:?} cannot be the name of a run", batch.run),
             ));
         }
-        let failed = |error: io::Error| Error::io(error, format_args!("making {STATE}/staging"));
+        let failed = |error: io::Error| Error::io(error, format_args!("making {location}/{STATE}/staging"));
         let state = make_and_open(root, STATE).map_err(failed)?;
         // Another program that ends may remove the empty folder under our hands: then it is made again.
         let (all, guard, own) = (0..TRIES)

@@ -141,7 +141,7 @@ impl Endpoint for GitEndpoint {
                     (format!("{location} can be reached"), vec![warning])
                 }
             };
-            Ok(Health { message, warnings })
+            Ok(Health { message, writable: true, warnings })
         })
         .await
     }

@@ -160,7 +160,7 @@ impl Endpoint for RepositoriesEndpoint {
         }
         let message =
             format!("{}: {} of {count} can be reached", self.capabilities.location, count - failed.len());
-        Ok(Health { message, warnings: failed.iter().map(ToString::to_string).collect() })
+        Ok(Health { message, writable: true, warnings: failed.iter().map(ToString::to_string).collect() })
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<Snapshot> {

@@ -128,6 +128,7 @@ impl Init {
         };
         refuse_address(remote)?;
         let whole = normalised(&here.join(remote));
+        refuse_other_things(&whole)?;
         let remote = whole.to_str().ok_or_else(|| {
             Problem::usage("bad_path", format!("the path {} is not UTF-8 text", remote.display()))
         })?;
@@ -180,8 +181,25 @@ fn refuse_address(remote: &Path) -> Result<(), Problem> {
     let host = text.split_once(':').is_some_and(|(host, _)| host.len() > 1 && !host.contains('/'));
     if text.contains("://") || host || text.starts_with('~') {
         let message = format!("{text} is no folder on this machine");
-        return Err(Problem::usage("bad_remote", message)
-            .with_hint("name a folder by its path; write ./ in front when its name really looks like this"));
+        let hint = if text.contains("://") || text.contains('@') {
+            "name a folder by its path; for a Git repository, write `remote: { kind: git, url: … }` into syncline.yaml"
+        } else {
+            "name a folder by its path; write ./ in front when its name really looks like this"
+        };
+        return Err(Problem::usage("bad_remote", message).with_hint(hint));
     }
     Ok(())
+}
+
+/// Refuses what is there and no folder: no run could ever use it.
+fn refuse_other_things(remote: &Path) -> Result<(), Problem> {
+    let (what, hint) = match std::fs::symlink_metadata(remote) {
+        Ok(found) if found.is_symlink() => ("a symbolic link", "name the folder itself"),
+        Ok(found) if !found.is_dir() => {
+            ("a file", "name a folder; one that is missing is made by the first run")
+        }
+        _ => return Ok(()),
+    };
+    let message = format!("{} is {what}, not a folder", remote.display());
+    Err(Problem::usage("bad_remote", message).with_hint(hint))
 }

@@ -55,10 +55,10 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<u8, Problem> {
 fn finish_run(report: wire::Report, output: &Output) -> u8 {
     if report.dry_run {
         let made = wire::Plan::new(report.results.into_iter().filter_map(|result| result.plan).collect());
-        output.result(&made, || render::plan::plan(&made, output.verbose));
+        output.result(&made, || render::plan::unapprovable(&made, output.verbose));
         return plan::exit_code(&made, false);
     }
-    output.result(&report, || render::report::report(&report, output.verbose));
+    output.result(&report, || render::report::unapprovable(&report, output.verbose));
     // Conflicts that were open before are no concern of this command.
     match report.exit_code(false) {
         5 => 0,

@@ -90,7 +90,8 @@ impl Run {
             return Ok(plan::exit_code(&made, self.detailed_exitcode || changes_count));
         }
         let code = report.exit_code(changes_count);
-        output.outcome(&report, code != 0, || render::report::report(&report, output.verbose));
+        let wrong = code != 0 || report.results.iter().any(never_synced);
+        output.outcome(&report, wrong, || render::report::report(&report, output.verbose));
         Ok(code)
     }
 
@@ -114,6 +115,11 @@ impl Run {
         }
         Ok(report)
     }
+}
+
+/// Whether there is something that can never be synced: no failure, but nobody should have to look for it.
+fn never_synced(result: &TargetReport) -> bool {
+    result.problems.iter().any(|problem| matches!(problem.code.as_str(), "name_not_utf8" | "special_file"))
 }
 
 /// Reads a time such as `60s`, `15m` or `2h`; it is at least a second and at most a day.

@@ -66,6 +66,7 @@ fn lines(target: &Target, width: usize) -> String {
         State::Conflicts => paint(style::WARN, "conflicts   "),
         State::Halted => paint(style::WARN, "halted      "),
         State::Failed => paint(style::BAD, "failed      "),
+        State::Unfinished => paint(style::WARN, "unfinished  "),
     };
     let mut facts = vec![format!("{} agreed", count(target.agreed, "item"))];
     facts.extend(target.pending.filter(|&pending| pending > 0).map(|pending| format!("{pending} pending")));
@@ -73,7 +74,11 @@ fn lines(target: &Target, width: usize) -> String {
         facts.push(paint(style::WARN, &count(target.open_conflicts, "open conflict")));
     }
     if let Some(run) = &target.last_run {
-        facts.push(format!("last run {}: {}", local_time(&run.started), shown(&run.message)));
+        let became = match run.state.as_str() {
+            "running" => "is going on, or was cut short; the next run takes over".to_owned(),
+            _ => shown(&run.message),
+        };
+        facts.push(format!("last run {}: {became}", local_time(&run.started)));
     }
     let name = shown(&target.target);
     let gap = " ".repeat(width.saturating_sub(name.chars().count()));

@@ -100,8 +100,8 @@ fn settle(text: &mut String, response: &Response) {
             (true, _) => ("--take merged", "the versions merge cleanly".to_owned()),
             (false, note) => ("--edit", note.as_deref().map(shown).unwrap_or_default()),
         };
-        let _ =
-            writeln!(text, "  syncline conflicts resolve {id} {command}  {}", paint(style::FAINT, &about));
+        let about = if about.is_empty() { about } else { paint(style::FAINT, &format!("  ({about})")) };
+        let _ = writeln!(text, "  syncline conflicts resolve {id} {command}{about}");
     }
 }
 

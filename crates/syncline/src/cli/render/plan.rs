@@ -22,6 +22,13 @@ pub(crate) fn plan(plan: &Plan, all: bool) -> String {
     text
 }
 
+/// As [`plan`], of a command other than `syncline plan`: without saying that `syncline run` approves it.
+pub(crate) fn unapprovable(made: &Plan, all: bool) -> String {
+    let mut made = made.clone();
+    made.targets.iter_mut().for_each(|target| target.hash = None);
+    plan(&made, all)
+}
+
 /// The plan of one target, as a question shows it: without saying how to approve it.
 pub(crate) fn question(plan: &TargetPlan) -> String {
     let mut text = target_plan(&TargetPlan { hash: None, ..plan.clone() }, false);

@@ -26,6 +26,13 @@ pub(crate) fn report(report: &Report, all: bool) -> String {
     text
 }
 
+/// As [`report`], of a command other than `syncline run`: without saying that `syncline run` approves it.
+pub(crate) fn unapprovable(made: &Report, all: bool) -> String {
+    let mut made = made.clone();
+    made.results.iter_mut().for_each(|result| result.plan_hash = None);
+    report(&made, all)
+}
+
 /// What became of one target.
 pub(crate) fn target(result: &TargetReport, width: usize, all: bool) -> String {
     let sign = if result.success {

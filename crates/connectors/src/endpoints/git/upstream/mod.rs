@@ -142,7 +142,7 @@ impl Endpoint for UpstreamEndpoint {
                     format!("{url} can be reached")
                 }
             };
-            Ok(Health { message, warnings })
+            Ok(Health { message, writable: true, warnings })
         })
         .await
     }
