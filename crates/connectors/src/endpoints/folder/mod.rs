@@ -31,7 +31,7 @@ use syncline_connect::{
     Batch, Capabilities, Content, Endpoint, EndpointKind, Error, ErrorKind, Health, OpenRequest, Result,
     ScanRequest, Watch,
 };
-use syncline_core::{Abilities, ItemPath, Outcome, Root, Snapshot, Version};
+use syncline_core::{Abilities, Change, ItemPath, Outcome, Root, Seen, Snapshot, Version};
 use tokio::runtime::Handle;
 
 use platform::Directory;
@@ -196,7 +196,7 @@ impl Endpoint for FolderEndpoint {
         };
         blocking(move || {
             let snapshot = scan::scan(&root, &request)?;
-            if request.durable && !snapshot.changes.is_empty() {
+            if request.durable && snapshot.changes.iter().any(|change| may_settle(change, &request)) {
                 apply::sync(&root, "what was found")?;
             }
             Ok(snapshot)
@@ -262,4 +262,15 @@ fn is_word(text: &str) -> bool {
         && text.len() <= 100
         && !text.starts_with('.')
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+}
+
+/// Whether both sides may come to agree on what changed. What rules have always left out is never agreed on, nor a
+/// directory where one side keeps none: in most workspaces they are there in every scan.
+fn may_settle(change: &Change, request: &ScanRequest) -> bool {
+    change.was.is_some()
+        || match &change.now {
+            Seen::Ignored => false,
+            Seen::Present(found) => request.directories || !found.item.kind.is_directory(),
+            Seen::Absent | Seen::Unreadable(_) => true,
+        }
 }
