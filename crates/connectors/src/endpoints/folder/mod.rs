@@ -274,3 +274,50 @@ fn may_settle(change: &Change, request: &ScanRequest) -> bool {
             Seen::Absent | Seen::Unreadable(_) => true,
         }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use syncline_core::{Filter, Found, Item, Kind, MemoryBaseline, Side};
+
+    use super::*;
+
+    #[test]
+    fn only_what_may_be_agreed_on_has_to_be_durable() {
+        let found = |item: Item| Seen::Present(Found { item, version: Version::none(), moved_from: None });
+        let file = || Item { kind: Kind::FILE, digest: None, size: 1, modified: 0 };
+        let was = || {
+            Some(Box::new(syncline_core::Entry {
+                kind: Kind::FILE,
+                digest: syncline_core::Digest([0; 32]),
+                size: 1,
+                versions: syncline_core::Sides { local: Version::none(), remote: Version::none() },
+            }))
+        };
+        for (was, now, directories, expected) in [
+            (None, found(file()), false, true),
+            (None, found(Item::directory()), true, true),
+            (None, found(Item::directory()), false, false),
+            (was(), found(Item::directory()), false, true),
+            (None, Seen::Ignored, true, false),
+            (was(), Seen::Ignored, true, true),
+            (was(), Seen::Absent, false, true),
+        ] {
+            let request = ScanRequest {
+                side: Side::Local,
+                baseline: Arc::new(MemoryBaseline::default()),
+                filter: Arc::new(Filter::default()),
+                mark: String::new(),
+                sentinel: None,
+                only: None,
+                durable: true,
+                directories,
+                progress: Arc::default(),
+            };
+            let Ok(path) = ItemPath::parse("x") else { panic!("a plain name is a path") };
+            let change = Change { path, was, now };
+            assert_eq!(may_settle(&change, &request), expected, "{change:?}");
+        }
+    }
+}
