@@ -114,6 +114,8 @@ pub struct ScanRequest {
     pub only: Option<Vec<ItemPath>>,
     /// Whether the changes that are reported must be durable: a run is going to agree on them.
     pub durable: bool,
+    /// Whether directories are agreed on by themselves; not where one of the sides keeps none.
+    pub directories: bool,
     /// Counts what was done so far, for people who wait.
     pub progress: Arc<Progress>,
 }

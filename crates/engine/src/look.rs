@@ -94,6 +94,7 @@ async fn scan(
         sentinel: target.policy.guard.sentinel.clone(),
         only: only.clone(),
         durable,
+        directories: Side::BOTH.iter().all(|&side| target.policy.abilities[side].directories),
         progress: context.events.progress(),
     };
     let local = target.endpoints.local.scan(request(Side::Local));

@@ -31,7 +31,7 @@ use syncline_connect::{
     Batch, Capabilities, Content, Endpoint, EndpointKind, Error, ErrorKind, Health, OpenRequest, Result,
     ScanRequest, Watch,
 };
-use syncline_core::{Abilities, ItemPath, Outcome, Root, Snapshot, Version};
+use syncline_core::{Abilities, Change, ItemPath, Outcome, Root, Seen, Snapshot, Version};
 use tokio::runtime::Handle;
 
 use platform::Directory;
@@ -200,7 +200,7 @@ impl Endpoint for FolderEndpoint {
         };
         blocking(move || {
             let snapshot = scan::scan(&root, &request)?;
-            if request.durable && !snapshot.changes.is_empty() {
+            if request.durable && snapshot.changes.iter().any(|change| may_settle(change, &request)) {
                 apply::sync(&root, "what was found")?;
             }
             Ok(snapshot)
@@ -267,4 +267,62 @@ fn is_word(text: &str) -> bool {
         && text.len() <= 100
         && !text.starts_with('.')
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+}
+
+/// Whether both sides may come to agree on what changed. What rules have always left out is never agreed on, nor a
+/// directory where one side keeps none: in most workspaces they are there in every scan.
+fn may_settle(change: &Change, request: &ScanRequest) -> bool {
+    change.was.is_some()
+        || match &change.now {
+            Seen::Ignored => false,
+            Seen::Present(found) => request.directories || !found.item.kind.is_directory(),
+            Seen::Absent | Seen::Unreadable(_) => true,
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use syncline_core::{Filter, Found, Item, Kind, MemoryBaseline, Side};
+
+    use super::*;
+
+    #[test]
+    fn only_what_may_be_agreed_on_has_to_be_durable() {
+        let found = |item: Item| Seen::Present(Found { item, version: Version::none(), moved_from: None });
+        let file = || Item { kind: Kind::FILE, digest: None, size: 1, modified: 0 };
+        let was = || {
+            Some(Box::new(syncline_core::Entry {
+                kind: Kind::FILE,
+                digest: syncline_core::Digest([0; 32]),
+                size: 1,
+                versions: syncline_core::Sides { local: Version::none(), remote: Version::none() },
+            }))
+        };
+        for (was, now, directories, expected) in [
+            (None, found(file()), false, true),
+            (None, found(Item::directory()), true, true),
+            (None, found(Item::directory()), false, false),
+            (was(), found(Item::directory()), false, true),
+            (None, Seen::Ignored, true, false),
+            (was(), Seen::Ignored, true, true),
+            (was(), Seen::Absent, false, true),
+        ] {
+            let request = ScanRequest {
+                side: Side::Local,
+                baseline: Arc::new(MemoryBaseline::default()),
+                filter: Arc::new(Filter::default()),
+                mark: String::new(),
+                sentinel: None,
+                only: None,
+                durable: true,
+                directories,
+                progress: Arc::default(),
+            };
+            let Ok(path) = ItemPath::parse("x") else { panic!("a plain name is a path") };
+            let change = Change { path, was, now };
+            assert_eq!(may_settle(&change, &request), expected, "{change:?}");
+        }
+    }
 }
