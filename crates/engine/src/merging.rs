@@ -218,7 +218,11 @@ impl Bench {
                 Made::of(bytes, false, note)
             }
             Merged::Marked { bytes, hunks } => {
-                Made::of(bytes, true, Some(format!("{hunks} places are marked in the file")))
+                let note = match hunks {
+                    1 => "1 place is marked in the file".to_owned(),
+                    hunks => format!("{hunks} places are marked in the file"),
+                };
+                Made::of(bytes, true, Some(note))
             }
             Merged::Unclean(why) => Made::unclean(why.to_string()),
         }
