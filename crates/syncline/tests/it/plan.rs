@@ -96,6 +96,9 @@ fn an_edit_follows_the_folder_that_the_other_side_renamed() {
     let world = World::with("guard: { deletes_max_percent: 100 }");
     for name in ["edited.md", "left.md", "deep/also.md"] {
         world.write_local(&format!("draft/{name}"), &format!("first {name}"));
+        // A file that was written a moment ago is never taken for another one by its inode alone.
+        let file = std::fs::File::options().write(true).open(world.local(&format!("draft/{name}"))).unwrap();
+        file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(3600)).unwrap();
     }
     world.expect(0, &["run"]);
     std::fs::rename(world.local("draft"), world.local("final")).unwrap();
