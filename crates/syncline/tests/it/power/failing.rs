@@ -142,6 +142,15 @@ fn a_failed_sync_or_rename_is_told_and_its_file_is_never_trusted() {
     }
 }
 
+/// Whether what failed was SQLite copying its log into the database when that is closed. By then all that the run claims
+/// is durable in the log, which stays where it is: nothing has to be told.
+fn is_closing_the_database(calls: &[Call]) -> bool {
+    let is_log = |call: &Call| call.file(0).is_some_and(|path| path.ends_with("/state.db-wal"));
+    let Some(failed) = calls.iter().position(|call| call.injected) else { return false };
+    let alone = calls.iter().filter(|call| call.injected).all(is_log);
+    alone && !calls[failed..].iter().any(|call| call.name == "pwrite64" && is_log(call))
+}
+
 /// Lets one call fail, and then runs again without; tells whether the call was met.
 fn one_fault(
     place: &Place,
@@ -158,7 +167,7 @@ fn one_fault(
         assert_eq!(code, 5, "{when}: {told}");
         return false;
     }
-    if fault.0 != "close" {
+    if fault.0 != "close" && !(code == 5 && is_closing_the_database(&calls)) {
         assert_eq!(code, 1, "{when} of {met:?}: {told}");
         let clear = ["Input/output error", "disk I/O error", "could not be made durable"]
             .iter()
