@@ -147,8 +147,14 @@ fn a_failed_sync_or_rename_is_told_and_its_file_is_never_trusted() {
 fn is_closing_the_database(calls: &[Call]) -> bool {
     let is_log = |call: &Call| call.file(0).is_some_and(|path| path.ends_with("/state.db-wal"));
     let Some(failed) = calls.iter().position(|call| call.injected) else { return false };
-    let alone = calls.iter().filter(|call| call.injected).all(is_log);
-    alone && !calls[failed..].iter().any(|call| call.name == "pwrite64" && is_log(call))
+    // The database itself is written from the log alone, whenever that is.
+    let is_copy = |call: &Call| call.file(0).is_some_and(|path| path.ends_with("/state.db"));
+    let mut met = calls.iter().filter(|call| call.injected);
+    if met.clone().all(is_copy) {
+        return true;
+    }
+    met.all(|call| is_log(call) || is_copy(call))
+        && !calls[failed..].iter().any(|call| call.name == "pwrite64" && is_log(call))
 }
 
 /// Lets one call fail, and then runs again without; tells whether the call was met.
