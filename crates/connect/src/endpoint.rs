@@ -125,8 +125,8 @@ pub struct ScanRequest {
 pub struct Batch {
     /// The run that they belong to: a word that is unique, and safe as a file name.
     pub run: String,
-    /// The steps, in their order, all of this endpoint's side.
-    pub steps: Vec<Step>,
+    /// The steps, in their order, all of this endpoint's side. Shared, since a layer that tries again clones the batch.
+    pub steps: Arc<[Step]>,
     /// Opens the content of write steps.
     pub contents: Arc<dyn Contents>,
     /// Where old content is kept.

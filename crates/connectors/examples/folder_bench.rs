@@ -51,7 +51,7 @@ async fn main() {
     for (number, part) in steps.chunks(to.capabilities().batch_max).enumerate() {
         let batch = Batch {
             run: format!("bench-{number}"),
-            steps: part.to_vec(),
+            steps: part.into(),
             contents: Arc::new(Opposite(Arc::clone(&from))),
             history: Arc::new(MemoryHistory::default()),
             mark: None,

@@ -17,9 +17,21 @@ pub enum Expected {
     Present {
         /// The version.
         version: Version,
-        /// What to keep in history before the item is overwritten or removed; `None` for a directory.
-        keep: Option<Digest>,
+        /// What to keep in history before the item is overwritten or removed; `None` for a directory. Boxed, since
+        /// no step of a first run has one.
+        keep: Option<Box<Digest>>,
     },
+}
+
+impl Expected {
+    /// What to keep in history first.
+    #[must_use]
+    pub fn keep(&self) -> Option<Digest> {
+        match self {
+            Self::Present { keep: Some(keep), .. } => Some(**keep),
+            _ => None,
+        }
+    }
 }
 
 /// Where the content of a write comes from.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use syncline_connect::{Batch, Contents, History};
 use syncline_core::{
-    Action, Conflict, Digest, Entry, Expected, Goal, ItemPath, Mark, Outcome, Plan, Problem, Side, Sides,
-    Source, Step, Version, fold,
+    Action, Conflict, Digest, Entry, Goal, ItemPath, Mark, Outcome, Plan, Problem, Side, Sides, Source, Step,
+    Version, fold,
 };
 use syncline_store::{ConflictRecord, Delta, Lost};
 use tokio::sync::Mutex;
@@ -85,7 +85,7 @@ fn is_transfer(step: &Step) -> bool {
 pub(crate) async fn clear_leftovers(context: &Context, target: &Target) -> Result<()> {
     for side in Side::BOTH.into_iter().filter(|&side| target.policy.direction.may_write(side)) {
         let run = context.clock.identifier();
-        target.endpoints[side].apply(batch(context, target, run, Vec::new(), None, None)).await?;
+        target.endpoints[side].apply(batch(context, target, run, Arc::new([]), None, None)).await?;
     }
     Ok(())
 }
@@ -94,7 +94,7 @@ fn batch(
     context: &Context,
     target: &Target,
     run: String,
-    steps: Vec<Step>,
+    steps: Arc<[Step]>,
     mark: Option<(String, Mark)>,
     keeper: Option<Arc<Keeper>>,
 ) -> Batch {
@@ -322,7 +322,7 @@ impl Work<'_> {
             let (now, later) = rest.split_at(batch_length(self.plan, rest, &copies, steps_max));
             rest = later;
             let steps = now.iter().map(|&index| self.plan.steps[index].clone()).collect();
-            let outcomes = endpoint.apply(self.batch(steps, false)).await?;
+            let outcomes = self.beside_journal(endpoint.apply(self.batch(steps, false))).await?;
             let mut state = self.state.lock().await;
             for (&index, outcome) in now.iter().zip(outcomes) {
                 state.outcomes[index] = Some(as_refusal(outcome));
@@ -331,10 +331,23 @@ impl Work<'_> {
                 kept = rest.iter().copied().filter(|&index| state.outcomes[index].is_none()).collect();
                 rest = &kept;
             }
-            drop(state);
-            self.journal().await?;
         }
-        Ok(())
+        self.journal().await
+    }
+
+    /// Applies a batch while what earlier ones reached is journaled: a kill in between costs no more than one within a
+    /// larger batch would. A simulation does one after the other, so that it can be repeated.
+    async fn beside_journal(
+        &self,
+        applying: impl Future<Output = syncline_connect::Result<Vec<Outcome>>>,
+    ) -> Result<Vec<Outcome>> {
+        if self.context.workers == 0 {
+            self.journal().await?;
+            return Ok(applying.await?);
+        }
+        let (journaled, outcomes) = tokio::join!(self.journal(), applying);
+        journaled?;
+        Ok(outcomes?)
     }
 
     /// Where a conflict copy was not put, what it is a copy of is not overwritten either: such steps of the `rest`
@@ -374,7 +387,7 @@ impl Work<'_> {
         !held.is_empty()
     }
 
-    fn batch(&self, steps: Vec<Step>, mark: bool) -> Batch {
+    fn batch(&self, steps: Arc<[Step]>, mark: bool) -> Batch {
         let mark = mark.then(|| (self.session.mark_id.clone(), self.session.mark.clone()));
         let (run, keeper) = (self.session.run.clone(), Arc::clone(&self.session.keeper));
         batch(self.context, self.target, run, steps, mark, Some(keeper))
@@ -414,17 +427,13 @@ impl Work<'_> {
     /// Contents that the steps of a goal overwrote or removed and that had not been agreed on.
     fn lost(&self, goal: &Goal, outcomes: &[Option<Outcome>]) -> Vec<Lost> {
         let agreed = goal.was.as_ref().map(|was| was.digest);
-        let step = |side: Side| goal.steps[side].map(|index| (&self.plan.steps[index], &outcomes[index]));
-        Side::BOTH
-            .into_iter()
-            .filter_map(|side| match step(side)? {
-                (
-                    Step { expected: Expected::Present { keep: Some(digest), .. }, .. },
-                    Some(Outcome::Applied { .. }),
-                ) if Some(*digest) != agreed => Some(self.describe(goal, side, *digest)),
-                _ => None,
-            })
-            .collect()
+        let taken = |side: Side| {
+            let index = goal.steps[side]?;
+            let applied = matches!(outcomes[index], Some(Outcome::Applied { .. }));
+            self.plan.steps[index].expected.keep().filter(|_| applied)
+        };
+        let lost = |side: Side| taken(side).filter(|digest| Some(*digest) != agreed);
+        Side::BOTH.into_iter().filter_map(|side| Some(self.describe(goal, side, lost(side)?))).collect()
     }
 
     fn describe(&self, goal: &Goal, side: Side, digest: Digest) -> Lost {
@@ -446,7 +455,7 @@ impl Work<'_> {
             let endpoint = &self.target.endpoints[side];
             let able = endpoint.capabilities().marks && self.target.policy.direction.may_write(side);
             if able && (done || unsettled[side] || self.session.state.marks[side].is_none()) {
-                endpoint.apply(self.batch(Vec::new(), true)).await?;
+                endpoint.apply(self.batch(Arc::new([]), true)).await?;
                 marked[side] = true;
             }
         }

@@ -79,15 +79,15 @@ async fn cycle(context: &Context, target: &Target, options: &Options, lease: &Le
         let view = look::look(context, target, &state, only.take(), true).await?;
         let (plan, view) = look::plan(context, target, options, view, Some(&keeper)).await?;
         if round == 0 {
-            check_saved(target, options, &plan)?;
-            result.distrust.clone_from(&view.distrust);
             result.plan_hash = plan.hash().to_string();
+            check_saved(target, options, &result.plan_hash)?;
+            result.distrust.clone_from(&view.distrust);
             result.agreed = view.agreed_count;
         }
         result.learn(&plan, round);
         let unsettled = look::is_unsettled(target, &view);
         let again = if plan.halts.is_empty() && (is_work(&plan) || unsettled) {
-            journal.begin(&plan, &state, &view).await?;
+            journal.begin(&plan, &result.plan_hash, &state, &view).await?;
             let applied =
                 apply::apply(context, target, &journal.session(&state)?, &plan, &view, &mut result).await?;
             journal.marked = Sides::from_fn(|side| journal.marked[side] || applied.marked[side]);
@@ -150,9 +150,9 @@ pub async fn preview(context: &Context, target: &Target, options: &Options) -> R
     let mut result = begin(context, target);
     let view = look::look(context, target, &state, options.only.clone(), false).await?;
     let (plan, view) = look::plan(context, target, options, view, None).await?;
-    check_saved(target, options, &plan)?;
-    result.distrust.clone_from(&view.distrust);
     result.plan_hash = plan.hash().to_string();
+    check_saved(target, options, &result.plan_hash)?;
+    result.distrust.clone_from(&view.distrust);
     result.learn(&plan, 0);
     result.plan = plan;
     result.agreed = view.agreed_count;
@@ -182,12 +182,13 @@ fn begin(context: &Context, target: &Target) -> RunResult {
     }
 }
 
-fn check_saved(target: &Target, options: &Options, plan: &Plan) -> Result<()> {
-    let found = plan.hash().to_string();
+fn check_saved(target: &Target, options: &Options, found: &str) -> Result<()> {
     match &options.plan {
-        Some(expected) if *expected != found => {
-            Err(Error::PlanMoved { target: target.name.clone(), expected: expected.clone(), found })
-        }
+        Some(expected) if expected != found => Err(Error::PlanMoved {
+            target: target.name.clone(),
+            expected: expected.clone(),
+            found: found.to_owned(),
+        }),
         _ => Ok(()),
     }
 }
@@ -276,7 +277,7 @@ struct Journal<'a> {
 }
 
 impl Journal<'_> {
-    async fn begin(&mut self, plan: &Plan, state: &TargetState, view: &View) -> Result<()> {
+    async fn begin(&mut self, plan: &Plan, hash: &str, state: &TargetState, view: &View) -> Result<()> {
         if self.run.is_some() {
             return Ok(());
         }
@@ -298,19 +299,19 @@ impl Journal<'_> {
             _ => state.marks[side].clone(),
         });
         store.announce_mark(self.lease, &known, &Mark(run.clone())).await?;
-        store.begin_run(self.lease, &self.start(&run, plan, self.context.clock.now())).await?;
+        store.begin_run(self.lease, &self.start(&run, plan, hash, self.context.clock.now())).await?;
         self.run = Some(run);
         Ok(())
     }
 
-    fn start(&self, run: &str, plan: &Plan, started: Nanos) -> RunStart {
+    fn start(&self, run: &str, plan: &Plan, hash: &str, started: Nanos) -> RunStart {
         RunStart {
             id: run.to_owned(),
             target: self.target.name.clone(),
             direction: self.target.policy.direction,
             started,
             cause: self.cause.to_owned(),
-            plan_hash: plan.hash().to_string(),
+            plan_hash: hash.to_owned(),
             steps: plan.steps.len() as u64,
         }
     }
@@ -327,7 +328,8 @@ impl Journal<'_> {
         if self.run.is_none() && !result.halts.is_empty() {
             // A halt is worth remembering although nothing was done.
             let run = self.context.clock.identifier();
-            store.begin_run(self.lease, &self.start(&run, &result.plan, result.started)).await?;
+            let start = self.start(&run, &result.plan, &result.plan_hash, result.started);
+            store.begin_run(self.lease, &start).await?;
             self.run = Some(run);
         }
         let Some(run) = self.run else { return Ok(result) };

@@ -12,7 +12,7 @@ use syncline_store::{BaseKeeper, Bases};
 
 /// Most bytes that one run keeps: a first run over a large tree would otherwise write everything twice. What was
 /// modified last comes first, since it is what people work on; the rest is kept when it is next edited.
-const RUN_BYTES_MAX: i64 = 64 * 1024 * 1024;
+const RUN_BYTES_MAX: i64 = 16 * 1024 * 1024;
 
 /// Keeps what one run agrees on.
 pub(crate) struct Keeper {
@@ -37,25 +37,20 @@ impl Keeper {
     }
 
     /// Prepares for these items: when they are more than may be kept, the youngest of them are.
-    pub(crate) fn expect<'a>(&self, items: impl Iterator<Item = &'a Item> + Clone) {
-        let items = items.filter(|item| item.size <= VERSION_BYTES_MAX as u64);
-        let left = u64::try_from(self.left.load(Ordering::Relaxed)).unwrap_or(0);
-        let fits = |since: Nanos| {
-            let young = items.clone().filter(|item| item.modified >= since);
-            young.map(|item| item.size).sum::<u64>() <= left
-        };
-        // The earliest moment since which all that was modified may be kept. Halving needs no list of its own: a first
-        // run has as many items as the tree.
-        let (mut low, mut high) = (Nanos::MIN, Nanos::MAX);
-        if fits(low) {
-            high = low;
-        }
-        while low < high {
-            // Rounded down: before 1970 the middle of two neighbours would otherwise be the upper one, for ever.
-            let middle = (low & high) + ((low ^ high) >> 1);
-            if fits(middle) { high = middle } else { low = middle + 1 }
-        }
-        self.since.store(high, Ordering::Relaxed);
+    pub(crate) fn expect<'a>(&self, items: impl Iterator<Item = &'a Item>) {
+        let kept = items.filter(|item| (1..=VERSION_BYTES_MAX as u64).contains(&item.size));
+        let mut young: Vec<(Nanos, u64)> = kept.map(|item| (item.modified, item.size)).collect();
+        young.sort_unstable_by(|a, b| b.cmp(a));
+        let mut left = u64::try_from(self.left.load(Ordering::Relaxed)).unwrap_or(0);
+        let too_old = young.iter().find(|(_, size)| match left.checked_sub(*size) {
+            Some(rest) => {
+                left = rest;
+                false
+            }
+            None => true,
+        });
+        let since = too_old.map_or(Nanos::MIN, |(modified, _)| modified.saturating_add(1));
+        self.since.store(since, Ordering::Relaxed);
     }
 
     /// Lets a content that is read to its end be kept, when it is one that may be merged one day.
@@ -170,12 +165,12 @@ mod tests {
     async fn of_more_than_may_be_kept_the_youngest_are() {
         const MIB: u64 = 1 << 20;
         assert_eq!(kept(&[(5, 1), (7, -3), (0, 9)]).await, [true, true, false], "nothing is empty");
-        let many: Vec<(u64, Nanos)> = (0..20).map(|number| (7 * MIB, number * 1_000)).collect();
+        let many: Vec<(u64, Nanos)> = (0..20).map(|number| (2 * MIB, number * 1_000)).collect();
         let wanted = kept(&many).await;
-        assert_eq!(wanted.iter().filter(|wanted| **wanted).count(), 9, "{wanted:?}");
-        assert!(wanted[11..].iter().all(|wanted| *wanted), "{wanted:?}");
-        let old: Vec<(u64, Nanos)> = (0..20).map(|number| (7 * MIB, number - 40)).collect();
-        assert_eq!(kept(&old).await.iter().filter(|wanted| **wanted).count(), 9, "before 1970 too");
+        assert_eq!(wanted.iter().filter(|wanted| **wanted).count(), 8, "{wanted:?}");
+        assert!(wanted[12..].iter().all(|wanted| *wanted), "{wanted:?}");
+        let old: Vec<(u64, Nanos)> = (0..20).map(|number| (2 * MIB, number - 40)).collect();
+        assert_eq!(kept(&old).await.iter().filter(|wanted| **wanted).count(), 8, "before 1970 too");
         assert_eq!(
             kept(&[(9 * MIB, 5), (MIB, 4)]).await,
             [false, true],

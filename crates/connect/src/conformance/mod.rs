@@ -135,7 +135,7 @@ impl Bench {
     async fn apply_with_mark(&self, steps: Vec<Step>, mark: Option<Mark>) -> Vec<Outcome> {
         let batch = Batch {
             run: "conformance-run".into(),
-            steps: steps.clone(),
+            steps: steps.clone().into(),
             contents: Arc::clone(&self.contents) as Arc<dyn Contents>,
             history: Arc::clone(&self.history) as Arc<dyn History>,
             mark: mark.map(|mark| ("conformance".into(), mark)),
@@ -228,7 +228,7 @@ fn file(bytes: &[u8]) -> Item {
 
 /// Expects this version, whose content is `old`.
 fn present(version: &Version, old: &[u8]) -> Expected {
-    Expected::Present { version: version.clone(), keep: Some(Digest::of(old)) }
+    Expected::Present { version: version.clone(), keep: Some(Box::new(Digest::of(old))) }
 }
 
 /// The version that a step left; the case fails when it was not done.

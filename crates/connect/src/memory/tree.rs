@@ -220,10 +220,7 @@ impl Tree {
             return Err(Outcome::Refused { found: "a directory that is not empty".into() });
         }
         let keep = there.filter(|node| !node.kind.is_directory()).map(|node| {
-            let digest = match &step.expected {
-                Expected::Present { keep: Some(digest), .. } => *digest,
-                _ => Digest::of(&node.bytes),
-            };
+            let digest = step.expected.keep().unwrap_or_else(|| Digest::of(&node.bytes));
             (digest, node.bytes.clone())
         });
         Ok(Ready { keep })

@@ -46,7 +46,7 @@ fn put(path: &str) -> Step {
 fn batch(steps: Vec<Step>) -> Batch {
     Batch {
         run: "run".into(),
-        steps,
+        steps: steps.into(),
         contents: Arc::new(Constant),
         history: Arc::new(MemoryHistory::default()),
         mark: None,

@@ -166,7 +166,7 @@ impl Git {
     pub(crate) fn batch(&self, steps: Vec<Step>, meanwhile: impl Fn(&Step) + Send + Sync + 'static) -> Batch {
         Batch {
             run: "run-1".into(),
-            steps,
+            steps: steps.into(),
             contents: Arc::new(NewContents(Box::new(meanwhile))) as Arc<dyn Contents>,
             history: Arc::clone(&self.history) as _,
             mark: None,

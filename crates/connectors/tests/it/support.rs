@@ -104,7 +104,7 @@ impl Folder {
     pub(crate) fn batch(&self, steps: Vec<Step>, meanwhile: impl Fn(&Step) + Send + Sync + 'static) -> Batch {
         Batch {
             run: "run-1".into(),
-            steps,
+            steps: steps.into(),
             contents: Arc::new(NewContents(Box::new(meanwhile))),
             history: Arc::clone(&self.history) as _,
             mark: None,
@@ -199,5 +199,5 @@ pub(crate) fn remove(path: &str, version: &Version, old: &[u8]) -> Step {
 }
 
 pub(crate) fn present(version: &Version, old: &[u8]) -> Expected {
-    Expected::Present { version: version.clone(), keep: Some(Digest::of(old)) }
+    Expected::Present { version: version.clone(), keep: Some(Box::new(Digest::of(old))) }
 }

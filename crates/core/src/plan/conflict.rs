@@ -37,7 +37,7 @@ impl Settled {
 }
 
 /// Settles the conflict at `node` between two items that are known and differ.
-pub(super) fn settle(input: &Input<'_>, node: &Node, items: &Sides<&Item>) -> Settled {
+pub(super) fn settle(input: &Input<'_>, node: &Node<'_>, items: &Sides<&Item>) -> Settled {
     let id = identifier(input, node, items);
     let policy = input.policy.resolution(&node.path);
     let taken = input.choices.takes.get(&id).copied();
@@ -99,7 +99,7 @@ pub(super) fn settle(input: &Input<'_>, node: &Node, items: &Sides<&Item>) -> Se
 }
 
 /// What has to be merged before the conflict at `node` can be settled; `None` when nothing has to be, or it was.
-pub(super) fn missing_merge(input: &Input<'_>, node: &Node, found: &Sides<&Found>) -> Option<MergeNeed> {
+pub(super) fn missing_merge(input: &Input<'_>, node: &Node<'_>, found: &Sides<&Found>) -> Option<MergeNeed> {
     let Resolution::Merge(merging) = input.policy.resolution(&node.path) else { return None };
     // One way only: what is merged would have to be written on both sides.
     let both_ways = input.policy.direction == Direction::Bidirectional;
@@ -121,7 +121,7 @@ pub(super) fn missing_merge(input: &Input<'_>, node: &Node, found: &Sides<&Found
 }
 
 /// The item that both sides shall hold. The executable bit is merged like everything else: whoever changed it wins.
-fn merged_item(node: &Node, items: &Sides<&Item>, digest: Digest, size: u64) -> Item {
+fn merged_item(node: &Node<'_>, items: &Sides<&Item>, digest: Digest, size: u64) -> Item {
     let kind = merged_kind(node.was.as_ref().map(|was| was.kind), items.map(|item| item.kind));
     let modified = items.local.modified.max(items.remote.modified);
     Item { kind, digest: Some(digest), size, modified }
@@ -141,7 +141,7 @@ pub fn merged_kind(was: Option<Kind>, kinds: Sides<Kind>) -> Kind {
 }
 
 /// Settles a directory that still holds something against a file that was to take its place.
-pub(super) fn settle_held_directory(input: &Input<'_>, node: &Node, directory: Side) -> Option<Settled> {
+pub(super) fn settle_held_directory(input: &Input<'_>, node: &Node<'_>, directory: Side) -> Option<Settled> {
     let file = node.held(directory.other())?.item;
     file.digest?;
     let held = Item::directory();
@@ -152,7 +152,7 @@ pub(super) fn settle_held_directory(input: &Input<'_>, node: &Node, directory: S
     Some(settle(input, node, &items))
 }
 
-fn kind(node: &Node, items: &Sides<&Item>) -> &'static str {
+fn kind(node: &Node<'_>, items: &Sides<&Item>) -> &'static str {
     if !items.local.kind.is_same_type(items.remote.kind) {
         "type-type"
     } else if node.was.is_some() {
@@ -172,7 +172,7 @@ fn newer(input: &Input<'_>, items: &Sides<&Item>) -> Side {
     if key(Side::Local) >= key(Side::Remote) { Side::Local } else { Side::Remote }
 }
 
-fn identifier(input: &Input<'_>, node: &Node, items: &Sides<&Item>) -> String {
+fn identifier(input: &Input<'_>, node: &Node<'_>, items: &Sides<&Item>) -> String {
     let mut hasher = blake3::Hasher::new();
     let mut text = |part: &str| {
         hasher.update(&(part.len() as u64).to_le_bytes());

@@ -11,7 +11,7 @@ use super::conflict::{self, Settled};
 use super::observe::{Decision, Node, Now};
 
 /// Decides about every node that no earlier phase decided, parents before what they hold.
-pub(super) fn all(input: &Input<'_>, nodes: &mut [Node], plan: &mut Plan) {
+pub(super) fn all(input: &Input<'_>, nodes: &mut [Node<'_>], plan: &mut Plan) {
     let mut blocked = Blocked::default();
     for node in nodes {
         if blocked.covers(&node.path) {
@@ -50,7 +50,7 @@ impl Blocked {
         self.above.as_ref().is_some_and(|above| path.is_below(above.as_str()))
     }
 
-    fn note(&mut self, node: &Node) {
+    fn note(&mut self, node: &Node<'_>) {
         let directory = Sides::from_fn(|side| node.is_directory(side));
         let other_type = |side: Side| node.now[side].is_there() && !directory[side];
         if directory.local && other_type(Side::Remote) || directory.remote && other_type(Side::Local) {
@@ -60,7 +60,7 @@ impl Blocked {
 }
 
 /// Why an item cannot go to the other side, when it cannot.
-pub(super) fn held_back(input: &Input<'_>, node: &Node) -> Option<Problem> {
+pub(super) fn held_back(input: &Input<'_>, node: &Node<'_>) -> Option<Problem> {
     for side in Side::BOTH {
         let Now::Other(found) = &node.now[side] else { continue };
         let to = side.other();
@@ -81,14 +81,14 @@ pub(super) fn held_back(input: &Input<'_>, node: &Node) -> Option<Problem> {
 }
 
 /// What counts as being on `side`: a directory is nothing by itself where one of the sides keeps none.
-fn counted<'a>(input: &Input<'_>, node: &'a Node, side: Side) -> &'a Now {
+fn counted<'a, 's>(input: &Input<'_>, node: &'a Node<'s>, side: Side) -> &'a Now<'s> {
     static NOTHING: Now = Now::Absent;
     let keeps_all = Side::BOTH.iter().all(|&side| input.policy.abilities[side].directories);
     if !keeps_all && node.is_directory(side) { &NOTHING } else { &node.now[side] }
 }
 
 /// The table. On entry: no rule, person or rename decided about this path, and both sides can hold it.
-fn decide(input: &Input<'_>, node: &Node, plan: &mut Plan) -> Decision {
+fn decide(input: &Input<'_>, node: &Node<'_>, plan: &mut Plan) -> Decision {
     match (counted(input, node, Side::Local), counted(input, node, Side::Remote)) {
         // What cannot be seen is neither absent nor changed. What is only implied never counts.
         (Now::Unseen | Now::Implied, _) | (_, Now::Unseen | Now::Implied) => Decision::Leave,
@@ -104,7 +104,7 @@ fn decide(input: &Input<'_>, node: &Node, plan: &mut Plan) -> Decision {
 
 /// Only `side` holds something new or edited; the other one holds what was agreed, or nothing. That an edit
 /// meets a removal makes no difference: the edit wins.
-fn one_sided(input: &Input<'_>, node: &Node, side: Side, plan: &mut Plan) -> Decision {
+fn one_sided(input: &Input<'_>, node: &Node<'_>, side: Side, plan: &mut Plan) -> Decision {
     if input.policy.direction.may_write(side.other()) {
         return Decision::Flow(side.other());
     }
@@ -123,7 +123,13 @@ const fn removed(input: &Input<'_>, side: Side) -> Decision {
 }
 
 /// Both sides hold something that was not agreed.
-fn both_changed(input: &Input<'_>, node: &Node, local: &Found, remote: &Found, plan: &mut Plan) -> Decision {
+fn both_changed(
+    input: &Input<'_>,
+    node: &Node<'_>,
+    local: &Found,
+    remote: &Found,
+    plan: &mut Plan,
+) -> Decision {
     if local.item.agrees_with(&remote.item) {
         return Decision::Settle;
     }

@@ -21,7 +21,7 @@ use super::observe::{Above, Decision, Node, Now};
 ///
 /// # Errors
 /// When the baseline is damaged.
-pub(super) fn fit(input: &Input<'_>, nodes: &mut [Node], plan: &mut Plan) -> Result<(), Damaged> {
+pub(super) fn fit(input: &Input<'_>, nodes: &mut [Node<'_>], plan: &mut Plan) -> Result<(), Damaged> {
     let untouched = untouched(input, nodes)?;
     // Each round only takes decisions back, so this ends; the bound guards against a mistake in that argument.
     for _ in 0..=nodes.len() {
@@ -36,7 +36,7 @@ pub(super) fn fit(input: &Input<'_>, nodes: &mut [Node], plan: &mut Plan) -> Res
 
 /// The directories that hold something both sides agree on and that no node is about, as far as one that this plan
 /// takes something from may have to go without ever having been agreed on.
-fn untouched(input: &Input<'_>, nodes: &[Node]) -> Result<Above, Damaged> {
+fn untouched(input: &Input<'_>, nodes: &[Node<'_>]) -> Result<Above, Damaged> {
     let mut taken = Above::default();
     for node in nodes {
         if Side::BOTH
@@ -72,7 +72,7 @@ fn untouched(input: &Input<'_>, nodes: &[Node]) -> Result<Above, Damaged> {
 }
 
 /// Whether the plan takes the item at this path away from `side`.
-fn leaves(node: &Node, side: Side) -> bool {
+fn leaves(node: &Node<'_>, side: Side) -> bool {
     match &node.decision {
         Decision::Remove(on) | Decision::MovedAway(on, _) => *on == side,
         Decision::Desired(None) => node.now[side].is_there(),
@@ -81,7 +81,7 @@ fn leaves(node: &Node, side: Side) -> bool {
 }
 
 /// Whether `side` has a directory here that nobody agreed on, since the other side keeps none.
-fn may_go(input: &Input<'_>, node: &Node, side: Side) -> bool {
+fn may_go(input: &Input<'_>, node: &Node<'_>, side: Side) -> bool {
     node.decision == Decision::Forget
         && node.now[side].is_there()
         && node.is_directory(side)
@@ -90,7 +90,7 @@ fn may_go(input: &Input<'_>, node: &Node, side: Side) -> bool {
 
 /// Nothing happens below a conflict that nobody settled, since one side has no directory there. Tells whether a
 /// decision was taken back.
-fn hold_back(nodes: &mut [Node]) -> bool {
+fn hold_back(nodes: &mut [Node<'_>]) -> bool {
     let mut above: Option<ItemPath> = None;
     let mut changed = false;
     for node in nodes {
@@ -107,7 +107,7 @@ fn hold_back(nodes: &mut [Node]) -> bool {
 }
 
 /// Looks at every directory after everything below it, and corrects its decision.
-fn keep_held(input: &Input<'_>, nodes: &mut [Node], untouched: &Above, plan: &mut Plan) {
+fn keep_held(input: &Input<'_>, nodes: &mut [Node<'_>], untouched: &Above, plan: &mut Plan) {
     let mut holding: Sides<Above> = Sides::default();
     let mut emptied: Sides<Above> = Sides::default();
     for index in (0..nodes.len()).rev() {
@@ -135,7 +135,7 @@ fn keep_held(input: &Input<'_>, nodes: &mut [Node], untouched: &Above, plan: &mu
 }
 
 /// Whether something is at this path on `side` after the decision is carried out.
-fn stays(node: &Node, side: Side) -> bool {
+fn stays(node: &Node<'_>, side: Side) -> bool {
     match &node.decision {
         Decision::Leave | Decision::Settle | Decision::Forget => node.now[side].is_there(),
         Decision::Flow(_)
@@ -151,7 +151,7 @@ fn stays(node: &Node, side: Side) -> bool {
 }
 
 /// The decision about a directory that is to go although something below it stays.
-fn corrected(input: &Input<'_>, node: &Node, held: &Sides<bool>, plan: &mut Plan) -> Option<Decision> {
+fn corrected(input: &Input<'_>, node: &Node<'_>, held: &Sides<bool>, plan: &mut Plan) -> Option<Decision> {
     let may_write = |side: Side| input.policy.direction.may_write(side);
     match &node.decision {
         Decision::Remove(on) if held[*on] && node.is_directory(*on) => {

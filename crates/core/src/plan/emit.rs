@@ -6,7 +6,6 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::baseline::{Damaged, Entry};
-use crate::digest::Digest;
 use crate::item::{Item, Version};
 use crate::path::ItemPath;
 use crate::side::{Side, Sides};
@@ -44,7 +43,11 @@ struct Emitter {
 }
 
 /// Fills in the plan's steps, goals and conflicts.
-pub(super) fn steps_and_goals(input: &Input<'_>, nodes: Vec<Node>, plan: &mut Plan) -> Result<(), Damaged> {
+pub(super) fn steps_and_goals(
+    input: &Input<'_>,
+    nodes: Vec<Node<'_>>,
+    plan: &mut Plan,
+) -> Result<(), Damaged> {
     let directories = Sides::from_fn(|side| input.policy.abilities[side].directories);
     let mut emitter = Emitter { directories, ..Emitter::default() };
     // Most nodes of a large plan become a step and a goal: growing by doubling would hold them twice.
@@ -59,7 +62,7 @@ pub(super) fn steps_and_goals(input: &Input<'_>, nodes: Vec<Node>, plan: &mut Pl
 }
 
 impl Emitter {
-    fn prepare(&mut self, nodes: &[Node]) {
+    fn prepare(&mut self, nodes: &[Node<'_>]) {
         for (at, node) in nodes.iter().enumerate() {
             if let Decision::MoveHere(side, ..) | Decision::Follow(side, ..) = &node.decision {
                 let above = node.path.ancestors().map(|path| path.as_str().to_owned());
@@ -113,7 +116,7 @@ impl Emitter {
 
     fn goal(
         &mut self,
-        node: &Node,
+        node: &Node<'_>,
         item: Option<Item>,
         versions: Sides<Option<Version>>,
         steps: Sides<Option<usize>>,
@@ -127,7 +130,7 @@ impl Emitter {
     }
 
     /// Both sides hold the same: the baseline learns it.
-    fn settle(&mut self, node: &Node) {
+    fn settle(&mut self, node: &Node<'_>) {
         let held = Sides::from_fn(|side| node.held(side));
         if let Sides { local: Some(local), remote: Some(remote) } = held {
             let mut item = if local.item.digest.is_some() { local.item } else { remote.item };
@@ -140,7 +143,7 @@ impl Emitter {
     }
 
     /// The item of the opposite side comes to `to`.
-    fn flow(&mut self, node: &Node, to: Side) {
+    fn flow(&mut self, node: &Node<'_>, to: Side) {
         let from = to.other();
         let implied = || Found { item: Item::directory(), version: Version::none(), moved_from: None };
         let Some(found) = node.held(from).or_else(|| node.is_directory(from).then(implied)) else { return };
@@ -154,7 +157,7 @@ impl Emitter {
         self.goal(node, Some(found.item), versions, one(to, step));
     }
 
-    fn write(&mut self, node: &Node, to: Side, found: &Found) -> Option<usize> {
+    fn write(&mut self, node: &Node<'_>, to: Side, found: &Found) -> Option<usize> {
         let source = if found.item.kind.is_directory() {
             Source::Nothing
         } else {
@@ -163,7 +166,7 @@ impl Emitter {
         self.put(node, to, found.item.clone(), source)
     }
 
-    fn put(&mut self, node: &Node, to: Side, item: Item, source: Source) -> Option<usize> {
+    fn put(&mut self, node: &Node<'_>, to: Side, item: Item, source: Source) -> Option<usize> {
         let phase = if item.kind.is_directory() && self.above_moves[to].contains(node.path.as_str()) {
             Phase::Move
         } else {
@@ -174,7 +177,7 @@ impl Emitter {
         self.step(phase, Step { side: to, path: node.path.clone(), expected, action })
     }
 
-    fn removal(&mut self, node: &Node, on: Side, phase: Phase) -> Option<usize> {
+    fn removal(&mut self, node: &Node<'_>, on: Side, phase: Phase) -> Option<usize> {
         let held = node.held(on)?;
         let gives_way = |path: &ItemPath| self.giving_way[on].contains(path.as_str());
         let clears = gives_way(&node.path) || node.path.ancestors().any(|above| gives_way(&above));
@@ -188,7 +191,7 @@ impl Emitter {
         self.step(phase, Step { side: on, path: node.path.clone(), expected, action })
     }
 
-    fn move_here(&mut self, node: &Node, on: Side, from: ItemPath, version: Version) {
+    fn move_here(&mut self, node: &Node<'_>, on: Side, from: ItemPath, version: Version) {
         let Some(found) = node.held(on.other()) else { return };
         let item = found.item.clone();
         let action = Action::Move { from, version, item: item.clone() };
@@ -199,7 +202,7 @@ impl Emitter {
 
     /// The edited item is moved here on its side, and its content comes to the side that moved the former one. That
     /// goes through the content store, since at which path it can be read at that moment depends on the move.
-    fn follow(&mut self, node: &Node, on: Side, from: ItemPath, edited: Found) {
+    fn follow(&mut self, node: &Node<'_>, on: Side, from: ItemPath, edited: Found) {
         let Some(digest) = edited.item.digest else { return };
         let action = Action::Move { from, version: edited.version, item: edited.item.clone() };
         let step = Step { side: on, path: node.path.clone(), expected: Expected::Absent, action };
@@ -209,7 +212,7 @@ impl Emitter {
     }
 
     /// The item comes along with a directory that is moved.
-    fn carried(&mut self, node: &Node, on: Side, version: Version) {
+    fn carried(&mut self, node: &Node<'_>, on: Side, version: Version) {
         let Some(found) = node.held(on.other()) else { return };
         let mut versions = one(on.other(), Some(found.version));
         versions[on] = Some(version);
@@ -220,7 +223,7 @@ impl Emitter {
     fn conflict(
         &mut self,
         input: &Input<'_>,
-        node: &Node,
+        node: &Node<'_>,
         settled: Settled,
         plan: &mut Plan,
     ) -> Result<(), Damaged> {
@@ -253,7 +256,7 @@ impl Emitter {
     }
 
     /// The one version that both became comes to each side that does not hold it yet.
-    fn merged(&mut self, node: &Node, item: &Item) {
+    fn merged(&mut self, node: &Node<'_>, item: &Item) {
         let mut steps: Sides<Option<usize>> = Sides::default();
         let mut versions: Sides<Option<Version>> = Sides::default();
         for side in Side::BOTH {
@@ -299,7 +302,7 @@ impl Emitter {
     }
 
     /// What a person asked for, on every side that may be written.
-    fn desired(&mut self, input: &Input<'_>, node: &Node, item: Option<&Item>, plan: &mut Plan) {
+    fn desired(&mut self, input: &Input<'_>, node: &Node<'_>, item: Option<&Item>, plan: &mut Plan) {
         let mut steps: Sides<Option<usize>> = Sides::default();
         let mut versions: Sides<Option<Version>> = Sides::default();
         let mut reached = true;
@@ -402,12 +405,9 @@ fn agrees(held: Option<&Item>, wanted: Option<&Item>) -> bool {
 }
 
 /// What must be at the node's path on `side` when a step comes to change it.
-fn expected(node: &Node, side: Side) -> Expected {
+fn expected(node: &Node<'_>, side: Side) -> Expected {
     match node.held(side) {
         None => Expected::Absent,
-        Some(held) => {
-            let keep: Option<Digest> = held.item.digest;
-            Expected::Present { version: held.version, keep }
-        }
+        Some(held) => Expected::Present { version: held.version, keep: held.item.digest.map(Box::new) },
     }
 }

@@ -20,7 +20,7 @@ use super::moves::{Pair, is_same};
 use super::observe::{Decision, Node, Now};
 
 /// Decides about what `side` moved and the other side edited; the renames found.
-pub(super) fn recognise(input: &Input<'_>, nodes: &mut [Node], side: Side, plan: &mut Plan) -> Vec<Pair> {
+pub(super) fn recognise(input: &Input<'_>, nodes: &mut [Node<'_>], side: Side, plan: &mut Plan) -> Vec<Pair> {
     let on = side.other();
     let edited: HashSet<usize> = (0..nodes.len())
         .filter(|&at| is_edited_source(&nodes[at], side) && held_back(input, &nodes[at]).is_none())
@@ -44,7 +44,7 @@ pub(super) fn recognise(input: &Input<'_>, nodes: &mut [Node], side: Side, plan:
                     nodes[to].decision = Decision::Flow(side);
                 }
             }
-            _ if alone && moved.item.size > 0 => unhinted.push(to),
+            _ if alone && moved.item.size > 0 && !edited.is_empty() => unhinted.push(to),
             _ => {}
         }
     }
@@ -65,7 +65,7 @@ pub(super) fn recognise(input: &Input<'_>, nodes: &mut [Node], side: Side, plan:
 }
 
 /// Whether `side` removed the agreed file here and the other side edited it.
-fn is_edited_source(node: &Node, side: Side) -> bool {
+fn is_edited_source(node: &Node<'_>, side: Side) -> bool {
     node.decision == Decision::Leave
         && node.was.as_ref().is_some_and(|was| !was.kind.is_directory())
         && node.now[side] == Now::Absent
@@ -73,13 +73,13 @@ fn is_edited_source(node: &Node, side: Side) -> bool {
 }
 
 /// What `side` has here, when it is a file where nothing was agreed.
-fn new_file(node: &Node, side: Side) -> Option<&Found> {
+fn new_file<'n>(node: &'n Node<'_>, side: Side) -> Option<&'n Found> {
     let is_new = node.decision == Decision::Leave && node.was.is_none();
     node.now[side].found().filter(|found| is_new && !found.item.kind.is_directory())
 }
 
 /// The rename that the endpoint is sure of, when the item may still be what was agreed.
-fn hinted(nodes: &[Node], moved: &Found, to: usize) -> Option<Pair> {
+fn hinted(nodes: &[Node<'_>], moved: &Found, to: usize) -> Option<Pair> {
     let path = moved.moved_from.as_ref()?;
     let from = nodes.binary_search_by(|node| node.path.cmp(path)).ok()?;
     let was = nodes[from].was.as_ref()?;
@@ -87,14 +87,14 @@ fn hinted(nodes: &[Node], moved: &Found, to: usize) -> Option<Pair> {
 }
 
 /// Whether both sides have a file at the new path and none at the old one.
-fn is_done_on_both(input: &Input<'_>, nodes: &[Node], pair: Pair, side: Side) -> bool {
+fn is_done_on_both(input: &Input<'_>, nodes: &[Node<'_>], pair: Pair, side: Side) -> bool {
     let gone = Side::BOTH.iter().all(|&side| nodes[pair.from].now[side] == Now::Absent);
     let there = new_file(&nodes[pair.to], side.other()).is_some();
     gone && there && held_back(input, &nodes[pair.to]).is_none()
 }
 
 /// Whether the content of what `side` has here is known; otherwise it has to be read.
-fn is_read(node: &Node, side: Side, plan: &mut Plan) -> bool {
+fn is_read(node: &Node<'_>, side: Side, plan: &mut Plan) -> bool {
     let read = node.now[side].found().is_some_and(|found| found.item.digest.is_some());
     if !read {
         plan.needs.push(Need { side, path: node.path.clone() });
@@ -104,7 +104,7 @@ fn is_read(node: &Node, side: Side, plan: &mut Plan) -> bool {
 
 /// Pairs new files of `side` with edited ones of the other side that have the same content.
 fn pair_equal_edits(
-    nodes: &[Node],
+    nodes: &[Node<'_>],
     side: Side,
     edited: &HashSet<usize>,
     mut new: Vec<usize>,
@@ -137,7 +137,7 @@ fn pair_equal_edits(
 }
 
 /// Marks the old path of a rename; what the side `on` has there.
-fn away(nodes: &mut [Node], pair: Pair, on: Side) -> Option<Found> {
+fn away(nodes: &mut [Node<'_>], pair: Pair, on: Side) -> Option<Found> {
     let found = nodes[pair.from].held(on)?;
     nodes[pair.from].decision = Decision::MovedAway(on, nodes[pair.to].path.clone());
     Some(found)

@@ -108,7 +108,7 @@ pub fn plan(input: &Input<'_>) -> Result<Plan, Damaged> {
         return Ok(plan);
     }
     guard::check_removals(input, &mut plan)?;
-    if input.choices.approved == Some(plan.hash()) {
+    if input.choices.approved.is_some_and(|approved| approved == plan.hash()) {
         plan.halts.retain(|halt| !halt.approvable);
     }
     Ok(plan)

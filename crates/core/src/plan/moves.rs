@@ -18,14 +18,14 @@ use super::follow;
 use super::observe::{Decision, Node, Now};
 
 /// Finds renames on each side and decides about the nodes that take part in them.
-pub(super) fn recognise(input: &Input<'_>, nodes: &mut [Node], plan: &mut Plan) {
+pub(super) fn recognise(input: &Input<'_>, nodes: &mut [Node<'_>], plan: &mut Plan) {
     for side in Side::BOTH {
         let to = side.other();
         if !input.policy.direction.may_write(to) || !input.policy.abilities[to].moves {
             continue;
         }
         let mut pairs = pair(nodes, side, plan);
-        let carried = if input.policy.abilities[to].directory_moves {
+        let carried = if input.policy.abilities[to].directory_moves && !pairs.is_empty() {
             whole_directories(nodes, side, &pairs)
         } else {
             Vec::new()
@@ -40,7 +40,7 @@ pub(super) fn recognise(input: &Input<'_>, nodes: &mut [Node], plan: &mut Plan) 
 
 /// Turns the old half of every rename whose new half was taken back into what it is without it: a removal, or an
 /// edit that comes back.
-pub(super) fn undo_halves(nodes: &mut [Node]) {
+pub(super) fn undo_halves(nodes: &mut [Node<'_>]) {
     let moved: HashSet<ItemPath> = nodes
         .iter()
         .filter(|node| matches!(node.decision, Decision::MoveHere(..) | Decision::Follow(..)))
@@ -64,7 +64,7 @@ pub(super) struct Pair {
 }
 
 /// Whether `side` removed the agreed item here and the other side still has it as agreed.
-fn is_source(node: &Node, side: Side) -> bool {
+fn is_source(node: &Node<'_>, side: Side) -> bool {
     node.decision == Decision::Leave
         && node.was.is_some()
         && node.now[side] == Now::Absent
@@ -72,7 +72,7 @@ fn is_source(node: &Node, side: Side) -> bool {
 }
 
 /// Whether `side` has something new here where the other side has nothing and nothing was agreed.
-fn is_destination(node: &Node, side: Side) -> bool {
+fn is_destination(node: &Node<'_>, side: Side) -> bool {
     node.decision == Decision::Leave
         && node.was.is_none()
         && matches!(node.now[side], Now::Other(_))
@@ -80,7 +80,7 @@ fn is_destination(node: &Node, side: Side) -> bool {
 }
 
 /// Pairs what disappeared from `side` with what appeared there: by the endpoint's own word first, then by digest.
-fn pair(nodes: &[Node], side: Side, plan: &mut Plan) -> Vec<Pair> {
+fn pair(nodes: &[Node<'_>], side: Side, plan: &mut Plan) -> Vec<Pair> {
     let mut sources: BTreeMap<&ItemPath, usize> = BTreeMap::new();
     let mut by_digest: HashMap<Digest, Vec<usize>> = HashMap::new();
     let mut sizes: HashSet<u64> = HashSet::new();
@@ -127,7 +127,7 @@ fn pair(nodes: &[Node], side: Side, plan: &mut Plan) -> Vec<Pair> {
 }
 
 /// Whether `side` has at the new path what was agreed on at the old one.
-pub(super) fn is_same(from: &Node, to: &Node, side: Side) -> bool {
+pub(super) fn is_same(from: &Node<'_>, to: &Node, side: Side) -> bool {
     match (&from.was, to.now[side].found()) {
         (Some(was), Some(found)) => was.kind == found.item.kind && Some(was.digest) == found.item.digest,
         _ => false,
@@ -135,7 +135,7 @@ pub(super) fn is_same(from: &Node, to: &Node, side: Side) -> bool {
 }
 
 /// Tells of what the other side has in a folder that `side` moved away, and that stays where it was.
-fn tell_left_behind(nodes: &[Node], side: Side, pairs: &[Pair], plan: &mut Plan) {
+fn tell_left_behind(nodes: &[Node<'_>], side: Side, pairs: &[Pair], plan: &mut Plan) {
     let gone: HashSet<&str> = nodes
         .iter()
         .filter(|node| {
@@ -171,7 +171,7 @@ struct Carried {
 }
 
 /// Collapses the renames of everything below a directory into one rename of the directory.
-fn whole_directories(nodes: &[Node], side: Side, pairs: &[Pair]) -> Vec<Carried> {
+fn whole_directories(nodes: &[Node<'_>], side: Side, pairs: &[Pair]) -> Vec<Carried> {
     let index: HashMap<&str, usize> =
         nodes.iter().enumerate().map(|(at, node)| (node.path.as_str(), at)).collect();
     let targets: HashMap<usize, usize> = pairs.iter().map(|pair| (pair.from, pair.to)).collect();
@@ -221,7 +221,7 @@ fn moved_directories<'a>(from: &'a ItemPath, to: &'a ItemPath) -> Vec<(&'a str, 
 
 /// Everything below `from`, if all of it reappeared below `to` and the other side has nothing of its own there.
 fn carry(
-    nodes: &[Node],
+    nodes: &[Node<'_>],
     side: Side,
     from: usize,
     to: usize,
@@ -258,7 +258,7 @@ fn carry(
 }
 
 /// Writes the renames found into the decisions: `on` is the side that follows.
-fn decide(nodes: &mut [Node], on: Side, pairs: &[Pair], carried: &[Carried]) {
+fn decide(nodes: &mut [Node<'_>], on: Side, pairs: &[Pair], carried: &[Carried]) {
     let mut by_directory: HashSet<usize> = HashSet::new();
     for directory in carried {
         let to = nodes[directory.to].path.clone();
@@ -275,13 +275,13 @@ fn decide(nodes: &mut [Node], on: Side, pairs: &[Pair], carried: &[Carried]) {
     }
 }
 
-fn move_here(nodes: &mut [Node], on: Side, pair: Pair) {
+fn move_here(nodes: &mut [Node<'_>], on: Side, pair: Pair) {
     let (from, to) = (nodes[pair.from].path.clone(), nodes[pair.to].path.clone());
     let version = held_version(&nodes[pair.from], on);
     nodes[pair.from].decision = Decision::MovedAway(on, to);
     nodes[pair.to].decision = Decision::MoveHere(on, from, version);
 }
 
-fn held_version(node: &Node, side: Side) -> Version {
+fn held_version(node: &Node<'_>, side: Side) -> Version {
     node.held(side).map_or_else(Version::none, |held| held.version)
 }

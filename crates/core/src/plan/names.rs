@@ -18,7 +18,7 @@ use super::observe::{Decision, Node, Now};
 /// whether there was any.
 pub(super) fn stop_collisions(
     input: &Input<'_>,
-    nodes: &mut [Node],
+    nodes: &mut [Node<'_>],
     plan: &mut Plan,
 ) -> Result<bool, Damaged> {
     let mut stopped = false;
@@ -39,7 +39,7 @@ pub(super) fn folded(path: &str, abilities: Abilities) -> String {
 
 fn stop_on(
     input: &Input<'_>,
-    nodes: &mut [Node],
+    nodes: &mut [Node<'_>],
     side: Side,
     abilities: Abilities,
     plan: &mut Plan,
@@ -95,7 +95,7 @@ fn stop_on(
 }
 
 /// Whether the decision puts something on `side` where nothing of this name is.
-fn creates(node: &Node, side: Side) -> bool {
+fn creates(node: &Node<'_>, side: Side) -> bool {
     match &node.decision {
         Decision::Flow(to)
         | Decision::MoveHere(to, ..)
@@ -105,6 +105,6 @@ fn creates(node: &Node, side: Side) -> bool {
     }
 }
 
-fn is_rename_of(node: &Node, other: &ItemPath) -> bool {
+fn is_rename_of(node: &Node<'_>, other: &ItemPath) -> bool {
     matches!(&node.decision, Decision::MoveHere(_, from, _) | Decision::Follow(_, from, _) if from == other)
 }

@@ -1,6 +1,7 @@
 //! Joins the two snapshots: one node for each path at which anything is to be considered.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Deref;
 
 use crate::baseline::{Damaged, Entry};
 use crate::item::{Item, Kind, Version};
@@ -12,13 +13,38 @@ use crate::step::{Need, Plan};
 use super::Input;
 use super::conflict::Settled;
 
+/// An item as a snapshot holds it. A first run has one for each item of the tree, so it is not copied without need.
+#[derive(Clone, Debug)]
+pub(super) enum Held<'a> {
+    Seen(&'a Found),
+    /// The side cannot tell all of it: the rest was put in.
+    Completed(Box<Found>),
+}
+
+impl Deref for Held<'_> {
+    type Target = Found;
+
+    fn deref(&self) -> &Found {
+        match self {
+            Self::Seen(found) => found,
+            Self::Completed(found) => found,
+        }
+    }
+}
+
+impl PartialEq for Held<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
 /// What a side holds at a path, compared with what was agreed.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Now {
+pub(super) enum Now<'a> {
     /// The agreed item, perhaps with another version.
-    Same(Option<Box<Found>>),
-    /// An item that was not agreed: new, or edited. Boxed, since a first run has a node for each item.
-    Other(Box<Found>),
+    Same(Option<Held<'a>>),
+    /// An item that was not agreed: new, or edited.
+    Other(Held<'a>),
     /// Nothing.
     Absent,
     /// Nothing of its own, but there is something below: what a directory is on a side that keeps none.
@@ -27,7 +53,7 @@ pub(super) enum Now {
     Unseen,
 }
 
-impl Now {
+impl Now<'_> {
     /// Whether the side holds something here.
     pub(super) const fn is_there(&self) -> bool {
         !matches!(self, Self::Absent | Self::Implied)
@@ -37,7 +63,7 @@ impl Now {
     pub(super) fn found(&self) -> Option<&Found> {
         match self {
             Self::Same(found) => found.as_deref(),
-            Self::Other(found) => Some(found),
+            Self::Other(found) => Some(&**found),
             Self::Absent | Self::Implied | Self::Unseen => None,
         }
     }
@@ -73,14 +99,14 @@ pub(super) enum Decision {
 
 /// One path at which something is to be considered.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
+pub(super) struct Node<'a> {
     pub(super) path: ItemPath,
     pub(super) was: Option<Box<Entry>>,
-    pub(super) now: Sides<Now>,
+    pub(super) now: Sides<Now<'a>>,
     pub(super) decision: Decision,
 }
 
-impl Node {
+impl Node<'_> {
     /// The item on `side`, with its version, when there is one and it is known.
     pub(super) fn held(&self, side: Side) -> Option<Found> {
         match &self.now[side] {
@@ -115,7 +141,7 @@ impl Entry {
 }
 
 /// Joins the two snapshots into nodes, in path order. Content that must be known for it goes to `plan.needs`.
-pub(super) fn join(input: &Input<'_>, plan: &mut Plan) -> Result<Vec<Node>, Damaged> {
+pub(super) fn join<'a>(input: &Input<'a>, plan: &mut Plan) -> Result<Vec<Node<'a>>, Damaged> {
     let most = Side::BOTH.iter().map(|&side| input.snapshots[side].changes.len()).max().unwrap_or_default();
     let mut nodes = Vec::with_capacity(most);
     let unseen = Sides::from_fn(|side| unseen_paths(&input.snapshots[side].changes));
@@ -144,7 +170,7 @@ pub(super) fn join(input: &Input<'_>, plan: &mut Plan) -> Result<Vec<Node>, Dama
 }
 
 /// Marks where a side that keeps no directories has something below a path at which it has nothing itself.
-fn imply_directories(nodes: &mut [Node], side: Side) {
+fn imply_directories(nodes: &mut [Node<'_>], side: Side) {
     let mut above = Above::default();
     for node in nodes.iter_mut().rev() {
         if node.now[side] == Now::Absent && above.contains(node.path.as_str()) {
@@ -204,13 +230,13 @@ fn covers(set: &HashSet<&str>, path: &str) -> bool {
     }
 }
 
-fn node(
-    input: &Input<'_>,
+fn node<'a>(
+    input: &Input<'a>,
     path: ItemPath,
-    at: Sides<Option<&Change>>,
+    at: Sides<Option<&'a Change>>,
     unseen: &Sides<HashSet<&str>>,
     plan: &mut Plan,
-) -> Node {
+) -> Node<'a> {
     let was = Side::BOTH.iter().find_map(|&side| at[side].and_then(|change| change.was.clone()));
     let mut now = Sides::from_fn(|side| match at[side] {
         None if covers(&unseen[side], path.as_str()) => Now::Unseen,
@@ -225,7 +251,7 @@ fn node(
             Seen::Absent if input.snapshots[side].complete => Now::Absent,
             // An incomplete listing proves nothing: what was agreed is taken to be there, untouched.
             Seen::Absent => Now::Unseen,
-            Seen::Present(found) => Now::Other(Box::new(found.clone())),
+            Seen::Present(found) => Now::Other(Held::Seen(found)),
         },
     });
     for side in Side::BOTH {
@@ -256,17 +282,19 @@ fn both_ignored(at: &Sides<Option<&Change>>) -> bool {
 }
 
 /// A side that cannot keep the executable bit says nothing about it: the other side does, or else the baseline.
-fn normalise(input: &Input<'_>, side: Side, was: Option<&Entry>, now: &mut Sides<Now>) {
+fn normalise(input: &Input<'_>, side: Side, was: Option<&Entry>, now: &mut Sides<Now<'_>>) {
     if input.policy.abilities[side].executable {
         return;
     }
     let told = now[side.other()].found().map(|found| found.item.kind);
     let known = told.or_else(|| was.map(|was| was.kind));
-    if let Now::Other(found) = &mut now[side]
-        && let (Kind::File { executable }, Some(Kind::File { executable: known })) =
-            (&mut found.item.kind, known)
+    if let Now::Other(held) = &mut now[side]
+        && let (Kind::File { executable }, Some(Kind::File { executable: known })) = (held.item.kind, known)
+        && executable != known
     {
-        *executable = known;
+        let mut found = Found::clone(held);
+        found.item.kind = Kind::File { executable: known };
+        *held = Held::Completed(Box::new(found));
     }
 }
 
@@ -282,7 +310,7 @@ fn differs(item: &Item, was: &Entry) -> Option<bool> {
 }
 
 /// Adds nodes for the paths that people decided about and that did not change.
-fn add_desired(input: &Input<'_>, nodes: &mut Vec<Node>) -> Result<(), Damaged> {
+fn add_desired(input: &Input<'_>, nodes: &mut Vec<Node<'_>>) -> Result<(), Damaged> {
     for (path, item) in &input.choices.desired {
         match nodes.binary_search_by(|node| node.path.cmp(path)) {
             Ok(at) => nodes[at].decision = Decision::Desired(item.clone()),
@@ -299,7 +327,7 @@ fn add_desired(input: &Input<'_>, nodes: &mut Vec<Node>) -> Result<(), Damaged> 
 
 /// What lies below an ignored directory is forgotten too: were it kept, un-ignoring the directory later would
 /// compare against an agreement that is long out of date, and could remove what nobody removed.
-fn forget_ignored(input: &Input<'_>, nodes: &mut Vec<Node>) -> Result<(), Damaged> {
+fn forget_ignored(input: &Input<'_>, nodes: &mut Vec<Node<'_>>) -> Result<(), Damaged> {
     let ignored: HashSet<&str> = Side::BOTH
         .iter()
         .flat_map(|&side| &input.snapshots[side].changes)

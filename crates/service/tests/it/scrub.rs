@@ -91,7 +91,7 @@ impl Endpoint for Rotting {
     }
 
     async fn apply(&self, mut batch: Batch) -> Result<Vec<Outcome>> {
-        for step in &mut batch.steps {
+        for step in Arc::make_mut(&mut batch.steps) {
             if let Expected::Present { version, .. } = &mut step.expected {
                 *version = self.real(&step.path, version);
             }

@@ -4,7 +4,8 @@
 //! whole-old or whole-new, and every old content is in history.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use syncline_connect::{Batch, Error, ErrorKind, Result};
 use syncline_core::{Action, Mark, Outcome, Step};
@@ -92,29 +93,24 @@ impl Work<'_> {
 
     /// Keeps old and stages new content, on all threads: nothing of this touches the tree.
     fn prepare(&self) -> Result<Vec<Prepared>> {
-        let moves = self.batch.steps.iter().any(|step| matches!(step.action, Action::Move { .. }));
-        let jobs: Vec<usize> = (0..self.batch.steps.len()).collect();
+        let steps = &self.batch.steps;
+        let moves = steps.iter().any(|step| matches!(step.action, Action::Move { .. }));
+        let mut prepared: Vec<Prepared> = steps.iter().map(|_| Prepared::default()).collect();
         self.planting.make_directories(self)?;
         let flusher = Flusher::default();
-        let found = flusher.beside(self.root, || {
-            self.on_threads(&jobs, |thread, next| {
+        flusher.beside(self.root, || {
+            self.on_threads(0, &mut prepared, |thread, next| {
                 let mut stager = Stager::new(self, thread, moves);
-                let mut found = Vec::new();
-                while let Some(chunk) = next() {
-                    for &at in chunk {
+                while let Some((from, chunk)) = next() {
+                    for (at, prepared) in (from..).zip(chunk) {
                         self.go_on()?;
-                        let prepared = stager.prepare(at, &self.batch.steps[at]);
+                        *prepared = stager.prepare(at, &steps[at]);
                         flusher.written(prepared.staged.as_ref().map_or(0, |staged| staged.stamp.size));
-                        found.push((at, prepared));
                     }
                 }
-                Ok(found)
+                Ok(())
             })
         })?;
-        let mut prepared: Vec<Prepared> = jobs.iter().map(|_| Prepared::default()).collect();
-        for (at, one) in found {
-            prepared[at] = one;
-        }
         Ok(prepared)
     }
 
@@ -128,49 +124,43 @@ impl Work<'_> {
         let steps = &self.batch.steps;
         let together =
             |step: &Step| matches!(&step.action, Action::Write { item, .. } if !item.kind.is_directory());
-        let (rest, first): (Vec<usize>, Vec<usize>) = run.partition(|&at| together(&steps[at]));
         let mut swapper = Swapper::new(self);
-        for at in first {
+        for at in run.clone().filter(|&at| !together(&steps[at])) {
             self.go_on()?;
             outcomes[at] = Some(swapper.perform(at, &steps[at], &prepared[at])?);
         }
         let prepared = &*prepared;
-        let done = self.on_threads(&rest, |_, next| {
+        self.on_threads(run.start, &mut outcomes[run], |_, next| {
             let mut swapper = Swapper::new(self);
-            let mut done = Vec::new();
-            while let Some(chunk) = next() {
-                for &at in chunk {
+            while let Some((from, chunk)) = next() {
+                for (at, outcome) in (from..).zip(chunk).filter(|(at, _)| together(&steps[*at])) {
                     self.go_on()?;
-                    done.push((at, swapper.perform(at, &steps[at], &prepared[at])?));
+                    *outcome = Some(swapper.perform(at, &steps[at], &prepared[at])?);
                 }
             }
-            Ok(done)
-        })?;
-        for (at, outcome) in done {
-            outcomes[at] = Some(outcome);
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
-    /// Runs `work` on all threads; each takes the next chunk of `jobs` until there is none.
-    fn on_threads<'j, T: Send>(
+    /// Runs `work` on all threads; each takes the next chunk of `results` to fill in, with the index of the step that
+    /// its first one belongs to, until there is none. `first` is that of the very first one.
+    fn on_threads<'r, T: Send>(
         &self,
-        jobs: &'j [usize],
-        work: impl Fn(usize, &mut dyn FnMut() -> Option<&'j [usize]>) -> Result<Vec<T>> + Sync,
-    ) -> Result<Vec<T>> {
-        let taken = AtomicUsize::new(0);
+        first: usize,
+        results: &'r mut [T],
+        work: impl Fn(usize, &mut dyn FnMut() -> Option<(usize, &'r mut [T])>) -> Result<()> + Sync,
+    ) -> Result<()> {
+        let count = results.len();
+        let chunks = Mutex::new((first..).step_by(CHUNK).zip(results.chunks_mut(CHUNK)));
         let run = |thread: usize| {
             // What content is opened with may need the runtime, such as a layer with a time limit.
             let _runtime = self.handle.enter();
-            work(thread, &mut || {
-                let from = taken.fetch_add(CHUNK, Ordering::Relaxed);
-                (from < jobs.len()).then(|| &jobs[from..jobs.len().min(from + CHUNK)])
-            })
+            work(thread, &mut || chunks.lock().unwrap_or_else(PoisonError::into_inner).next())
         };
-        if jobs.len() < STAGING_THREADS_FROM {
+        if count < STAGING_THREADS_FROM {
             return run(0);
         }
-        let parts: Vec<Result<Vec<T>>> = std::thread::scope(|scope| {
+        std::thread::scope(|scope| {
             let run = &run;
             let helpers: Vec<_> = (1..THREADS_MAX).map(|thread| scope.spawn(move || run(thread))).collect();
             let own = run(0);
@@ -178,12 +168,7 @@ impl Work<'_> {
                 .into_iter()
                 .map(|helper| helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             std::iter::once(own).chain(joined).collect()
-        });
-        let mut all = Vec::with_capacity(jobs.len());
-        for part in parts {
-            all.extend(part?);
-        }
-        Ok(all)
+        })
     }
 
     /// Stops a batch that nobody waits for.

@@ -224,6 +224,8 @@ fn in_order(mut changes: Vec<Change>) -> Vec<Change> {
     };
     changes.sort_unstable_by(|a, b| a.path.cmp(&b.path).then_with(|| claim(a).cmp(&claim(b))));
     changes.dedup_by(|next, kept| next.path == kept.path);
+    // They stay until the plan is made, which is when a run needs the most memory.
+    changes.shrink_to_fit();
     changes
 }
 

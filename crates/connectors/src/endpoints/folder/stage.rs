@@ -26,13 +26,13 @@ static ZEROS: [u8; HOLE_BYTES] = [0; HOLE_BYTES];
 /// Longest target of a link.
 const LINK_BYTES_MAX: usize = 4096;
 
-/// What was done for a step before its turn comes.
+/// What was done for a step before its turn comes. A large batch has many of these: what few of them have is boxed.
 #[derive(Default)]
 pub(super) struct Prepared {
     /// The outcome, when it is known already.
-    pub(super) outcome: Option<Outcome>,
+    pub(super) outcome: Option<Box<Outcome>>,
     pub(super) staged: Option<Staged>,
-    pub(super) kept: Option<Kept>,
+    pub(super) kept: Option<Box<Kept>>,
 }
 
 /// New content in staging; see [`Spot`].
@@ -54,7 +54,7 @@ impl Prepared {
     }
 
     fn decided(outcome: Outcome) -> Self {
-        Self { outcome: Some(outcome), ..Self::default() }
+        Self { outcome: Some(Box::new(outcome)), ..Self::default() }
     }
 }
 
@@ -125,7 +125,7 @@ impl<'a> Stager<'a> {
         let mut prepared = Prepared::default();
         if !matches!(step.action, Action::Move { .. }) {
             match self.keep(step) {
-                Ok(kept) => prepared.kept = kept,
+                Ok(kept) => prepared.kept = kept.map(Box::new),
                 Err(outcome) => return Prepared::decided(outcome),
             }
         }
@@ -138,7 +138,8 @@ impl<'a> Stager<'a> {
                 Err(error) => {
                     // What was begun must not fill the disk until the end of the batch, nor land with its folder.
                     self.discard(at);
-                    prepared.outcome = Some(Outcome::Failed(error.to_problem(step.path.as_str())));
+                    let problem = error.to_problem(step.path.as_str());
+                    prepared.outcome = Some(Box::new(Outcome::Failed(problem)));
                 }
             }
         }
@@ -147,7 +148,7 @@ impl<'a> Stager<'a> {
 
     /// Keeps the old content of a step whose old item is as expected.
     fn keep(&mut self, step: &Step) -> Result<Option<Kept>, Outcome> {
-        let Expected::Present { version, keep } = &step.expected else {
+        let Expected::Present { version, .. } = &step.expected else {
             return Ok(None);
         };
         let parent = match self.parents.get(step.path.parent()) {
@@ -156,9 +157,7 @@ impl<'a> Stager<'a> {
             Err(error) => return Err(refused_or_failed(step, error)),
         };
         match parent.stat(step.path.name()) {
-            Ok(stat) if is_expected(&stat, version.as_bytes()) => {
-                keep_old(self.work, &parent, step, &stat, *keep)
-            }
+            Ok(stat) if is_expected(&stat, version.as_bytes()) => keep_old(self.work, &parent, step, &stat),
             // It may be there when its turn comes; then it is kept then.
             _ if self.moves => Ok(None),
             Ok(stat) => Err(Outcome::Refused { found: describe(&stat) }),
@@ -274,7 +273,6 @@ pub(super) fn keep_old(
     parent: &Directory,
     step: &Step,
     stat: &Stat,
-    keep: Option<Digest>,
 ) -> Result<Option<Kept>, Outcome> {
     let failed = |error: Error| Outcome::Failed(error.to_problem(step.path.as_str()));
     let io_failed = |error: io::Error| refused_or_failed(step, error);
@@ -287,7 +285,7 @@ pub(super) fn keep_old(
             if Stamp::of(&opened) != before {
                 return Err(Outcome::Refused { found: describe(&opened) });
             }
-            let digest = keep.map_or_else(|| digest_of(&file), Ok).map_err(io_failed)?;
+            let digest = step.expected.keep().map_or_else(|| digest_of(&file), Ok).map_err(io_failed)?;
             wait(work, history.keep_file(&digest, &file)).map_err(failed)?;
             let kept = stat_file(&file).map_err(io_failed)?;
             let stamp = Stamp::of(&kept);
@@ -298,7 +296,7 @@ pub(super) fn keep_old(
         }
         Type::Symlink => {
             let target = parent.read_link(name).map_err(io_failed)?;
-            let digest = keep.unwrap_or_else(|| Digest::of(&target));
+            let digest = step.expected.keep().unwrap_or_else(|| Digest::of(&target));
             wait(work, history.keep(&digest, Content::bytes(target))).map_err(failed)?;
             Ok(Some(Kept { stamp: before }))
         }

@@ -34,7 +34,7 @@ impl<'a> Swapper<'a> {
     /// When old content that could only be kept now could not be made durable.
     pub(super) fn perform(&mut self, at: usize, step: &Step, prepared: &Prepared) -> Result<Outcome> {
         if let Some(outcome) = &prepared.outcome {
-            return Ok(outcome.clone());
+            return Ok(Outcome::clone(outcome));
         }
         let outcome = match &step.action {
             Action::Write { item, .. } => match self.landed(at, step, prepared) {
@@ -81,7 +81,7 @@ impl<'a> Swapper<'a> {
             Err(error) => return failed(error),
         };
         let name = step.path.name();
-        let Expected::Present { version, keep } = &step.expected else {
+        let Expected::Present { version, .. } = &step.expected else {
             return Ok(self.create(at, step, item, prepared, &parent));
         };
         let stat = match parent.stat(name) {
@@ -91,7 +91,7 @@ impl<'a> Swapper<'a> {
         if item.kind.is_directory() && stat.kind == Type::Directory && version.as_bytes().is_empty() {
             return Ok(Ok(applied(Version::none(), None, 0)));
         }
-        if let Err(outcome) = self.keep_late(step, &parent, &stat, version, *keep, prepared)? {
+        if let Err(outcome) = self.keep_late(step, &parent, &stat, version, prepared)? {
             return Ok(Err(outcome));
         }
         if stat.kind == Type::Directory && !is_empty(&parent, name) {
@@ -217,7 +217,7 @@ impl<'a> Swapper<'a> {
             Err(error) => return failed(error),
         };
         let name = step.path.name();
-        let Expected::Present { version, keep } = &step.expected else {
+        let Expected::Present { version, .. } = &step.expected else {
             return Ok(Err(Outcome::Refused { found: describe(&stat) }));
         };
         if item.kind.is_directory() && is_directory(&stat) {
@@ -227,7 +227,7 @@ impl<'a> Swapper<'a> {
                 Err(error) => failed(error),
             };
         }
-        if let Err(outcome) = self.keep_late(step, &parent, &stat, version, *keep, prepared)? {
+        if let Err(outcome) = self.keep_late(step, &parent, &stat, version, prepared)? {
             return Ok(Err(outcome));
         }
         let (swap, place) = (&self.work.staging.swap, at.to_string());
@@ -259,7 +259,6 @@ impl<'a> Swapper<'a> {
         parent: &Directory,
         stat: &Stat,
         version: &Version,
-        keep: Option<Digest>,
         prepared: &Prepared,
     ) -> Result<Swapped<()>> {
         let refused = || Ok(Err(Outcome::Refused { found: describe(stat) }));
@@ -267,7 +266,7 @@ impl<'a> Swapper<'a> {
             Some(kept) if Stamp::of(stat) == kept.stamp => Ok(Ok(())),
             Some(_) => refused(),
             None if !is_expected(stat, version.as_bytes()) => refused(),
-            None => match keep_old(self.work, parent, step, stat, keep) {
+            None => match keep_old(self.work, parent, step, stat) {
                 Ok(Some(_)) => {
                     wait(self.work, self.work.batch.history.sync())?;
                     Ok(Ok(()))

@@ -71,9 +71,9 @@ impl Steps<'_> {
         for (at, entry) in replaced {
             let step = &self.batch.steps[*at];
             let read = || self.objects.read(self.git, &entry.object);
-            let digest = match &step.expected {
-                Expected::Present { keep: Some(digest), .. } => *digest,
-                _ => digest_of(read()?)?,
+            let digest = match step.expected.keep() {
+                Some(digest) => digest,
+                None => digest_of(read()?)?,
             };
             if kept.contains(&(entry.object, digest)) {
                 continue;

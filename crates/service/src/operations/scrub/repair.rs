@@ -120,7 +120,7 @@ async fn replace(
         Here::Agreed(entry) => entry.versions[side].clone(),
         _ => return Err("it changed meanwhile".to_owned()),
     };
-    let keep = finding.found.as_deref().and_then(Digest::from_hex);
+    let keep = finding.found.as_deref().and_then(Digest::from_hex).map(Box::new);
     let step = Step {
         side,
         path: path.clone(),
@@ -130,7 +130,7 @@ async fn replace(
     let bridge = Arc::new(Bridge(store.objects().clone()));
     let batch = Batch {
         run: format!("scrub-{}", entry.digest.short()),
-        steps: vec![step],
+        steps: Arc::new([step]),
         contents: Arc::clone(&bridge) as Arc<dyn Contents>,
         history: bridge,
         mark: None,
