@@ -28,6 +28,7 @@ pub const OPERATIONS: &[Operation] = &[
     operations::list_targets::OPERATION,
     operations::make_plan::OPERATION,
     operations::start_run::OPERATION,
+    operations::check_drift::OPERATION,
     operations::status::OPERATION,
     operations::history::OPERATION,
     operations::list_versions::OPERATION,

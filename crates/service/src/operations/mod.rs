@@ -3,6 +3,7 @@
 //! Each file has a request, a response, the typed function that performs it, and the line for the list.
 
 pub mod abort_conflict;
+pub mod check_drift;
 pub mod config_schema;
 pub mod doctor;
 pub mod explain;

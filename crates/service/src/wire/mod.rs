@@ -1,12 +1,15 @@
 //! The shapes that leave the program: JSON, versioned, separate from the types that the engine works with.
 
 mod conflict;
+mod drift;
 mod item;
+mod junit;
 mod plan;
 mod report;
 mod run;
 
 pub use conflict::{Conflict, ConflictList};
+pub use drift::{DriftReport, TargetDrift};
 pub use item::{Direction, Item, Side, Verb};
 pub use plan::{Drift, Halt, Plan, PlannedStep, Remark, TargetPlan};
 pub(crate) use report::cell;

@@ -90,6 +90,7 @@ pub(crate) enum Command {
     Targets(commands::targets::Targets),
     Plan(commands::plan::Plan),
     Run(commands::run::Run),
+    Drift(commands::drift::Drift),
     Status(commands::status::Status),
     Conflicts(commands::conflicts::Conflicts),
     History(commands::history::History),

@@ -7,17 +7,24 @@ use serde::Serialize;
 use syncline_service::Problem;
 use syncline_service::wire::Report;
 
-/// Writes a report: as Markdown when the name ends in `.md`, as JSON otherwise.
+/// Writes a report: as Markdown when the name ends in `.md`, as JUnit XML when it ends in `.xml`, as JSON otherwise.
 pub(crate) fn write_report(file: &Path, report: &Report) -> Result<(), Problem> {
     if is_markdown(file) {
         return write(file, report.to_markdown().as_bytes());
+    }
+    if has_extension(file, "xml") {
+        return write(file, report.to_junit()?.as_bytes());
     }
     write_json(file, report)
 }
 
 /// Whether a file is to hold Markdown, by its name.
 pub(crate) fn is_markdown(file: &Path) -> bool {
-    file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("md"))
+    has_extension(file, "md")
+}
+
+fn has_extension(file: &Path, wanted: &str) -> bool {
+    file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted))
 }
 
 /// Writes a JSON document.

@@ -5,6 +5,7 @@
 mod config;
 mod conflicts;
 mod direction;
+mod drift;
 mod examples;
 mod exit_codes;
 mod faces;

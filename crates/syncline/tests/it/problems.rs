@@ -20,6 +20,23 @@ fn a_problem_names_its_side() {
 }
 
 #[test]
+fn a_ci_system_sees_each_target_as_a_test() {
+    let world = World::new();
+    world.write_local("a<b>&\u{7}.md", "a");
+    world.expect(0, &["run", "--report", "../run.xml"]);
+    let page = fs::read_to_string(world.path("run.xml")).unwrap();
+    assert!(
+        page.contains(r#"<testsuite name="syncline run" tests="1" skipped="0" errors="0" failures="0""#),
+        "{page}"
+    );
+    assert!(page.contains(r#"<testcase name="main" classname="syncline.bidirectional""#), "{page}");
+    fs::remove_dir_all(world.path("remote")).unwrap();
+    world.expect(4, &["run", "--ci", "--report", "../halted.xml"]);
+    let page = fs::read_to_string(world.path("halted.xml")).unwrap();
+    assert!(page.contains(r#"<failure message="halted: the remote root is gone"#), "{page}");
+}
+
+#[test]
 fn what_was_rescued_is_told_until_somebody_takes_it_away() {
     let world = World::new();
     world.write_local("a.md", "a");

@@ -6,6 +6,7 @@ pub(crate) mod config;
 pub(crate) mod conflicts;
 pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod drift;
 pub(crate) mod explain;
 pub(crate) mod git;
 pub(crate) mod history;
@@ -34,6 +35,7 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<u8, Problem> {
         Command::Targets(command) => command.run(&globals, output),
         Command::Plan(command) => command.run(&globals, output),
         Command::Run(command) => command.run(&globals, output),
+        Command::Drift(command) => command.run(&globals, output),
         Command::Status(command) => command.run(&globals, output),
         Command::Conflicts(command) => command.run(&globals, output),
         Command::History(command) => command.run(&globals, output),

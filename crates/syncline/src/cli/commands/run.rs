@@ -61,7 +61,8 @@ pub(crate) struct Run {
     /// With --watch: run every so often instead of at every change, such as `60s` or `15m`.
     #[arg(long, value_name = "TIME", requires = "watch", value_parser = interval)]
     interval: Option<Duration>,
-    /// Write the report to a file: Markdown when its name ends in `.md`, JSON otherwise.
+    /// Write the report to a file: Markdown when its name ends in `.md`, JUnit XML when it ends in `.xml`, JSON
+    /// otherwise.
     #[arg(long, value_name = "FILE", conflicts_with = "watch")]
     report: Option<PathBuf>,
 }

@@ -2,5 +2,6 @@
 
 pub(crate) mod conflict;
 pub(crate) mod diff;
+pub(crate) mod drift;
 pub(crate) mod plan;
 pub(crate) mod report;

@@ -44,6 +44,13 @@ pub(crate) fn target_plan(plan: &TargetPlan, all: bool) -> String {
         paint(style::FAINT, plan.direction.name()),
         headline(plan)
     );
+    text.push_str(&details(plan, all));
+    text
+}
+
+/// Everything about the plan of one target but its headline.
+pub(crate) fn details(plan: &TargetPlan, all: bool) -> String {
+    let mut text = String::new();
     if let Some(error) = &plan.error {
         text.push_str(&error_lines(error));
     }
