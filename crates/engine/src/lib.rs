@@ -11,6 +11,7 @@ mod error;
 mod keeper;
 mod look;
 mod merging;
+pub mod process;
 mod result;
 mod spread;
 mod undo;

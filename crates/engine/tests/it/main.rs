@@ -6,6 +6,8 @@ mod crash;
 mod faults;
 mod histories;
 mod power;
+#[cfg(target_os = "linux")]
+mod process;
 #[path = "../../../core/tests/it/random.rs"]
 mod random;
 mod world;
