@@ -122,11 +122,13 @@ fn resolve(
     let mut resolver = Resolver::new(source, tree);
     let lookup = Lookup { root: root.clone(), environment: Arc::new(Redacted::new(environment.clone())) };
     let node = written.node.resolve(&host_name(environment), &mut resolver);
-    written.defaults.check(&mut resolver);
     for name in written.endpoints.keys() {
         check_endpoint(name, &mut resolver);
     }
+    let checks = written.safety.resolve(&["safety"], &mut resolver);
     let around = Surroundings {
+        idempotent: written.defaults.idempotent,
+        checks: &checks,
         direction: written.defaults.direction.into(),
         endpoints: &written.endpoints,
         lookup: &lookup,
@@ -172,9 +174,11 @@ fn in_file_order(mut errors: Vec<ConfigError>) -> Vec<ConfigError> {
 }
 
 fn warn_of_overlaps(targets: &[Target], resolver: &mut Resolver<'_>) {
-    for (index, target) in targets.iter().enumerate() {
+    // A script says file by file what it makes: its folder is the whole workspace.
+    let mirrors: Vec<&Target> = targets.iter().filter(|target| target.script.is_none()).collect();
+    for (index, target) in mirrors.iter().enumerate() {
         let overlapping =
-            targets[..index].iter().find(|other| overlap(target.path.as_ref(), other.path.as_ref()));
+            mirrors[..index].iter().find(|other| overlap(target.path.as_ref(), other.path.as_ref()));
         if let Some(other) = overlapping {
             let message =
                 format!("the targets {} and {} share files", quote(&other.name), quote(&target.name));
@@ -191,10 +195,12 @@ fn warn_of_literal_references(resolver: &mut Resolver<'_>) {
     let elsewhere = tree
         .entries()
         .iter()
-        .filter(|(key, _)| !matches!(key.name.as_str(), "endpoints" | "targets" | "merge_tool"));
+        .filter(|(key, _)| !matches!(key.name.as_str(), "endpoints" | "targets" | "merge_tool" | "safety"));
     let targets = tree.get("targets").map(Node::entries).unwrap_or_default();
     let in_targets = targets.iter().flat_map(|(_, target)| target.entries());
-    let in_targets = in_targets.filter(|(key, _)| !matches!(key.name.as_str(), "remote" | "description"));
+    // In commands a shell understands it.
+    let elsewhere_too = ["remote", "description", "env", "config", "verification", "safety"];
+    let in_targets = in_targets.filter(|(key, _)| !elsewhere_too.contains(&key.name.as_str()));
     let mut waiting: Vec<&Node> = elsewhere.chain(in_targets).map(|(_, node)| node).collect();
     while let Some(node) = waiting.pop() {
         if node.as_text().is_some_and(|text| text.contains("${")) {

@@ -5,8 +5,11 @@ use std::path::PathBuf;
 use syncline_core::{Direction, Guard, ItemPath, Rule};
 
 use crate::error::{ConfigError, Warning};
+use crate::sections::checks::Check;
 use crate::sections::endpoint::EndpointConfig;
 use crate::sections::history::HistoryConfig;
+use crate::sections::schedule::Schedule;
+use crate::sections::script::Script;
 use crate::suggest::{hint, quote};
 
 /// A workspace, as its file describes it.
@@ -32,7 +35,7 @@ pub struct Workspace {
     pub warnings: Vec<Warning>,
 }
 
-/// A mirror: a folder of the workspace and a place outside that are kept in agreement.
+/// A mirror, or a script.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// Its name.
@@ -43,8 +46,10 @@ pub struct Target {
     pub direction: Direction,
     /// Its folder, relative to the workspace; `None` is the workspace itself.
     pub path: Option<ItemPath>,
-    /// The place outside.
+    /// The place outside; of a script, its entrypoint and its environment, of the kind `script`.
     pub remote: EndpointConfig,
+    /// The script, when it is one.
+    pub script: Option<Script>,
     /// Globs: when there are any, only what they match belongs to the target.
     pub include: Vec<String>,
     /// Globs: what they match does not belong to the target.
@@ -55,6 +60,10 @@ pub struct Target {
     pub guard: Guard,
     /// Whether changes on a side that can be watched start a run.
     pub watch: bool,
+    /// When it is due.
+    pub schedule: Option<Schedule>,
+    /// What is checked before and after a run: the checks of the file, then its own.
+    pub checks: Vec<Check>,
 }
 
 impl Workspace {

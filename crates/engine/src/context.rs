@@ -6,6 +6,8 @@ use syncline_connect::{Endpoint, Progress};
 use syncline_core::{Choices, Filter, ItemPath, Nanos, Policy, Side, Sides};
 use syncline_store::Store;
 
+use crate::gates::Gates;
+
 /// Tells the time and makes identifiers; tests give their own.
 pub trait Clock: Send + Sync {
     /// Now.
@@ -91,6 +93,8 @@ pub struct Target {
     pub filter: Arc<Filter>,
     /// What it wants.
     pub policy: Policy,
+    /// What is checked around its runs.
+    pub gates: Option<Arc<Gates>>,
 }
 
 impl Target {

@@ -12,6 +12,7 @@ use syncline_store::{ErrorKind, Lease, RunFinish, RunQuery, RunStart, RunState, 
 use crate::apply;
 use crate::context::{Context, Event, Options, Target};
 use crate::error::{Error, Result};
+use crate::gates::{self, Gates};
 use crate::keeper::Keeper;
 use crate::look::{self, View};
 use crate::result::RunResult;
@@ -36,12 +37,21 @@ pub async fn run(context: &Context, target: &Target, options: &Options) -> Resul
     let _workspace = if context.lock_each_run { Some(lock(context).await?) } else { None };
     let now = context.clock.now();
     let lease = context.store.acquire(&target.name, &context.holder, now, LEASE_NS, false).await?;
-    let result = cycle(context, target, options, &lease).await;
+    let result = gated(context, target, options, &lease).await;
     let released = context.store.release(lease).await;
     let result = result?;
     released?;
     context.events.happened(&Event::Finished { target: target.name.clone() });
     Ok(result)
+}
+
+/// A run, and the checks after it.
+async fn gated(context: &Context, target: &Target, options: &Options, lease: &Lease) -> Result<RunResult> {
+    let result = cycle(context, target, options, lease).await?;
+    match gates::of(target, options) {
+        Some(gates) if result.halts.is_empty() => gates::after(gates, context, target, lease, result).await,
+        _ => Ok(result),
+    }
 }
 
 /// Takes the workspace, waiting a while for another run or command to give it back.
@@ -57,7 +67,12 @@ async fn lock(context: &Context) -> Result<WorkspaceLock> {
     }
 }
 
-async fn cycle(context: &Context, target: &Target, options: &Options, lease: &Lease) -> Result<RunResult> {
+pub(crate) async fn cycle(
+    context: &Context,
+    target: &Target,
+    options: &Options,
+    lease: &Lease,
+) -> Result<RunResult> {
     recover(context, target, lease).await?;
     let takes_over = follows_an_interrupted_run(context, target).await?;
     let mut result = begin(context, target);
@@ -72,12 +87,21 @@ async fn cycle(context: &Context, target: &Target, options: &Options, lease: &Le
         keeper: Arc::clone(&keeper),
         takes_over,
     };
+    let gates = gates::of(target, options);
+    if let Some(gates) = gates {
+        result.checked = gates.before().await;
+        result.halts.extend(gates::halts(&result.checked));
+        if !result.halts.is_empty() {
+            return journal.finish(result).await;
+        }
+    }
     let mut only = options.only.clone();
     for round in 0..ROUNDS_MAX {
         // Read anew: an earlier round may have announced and left its mark.
         let state = context.store.target(&target.name).await?;
         let view = look::look(context, target, &state, only.take(), true).await?;
-        let (plan, view) = look::plan(context, target, options, view, Some(&keeper)).await?;
+        let (mut plan, view) = look::plan(context, target, options, view, Some(&keeper)).await?;
+        result.look_back(gates, &mut plan);
         if round == 0 {
             result.plan_hash = plan.hash().to_string();
             check_saved(target, options, &result.plan_hash)?;
@@ -149,7 +173,8 @@ pub async fn preview(context: &Context, target: &Target, options: &Options) -> R
     let state = context.store.peek_target(&target.name).await?;
     let mut result = begin(context, target);
     let view = look::look(context, target, &state, options.only.clone(), false).await?;
-    let (plan, view) = look::plan(context, target, options, view, None).await?;
+    let (mut plan, view) = look::plan(context, target, options, view, None).await?;
+    result.look_back(gates::of(target, options), &mut plan);
     result.plan_hash = plan.hash().to_string();
     check_saved(target, options, &result.plan_hash)?;
     result.distrust.clone_from(&view.distrust);
@@ -179,6 +204,7 @@ fn begin(context: &Context, target: &Target) -> RunResult {
         problems: Vec::new(),
         distrust: None,
         agreed: 0,
+        checked: Vec::new(),
     }
 }
 
@@ -194,6 +220,13 @@ fn check_saved(target: &Target, options: &Options, found: &str) -> Result<()> {
 }
 
 impl RunResult {
+    /// Takes over what was checked while the sides were looked at; what failed halts the plan.
+    fn look_back(&mut self, gates: Option<&Gates>, plan: &mut Plan) {
+        let checked = gates.map(Gates::looked).unwrap_or_default();
+        plan.halts.extend(gates::halts(&checked));
+        self.checked.extend(checked);
+    }
+
     /// Takes over what a plan found, as far as an earlier round has not.
     fn learn(&mut self, plan: &Plan, round: usize) {
         self.halts.extend(plan.halts.iter().cloned());
@@ -241,11 +274,20 @@ impl RunResult {
 
 /// Whether a problem is only worth telling: things that can never be synced do not make a run fail, nor does
 /// what an earlier run put aside and a person has not looked at yet, nor what is at another place than expected, nor what
-/// waits for somebody to take it, nor from which commit something comes.
+/// waits for somebody to take it, nor from which commit something comes, nor what a script left outside of its
+/// outputs, nor that a wish is granted as far as the direction goes.
 fn is_remark(problem: &Problem) -> bool {
     matches!(
         problem.code,
-        "name_not_utf8" | "special_file" | "rescued" | "left_behind" | "proposed" | "converted" | "commit"
+        "name_not_utf8"
+            | "special_file"
+            | "rescued"
+            | "left_behind"
+            | "proposed"
+            | "converted"
+            | "commit"
+            | "outside_outputs"
+            | "one_sided"
     )
 }
 

@@ -5,14 +5,17 @@
 
 mod apply;
 mod bridge;
+pub mod checks;
 mod context;
 mod cycle;
 mod error;
+mod gates;
 mod keeper;
 mod look;
 mod merging;
 pub mod process;
 mod result;
+pub mod scripts;
 mod spread;
 mod undo;
 mod watch;
@@ -20,6 +23,7 @@ mod watch;
 pub use context::{Clock, Context, Event, Events, Options, Target};
 pub use cycle::{preview, run};
 pub use error::{Error, Result};
+pub use gates::Gates;
 pub use result::{RunResult, Tally};
 pub use undo::{before_run, version_at};
 pub use watch::{Told, Watching, watch};

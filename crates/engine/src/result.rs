@@ -3,6 +3,8 @@
 use syncline_core::{Conflict, Direction, Halt, ItemPath, Nanos, Outcome, Plan, Problem, Side};
 use syncline_store::RunState;
 
+use crate::checks::Checked;
+
 /// How many steps did what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -61,6 +63,8 @@ pub struct RunResult {
     pub distrust: Option<String>,
     /// How many items are agreed on now.
     pub agreed: u64,
+    /// What the checks around it came to.
+    pub checked: Vec<Checked>,
 }
 
 impl RunResult {
@@ -125,7 +129,13 @@ impl RunResult {
                         self.outputs_created.push(step.path.clone());
                     }
                 }
-                Some(Outcome::Failed(problem)) => self.problems.push(problem.clone().on(step.side)),
+                Some(Outcome::Failed(problem)) => {
+                    let problem = problem.clone().on(step.side);
+                    // What fails as a whole fails for one reason.
+                    if self.problems.last() != Some(&problem) {
+                        self.problems.push(problem);
+                    }
+                }
                 Some(Outcome::Refused { .. }) | None => {}
             }
         }

@@ -4,15 +4,17 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use syncline_config::Target as Configured;
-use syncline_core::{Action, Baseline, Direction, ItemPath, Nanos};
+use syncline_core::{Action, Baseline, Direction, ItemPath, Nanos, Problem as Trouble};
+use syncline_engine::checks::Checked;
 use syncline_engine::{Context, Event, Options, RunResult, Target};
 use syncline_store::{ConflictQuery, ConflictRecord, RunState, Store};
 
+use crate::gates::VERIFICATION;
 use crate::glance;
 use crate::problem::{Problem, Result};
 use crate::service::Service;
 use crate::wire::{
-    self, Conflict, Halt, Remark, Report, Steps, TargetPlan, TargetReport, seconds, timestamp,
+    self, CheckReport, Conflict, Halt, Remark, Report, Steps, TargetPlan, TargetReport, seconds, timestamp,
 };
 
 /// A target and how it is to be run.
@@ -72,13 +74,51 @@ async fn run_one(service: &Service, context: &Context, job: Job<'_>) -> Done {
 }
 
 async fn attempt(service: &Service, context: &Context, job: &Job<'_>) -> Result<RunResult> {
-    let target = service.target(job.target, job.direction)?;
-    let result = syncline_engine::run(context, &target, &job.options).await?;
+    let target = service.target_to_run(job.target, job.direction, &job.options)?;
+    let mut result = syncline_engine::run(context, &target, &job.options).await?;
+    if is_to_be_idempotent(job, &result) {
+        result.problems.extend(differs_again(service, &context.store, job).await);
+    }
     let whole = job.options.only.is_none();
     if whole && !job.options.dry_run && result.halts.is_empty() {
         close_vanished(service, &context.store, &target, &result).await?;
     }
     Ok(result)
+}
+
+/// Whether a script has changed something that it must not change again.
+fn is_to_be_idempotent(job: &Job<'_>, result: &RunResult) -> bool {
+    let script = job.target.script.as_ref().filter(|script| script.idempotent && !script.outputs.is_empty());
+    script.is_some() && !job.options.dry_run && result.is_success() && result.tally.steps() > 0
+}
+
+/// What a script would do otherwise although it has just been run.
+async fn differs_again(service: &Service, store: &Store, job: &Job<'_>) -> Option<Trouble> {
+    let what = match look_again(service, store, job.target, job.direction).await {
+        Ok(again) => {
+            let first = &again.plan.steps.first()?.path;
+            format!("would change {} more, {first} first", again.plan.steps.len())
+        }
+        Err(problem) => format!("would fail: {}", problem.message),
+    };
+    let message = format!(
+        "run again at once, the script {what}; it does not come to the same twice: write `idempotent: false` if that is \
+         meant"
+    );
+    Some(Trouble::new("", "not_idempotent", message))
+}
+
+/// What a run would do now, although one has just been.
+pub(crate) async fn look_again(
+    service: &Service,
+    store: &Store,
+    configured: &Configured,
+    direction: Direction,
+) -> Result<RunResult> {
+    let options = Options { cause: service.cause().to_owned(), ..Options::default() };
+    let target = service.target_to_run(configured, direction, &options)?;
+    let options = Options { dry_run: true, ..options };
+    Ok(syncline_engine::preview(&service.context(store), &target, &options).await?)
 }
 
 async fn open_conflicts(store: &Store, target: &str) -> Result<u64> {
@@ -211,6 +251,7 @@ impl Done {
             duration: seconds(self.started, self.finished),
             outputs_created: Vec::new(),
             verification_passed: None,
+            checks: Vec::new(),
             state: RunState::Failed.name().to_owned(),
             run: None,
             plan_hash: None,
@@ -248,6 +289,8 @@ impl Done {
             success: result.is_success(),
             message,
             outputs_created: outputs.collect(),
+            verification_passed: verification(&result.checked),
+            checks: result.checked.iter().map(CheckReport::from).collect(),
             state: result.state.name().to_owned(),
             run: result.run.clone(),
             plan_hash: Some(result.plan_hash.clone()),
@@ -265,6 +308,12 @@ impl Done {
             ..empty
         }
     }
+}
+
+/// Whether the verification of a target passed, when it has one that was made.
+fn verification(checked: &[Checked]) -> Option<bool> {
+    let made = checked.iter().filter(|checked| checked.phase == VERIFICATION);
+    made.map(|checked| checked.failure.is_none()).reduce(|one, other| one && other)
 }
 
 fn with_problem(empty: TargetReport, problem: &Problem) -> TargetReport {

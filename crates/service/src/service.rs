@@ -7,7 +7,8 @@ use std::sync::Arc;
 use syncline_config::{KindSchema, Workspace};
 use syncline_connect::Registry;
 use syncline_core::{Direction, ItemPath};
-use syncline_engine::{Clock, Context, Events, Target};
+use syncline_engine::scripts::Mode;
+use syncline_engine::{Clock, Context, Events, Options, Target};
 use syncline_store::{RunQuery, RunRecord, RunState, Store, WorkspaceLock};
 use tokio::sync::OnceCell;
 
@@ -173,13 +174,30 @@ impl Service {
         found.first().copied().ok_or_else(|| Problem::not_found(format!("there is no target {name:?}")))
     }
 
-    /// A target, ready to run in `direction`.
+    /// A target, to be looked at: no script is run.
     pub(crate) fn target(
         &self,
         configured: &syncline_config::Target,
         direction: Direction,
     ) -> Result<Target> {
-        targets::open(self, configured, direction)
+        targets::open(self, configured, direction, Mode::Look)
+    }
+
+    /// A target, ready to run in `direction`.
+    pub(crate) fn target_to_run(
+        &self,
+        configured: &syncline_config::Target,
+        direction: Direction,
+        options: &Options,
+    ) -> Result<Target> {
+        let choices = &options.choices;
+        let mode = match options.dry_run {
+            // What people decided about is in history or on a side: a script has nothing to say about it.
+            _ if !(choices.desired.is_empty() && choices.takes.is_empty()) => Mode::Look,
+            true => Mode::DryRun,
+            false => Mode::Run,
+        };
+        targets::open(self, configured, direction, mode)
     }
 
     /// The run that `id` names: its identifier, an unambiguous beginning of it, or `last`.

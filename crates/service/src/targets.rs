@@ -1,7 +1,7 @@
 //! From a configured target to one that can run: both sides opened and wrapped, filter and policy made.
 
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 use syncline_config::Target as Configured;
@@ -11,18 +11,30 @@ use syncline_connect::layers::timeout::{TimeoutLayer, Timeouts};
 use syncline_connect::{Endpoint, OpenRequest};
 use syncline_core::{Direction, Filter, ItemPath, Policy, Side, Sides, Verdict};
 use syncline_engine::Target;
+use syncline_engine::checks::Checked;
+use syncline_engine::scripts::Mode;
 
+use crate::gates;
 use crate::ignore_file;
 use crate::problem::{Problem, Result};
+use crate::scripts;
 use crate::service::Service;
 
 /// The kind of the local side.
-const LOCAL_KIND: &str = "folder";
+pub(crate) const LOCAL_KIND: &str = "folder";
 
 /// Opens both sides of a target and makes its filter and its policy; nothing outside is contacted yet.
-pub(crate) fn open(service: &Service, target: &Configured, direction: Direction) -> Result<Target> {
+pub(crate) fn open(
+    service: &Service,
+    target: &Configured,
+    direction: Direction,
+    mode: Mode,
+) -> Result<Target> {
+    let direction = if target.script.is_some() { scripts::way(direction) } else { direction };
     let local_root = local_root(service, target);
-    let sides = Sides { local: open_local(service, target)?, remote: open_remote(service, target)? };
+    let checked = Arc::default();
+    let remote = open_remote(service, target, mode, &checked)?;
+    let sides = Sides { local: open_local(service, target)?, remote };
     refuse_writing(target, direction, &sides.remote)?;
     let filter = filter(service, target, &local_root, &sides.remote)?;
     refuse_nesting(&target.name, &local_root, &sides.remote, &filter)?;
@@ -38,7 +50,8 @@ pub(crate) fn open(service: &Service, target: &Configured, direction: Direction)
         abilities: sides.as_ref().map(|endpoint| endpoint.capabilities().abilities),
     };
     let endpoints = Sides::from_fn(|side| guarded(&sides[side], direction.may_write(side)));
-    Ok(Target { name: target.name.clone(), endpoints, filter: Arc::new(filter), policy })
+    let gates = gates::of(service, target, checked).map(Arc::new);
+    Ok(Target { name: target.name.clone(), endpoints, filter: Arc::new(filter), policy, gates })
 }
 
 /// The folder of a target on this machine.
@@ -64,7 +77,15 @@ fn open_local(service: &Service, target: &Configured) -> Result<Arc<dyn Endpoint
     Ok((kind.open)(&request)?)
 }
 
-fn open_remote(service: &Service, target: &Configured) -> Result<Arc<dyn Endpoint>> {
+fn open_remote(
+    service: &Service,
+    target: &Configured,
+    mode: Mode,
+    checked: &Arc<Mutex<Vec<Checked>>>,
+) -> Result<Arc<dyn Endpoint>> {
+    if let Some(script) = &target.script {
+        return scripts::open(service, target, script, mode, Arc::clone(checked));
+    }
     let kind = service.registry().endpoint(&target.remote.kind).ok_or_else(|| {
         Problem::usage("unknown_kind", format!("there is no endpoint of the kind {:?}", target.remote.kind))
     })?;
@@ -105,7 +126,8 @@ fn filter(
     let reserved =
         roots.iter().flatten().flat_map(|root| own.iter().filter_map(|path| below(root, path))).collect();
     let ignore = ignore.as_deref().map(|text| (ignore_file::NAME, text));
-    Ok(Filter::new(&target.include, &target.exclude, ignore, reserved)?)
+    let include = target.script.as_ref().map(|script| scripts::belonging(target, script));
+    Ok(Filter::new(include.as_ref().unwrap_or(&target.include), &target.exclude, ignore, reserved)?)
 }
 
 /// The path of `file` relative to `root`, when it lies below it.

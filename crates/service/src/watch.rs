@@ -124,7 +124,7 @@ impl<'a> Rules<'a> {
     ) -> Result<signal::Receiver<Arc<Target>>> {
         // Looked at before they are read, so that a change meanwhile is noticed.
         let files = stamps(self.service, configured);
-        let target = self.service.target(configured, direction)?;
+        let target = self.service.target_to_run(configured, direction, &Options::default())?;
         let (renew, renewed) = signal::channel(Arc::new(target));
         self.targets.push(Ruled { configured, direction, files, renew });
         Ok(renewed)
@@ -147,7 +147,7 @@ impl<'a> Rules<'a> {
             }
             ruled.files = files;
             let name = Some(ruled.configured.name.as_str());
-            match self.service.target(ruled.configured, ruled.direction) {
+            match self.service.target_to_run(ruled.configured, ruled.direction, &Options::default()) {
                 Ok(target) => {
                     note(name, "the ignore rules changed: everything is looked at anew".to_owned());
                     ruled.renew.send_replace(Arc::new(target));

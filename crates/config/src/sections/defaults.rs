@@ -4,8 +4,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use syncline_core as core;
 
-use super::Resolver;
-
 /// Which way changes may flow.
 // `Serialize` lets the schema show the default.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -40,25 +38,12 @@ pub(crate) struct Defaults {
     pub(crate) dry_run: bool,
     /// Whether a run, a plan or a drift check that finds changes ends with exit code 3.
     pub(crate) fail_on_diff: bool,
-    /// Always `true`, because a run that finds nothing to do does nothing; `false` is an error.
+    /// Whether running a script twice must come to the same as running it once. Mirrors always do.
     pub(crate) idempotent: bool,
 }
 
 impl Default for Defaults {
     fn default() -> Self {
         Self { direction: Direction::default(), dry_run: false, fail_on_diff: false, idempotent: true }
-    }
-}
-
-impl Defaults {
-    pub(crate) fn check(&self, resolver: &mut Resolver<'_>) {
-        if !self.idempotent {
-            resolver.error(
-                &["defaults", "idempotent"],
-                "not_available",
-                "`idempotent: false` is not available: a run that finds nothing to do always does nothing",
-                "remove the key".to_owned(),
-            );
-        }
     }
 }

@@ -23,6 +23,12 @@ use crate::source::{Mark, REDACTED, mask_url_password};
 #[serde(transparent)]
 pub(crate) struct Endpoint(serde_json::Map<String, Value>);
 
+impl Endpoint {
+    pub(crate) const fn new(settings: serde_json::Map<String, Value>) -> Self {
+        Self(settings)
+    }
+}
+
 impl JsonSchema for Endpoint {
     fn schema_name() -> Cow<'static, str> {
         "Endpoint".into()

@@ -1,11 +1,15 @@
 //! What may be written, one file per section; each section says how it becomes what will be done.
 
+pub(crate) mod checks;
 pub(crate) mod conflicts;
 pub(crate) mod defaults;
 pub(crate) mod endpoint;
 pub(crate) mod guard;
 pub(crate) mod history;
 pub(crate) mod node;
+mod quantity;
+pub(crate) mod schedule;
+pub(crate) mod script;
 pub(crate) mod target;
 
 use std::collections::BTreeMap;
@@ -40,6 +44,9 @@ pub(crate) struct File {
     /// What is kept in agreement, by name.
     #[serde(default)]
     pub(crate) targets: BTreeMap<String, target::Target>,
+    /// Checks of every target.
+    #[serde(default)]
+    pub(crate) safety: checks::Safety,
     /// How long old versions are kept.
     #[serde(default)]
     pub(crate) history: history::History,

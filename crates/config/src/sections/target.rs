@@ -6,15 +6,18 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use syncline_core::{self as core, ItemPath};
 
+use super::checks::{Check, Safety, Verification};
 use super::conflicts::Conflicts;
 use super::defaults::Direction;
 use super::endpoint::{Endpoint, EndpointConfig};
 use super::guard::Guard;
+use super::script::{self, Limits};
 use super::{Resolver, is_name, name_rule};
 use crate::secret::Lookup;
 use crate::suggest::{hint, quote};
 
-/// A mirror: a folder of the workspace and a place outside that are kept in agreement.
+/// A mirror (`remote`): a folder of the workspace and a place outside that are kept in agreement; or a script
+/// (`entrypoint`) that brings something into the workspace, or sends something out.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Target {
@@ -22,12 +25,50 @@ pub(crate) struct Target {
     #[schemars(example = &"Notes shared with the laptop")]
     description: Option<String>,
     /// The folder, relative to the workspace; `.` is the whole workspace.
-    #[serde(default = "whole_workspace")]
-    #[schemars(example = &"shared/memories")]
-    path: String,
+    #[schemars(example = &"shared/memories", extend("default" = "."))]
+    path: Option<String>,
     /// The place outside: the name of an endpoint, or its kind and settings.
     #[schemars(example = &"knowledge")]
-    remote: Remote,
+    remote: Option<Remote>,
+    /// Instead of `remote`: a script of the workspace, which runs in a scratch copy of it.
+    #[schemars(example = &"scripts/pull-apps.sh")]
+    entrypoint: Option<String>,
+    /// Globs of the files that a script works with. A script that pushes is run when one of them has changed.
+    /// Default: the whole workspace.
+    #[serde(default)]
+    #[schemars(extend("examples" = [["docs/**"]]))]
+    inputs: Vec<String>,
+    /// Globs of the files that a script makes: only these are brought into the workspace.
+    #[serde(default)]
+    #[schemars(extend("examples" = [["docs/runtime/**"]]))]
+    outputs: Vec<String>,
+    /// Settings for a script: it finds them as a JSON object in `SYNCLINE_CONFIG_JSON`, and each text, number and truth
+    /// value in a variable such as `SYNCLINE_CONFIG_AGENT_DIR`. `$HOME` stands for the folder of the user.
+    #[serde(default)]
+    config: serde_json::Map<String, serde_json::Value>,
+    /// Variables for a script: its environment holds these and little else.
+    #[serde(default)]
+    #[schemars(extend("examples" = [{ "API_TOKEN": "${env:API_TOKEN}" }]))]
+    env: BTreeMap<String, String>,
+    /// How much a script may take; what it exceeds ends it.
+    #[serde(default)]
+    limits: Limits,
+    /// Folders outside of its scratch copy that a script may write, where the system can keep it from others (Landlock, on
+    /// Linux).
+    #[serde(default)]
+    #[schemars(extend("examples" = [["~/.cache/pip"]]))]
+    allow_write: Vec<String>,
+    /// Whether running a script twice must come to the same as running it once; a run that changed something looks.
+    /// Default: that of `defaults`.
+    idempotent: Option<bool>,
+    /// When it is due, for `syncline ci generate`: five fields of cron in UTC, `@hourly` and the like, or `every 15m`.
+    #[schemars(example = &"0 2 * * *")]
+    schedule: Option<String>,
+    /// What the outputs must come to after a run; otherwise the run is taken back.
+    verification: Option<Verification>,
+    /// Checks of this target, besides those of the file.
+    #[serde(default)]
+    safety: Safety,
     /// Which way changes may flow. Default: that of `defaults`.
     direction: Option<Direction>,
     /// Globs; when there are any, only what they match belongs to the target.
@@ -69,13 +110,12 @@ struct Triggers {
     watch: bool,
 }
 
-fn whole_workspace() -> String {
-    ".".to_owned()
-}
-
 /// What is needed to resolve every target.
 pub(crate) struct Surroundings<'a> {
     pub(crate) direction: core::Direction,
+    pub(crate) idempotent: bool,
+    /// The checks of the whole file.
+    pub(crate) checks: &'a [Check],
     pub(crate) endpoints: &'a BTreeMap<String, Endpoint>,
     pub(crate) lookup: &'a Lookup,
 }
@@ -102,23 +142,102 @@ impl Target {
                 }
             }
         }
-        let path = local_path(&self.path, name, resolver);
-        let remote = self.remote.resolve(name, around, resolver);
+        self.check_kind(name, resolver);
+        let direction = self.direction.map_or(around.direction, Into::into);
+        let path = local_path(self.path.as_deref().unwrap_or("."), name, resolver);
         let conflicts = self.conflicts.resolve(name, resolver);
         let guard = self.guard.resolve(name, resolver);
+        let schedule = self.schedule.and_then(|text| schedule(&text, name, resolver));
+        let mut checks = around.checks.to_vec();
+        checks.extend(self.safety.resolve(&["targets", name, "safety"], resolver));
+        checks.extend(self.verification.map(|verification| verification.resolve(name, resolver)));
+        let (remote, script) = match (self.entrypoint, self.remote) {
+            (Some(entrypoint), _) => {
+                let settings = Endpoint::new(script::settings(&entrypoint, self.env));
+                super::endpoint::check_secrets(&["targets", name, "env"], resolver);
+                let remote = settings.resolve(None, &["targets", name], around.lookup, resolver);
+                let written = script::Written {
+                    entrypoint,
+                    inputs: self.inputs,
+                    outputs: self.outputs,
+                    config: self.config,
+                    limits: self.limits,
+                    allow_write: self.allow_write,
+                    idempotent: self.idempotent.unwrap_or(around.idempotent),
+                    direction,
+                    target: name,
+                };
+                (Some(remote), Some(written.resolve(resolver)))
+            }
+            (None, Some(remote)) => (remote.resolve(name, around, resolver), None),
+            (None, None) => (None, None),
+        };
         Some(crate::Target {
             name: name.to_owned(),
             description: self.description,
-            direction: self.direction.map_or(around.direction, Into::into),
+            direction,
             path: path.ok()?,
             remote: remote?,
+            script,
             include: self.include,
             exclude: self.exclude,
             conflicts,
             guard,
             watch: self.triggers.watch,
+            schedule,
+            checks,
         })
     }
+
+    /// Reports keys that do not go together.
+    fn check_kind(&self, name: &str, resolver: &mut Resolver<'_>) {
+        let mirror = [
+            ("path", self.path.is_some()),
+            ("include", !self.include.is_empty()),
+            ("exclude", !self.exclude.is_empty()),
+        ];
+        let script = [
+            ("inputs", !self.inputs.is_empty()),
+            ("outputs", !self.outputs.is_empty()),
+            ("config", !self.config.is_empty()),
+            ("env", !self.env.is_empty()),
+            ("allow_write", !self.allow_write.is_empty()),
+            ("idempotent", self.idempotent.is_some()),
+        ];
+        let (out_of_place, other): (&[(&str, bool)], &str) = match (&self.entrypoint, &self.remote) {
+            (Some(_), Some(_)) => {
+                let hint =
+                    "a target is a mirror (`remote`) or a script (`entrypoint`): make two of it".to_owned();
+                let message = "`entrypoint` does not go with `remote`";
+                resolver.error(&["targets", name, "entrypoint"], "unknown_key", message, hint);
+                return;
+            }
+            (None, None) => {
+                let at = resolver.key("targets", name);
+                let message = format!("missing key `remote` in targets.{}", quote(name).trim_matches('`'));
+                let hint = "for example `remote: knowledge`; or `entrypoint`, for a script".to_owned();
+                resolver.error_at(&at, "missing_key", message, hint);
+                return;
+            }
+            (Some(_), None) => (&mirror, "remote"),
+            (None, Some(_)) => (&script, "entrypoint"),
+        };
+        for (key, _) in out_of_place.iter().filter(|(_, written)| *written) {
+            let message = format!("`{key}` only goes with `{other}`");
+            resolver.error(&["targets", name, key], "unknown_key", message, None);
+        }
+    }
+}
+
+/// When a target is due.
+fn schedule(text: &str, target: &str, resolver: &mut Resolver<'_>) -> Option<crate::Schedule> {
+    let read = crate::Schedule::parse(text);
+    if read.is_none() {
+        let hint = "write five fields of cron such as `0 2 * * *`, `@daily`, or `every 15m`".to_owned();
+        let message = format!("the schedule {} cannot be understood", quote(text));
+        resolver.error(&["targets", target, "schedule"], "bad_value", message, hint);
+    }
+    read
 }
 
 impl Remote {

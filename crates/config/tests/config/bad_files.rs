@@ -22,13 +22,13 @@ fn unknown_keys() {
        |     ^^^^^^^^
       = help: did you mean `direction`?
     ");
-    assert_snapshot!(refusal(&target("remote: disk\nschedule: daily")), @"
-    error: unknown key `schedule` in targets.notes
+    assert_snapshot!(refusal(&target("remote: disk\nspeed: high")), @"
+    error: unknown key `speed` in targets.notes
       --> syncline.yaml:7:5
        |
-     7 |     schedule: daily
-       |     ^^^^^^^^
-      = help: known keys: `conflicts`, `description`, `direction`, `exclude`, `guard`, `include`, `path`, `remote`, `triggers`
+     7 |     speed: high
+       |     ^^^^^
+      = help: known keys: `allow_write`, `config`, `conflicts`, `description`, `direction`, `entrypoint`, `env`, `exclude`, `guard`, `idempotent`, `include`, `inputs`, `limits`, `outputs`, `path`, `remote`, `safety`, `schedule`, `triggers`, `verification`
     ");
     assert_snapshot!(refusal(&target("remote: disk\nguard: { deletes_max_percnt: 5 }")), @"
     error: unknown key `deletes_max_percnt` in targets.notes.guard
@@ -72,7 +72,7 @@ fn missing_keys() {
        |
      5 |   notes:
        |   ^^^^^
-      = help: for example `remote: "knowledge"`
+      = help: for example `remote: knowledge`; or `entrypoint`, for a script
     "#);
     assert_snapshot!(refusal(&target("remote: { path: /x }")), @"
     error: missing key `kind` in targets.notes.remote
@@ -239,14 +239,6 @@ fn bad_values() {
        |
      2 | history: { keep_days: 5000000000 }
        |                       ^^^^^^^^^^
-    ");
-    assert_snapshot!(refusal("version: \"1.0\"\ndefaults: { idempotent: false }\n"), @"
-    error: `idempotent: false` is not available: a run that finds nothing to do always does nothing
-      --> syncline.yaml:2:25
-       |
-     2 | defaults: { idempotent: false }
-       |                         ^^^^^
-      = help: remove the key
     ");
     assert_snapshot!(refusal("version: \"1.0\"\nnode: { name: \"my machine\" }\n"), @r#"
     error: `my machine` cannot be the name of a node

@@ -305,7 +305,7 @@ impl Emitter {
     fn desired(&mut self, input: &Input<'_>, node: &Node<'_>, item: Option<&Item>, plan: &mut Plan) {
         let mut steps: Sides<Option<usize>> = Sides::default();
         let mut versions: Sides<Option<Version>> = Sides::default();
-        let mut reached = true;
+        let (mut reached, mut forbidden) = (true, None);
         for side in Side::BOTH {
             let held = node.held(side);
             let unread =
@@ -319,19 +319,24 @@ impl Emitter {
             } else if !self.directories[side] && item.is_some_and(|item| item.kind.is_directory()) {
                 steps[side] = self.removal(node, side, Phase::Clearing);
             } else if !input.policy.direction.may_write(side) {
-                reached = false;
+                forbidden = Some(side);
             } else if let Some(item) = item {
                 steps[side] = self.put(node, side, item.clone(), source(item));
             } else {
                 steps[side] = self.removal(node, side, Phase::Remove);
             }
         }
-        if reached {
-            self.goal(node, item.cloned(), versions, steps);
+        let path = node.path.as_str();
+        if !reached {
+            let message =
+                "cannot be brought to the version asked for on both sides: it is ignored or unreadable there";
+            plan.problems.push(Problem::new(path, "not_reachable", message));
+        } else if let Some(side) = forbidden {
+            let message =
+                format!("is as asked for on the {} side only: the direction forbids more", side.other());
+            plan.problems.push(Problem::new(path, "one_sided", message));
         } else {
-            let message = "cannot be brought to the version asked for on both sides: it is ignored or unreadable \
-                           there, or the direction forbids it";
-            plan.problems.push(Problem::new(node.path.as_str(), "not_reachable", message));
+            self.goal(node, item.cloned(), versions, steps);
         }
     }
 

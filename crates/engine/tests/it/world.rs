@@ -59,6 +59,7 @@ impl World {
             endpoints: Sides::from_fn(|side| Arc::new(sides[side].clone()) as Arc<dyn Endpoint>),
             filter: Arc::new(Filter::default()),
             policy: Policy { target: "t".into(), ..policy },
+            gates: None,
         };
         Self { sides, context, target, written: 0 }
     }

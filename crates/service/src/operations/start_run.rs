@@ -9,7 +9,7 @@ use syncline_engine::Options;
 use crate::housekeeping;
 use crate::operation::{Operation, Scope, ToolHints, answer, post, question};
 use crate::problem::{Problem, Result};
-use crate::runner::{Done, Job, report, run_all};
+use crate::runner::{Done, Job, look_again, report, run_all};
 use crate::service::Service;
 use crate::wire::{Direction, Plan, Report, VERSION};
 
@@ -146,12 +146,10 @@ async fn verify(
         if !result.success {
             continue;
         }
-        let options = Options { cause: service.cause().to_owned(), dry_run: true, ..Options::default() };
-        let job = Job { target: service.configured(&done.name)?, direction: done.direction, options };
-        let again = run_all(service, store, vec![job]).await;
-        let pending = again.iter().map(|done| done.plan()).map(|plan| plan.steps.len()).sum::<usize>();
-        let passed = pending == 0 && again.iter().all(|done| done.result.is_ok());
-        result.verification_passed = Some(passed);
+        let again = look_again(service, store, service.configured(&done.name)?, done.direction).await;
+        let pending = again.as_ref().map_or(0, |again| again.plan.steps.len());
+        let passed = again.is_ok() && pending == 0;
+        result.verification_passed = Some(passed && result.verification_passed != Some(false));
         if !passed {
             result.success = false;
             result.message = format!("{}; but {pending} changes are pending again", result.message);

@@ -13,7 +13,7 @@ pub use drift::{DriftReport, TargetDrift};
 pub use item::{Direction, Item, Side, Verb};
 pub use plan::{Drift, Halt, Plan, PlannedStep, Remark, TargetPlan};
 pub(crate) use report::cell;
-pub use report::{Report, Steps, TargetReport};
+pub use report::{CheckReport, Report, Steps, TargetReport};
 pub use run::{Run, RunList};
 
 use syncline_core::Nanos;

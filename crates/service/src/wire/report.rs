@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use syncline_engine::checks::Checked;
 
 use super::{Conflict, Direction, Halt, Remark, TargetPlan};
 use crate::problem::WireProblem;
@@ -44,6 +45,9 @@ pub struct TargetReport {
     pub outputs_created: Vec<String>,
     /// Whether the verification passed; `null` when the target has none.
     pub verification_passed: Option<bool>,
+    /// What the checks around the run came to, in the order in which they were made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckReport>,
     /// `succeeded`, `partial`, `halted` or `failed`.
     pub state: String,
     /// The identifier of the run; `null` when nothing was to be recorded.
@@ -73,6 +77,34 @@ pub struct TargetReport {
     /// In a dry run: what would be done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<TargetPlan>,
+}
+
+/// What a check came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CheckReport {
+    /// Its name.
+    pub name: String,
+    /// When it was made: `before`, `after`, `drift` or `verification`.
+    pub phase: String,
+    /// Whether it came to what was expected.
+    pub passed: bool,
+    /// What else it came to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Seconds that it took.
+    pub duration: f64,
+}
+
+impl From<&Checked> for CheckReport {
+    fn from(checked: &Checked) -> Self {
+        Self {
+            name: checked.name.clone(),
+            phase: checked.phase.to_owned(),
+            passed: checked.failure.is_none(),
+            message: checked.failure.clone(),
+            duration: checked.duration.as_secs_f64(),
+        }
+    }
 }
 
 /// How many steps did what.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod checks;
 mod config;
 mod conflicts;
 mod direction;
@@ -26,6 +27,7 @@ mod problems;
 #[path = "../../../core/tests/it/random.rs"]
 mod random;
 mod repositories;
+mod scripts;
 mod scrub;
 mod shapes;
 mod support;

@@ -1,0 +1,88 @@
+//! Checks: commands whose outcome decides whether a run may begin, and whether what it did may stay.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use syncline_core::Expectation;
+
+use crate::process::{Call, End, Finished, Limits, What};
+
+/// How much of what a failed check said is shown.
+const LAST_LINES: usize = 4;
+/// What every program has of the environment of Syncline itself.
+const KEPT: &[&str] = &["PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "SystemRoot"];
+
+/// A check.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// What people know it by.
+    pub name: String,
+    /// When it is made: a word for reports.
+    pub phase: &'static str,
+    /// A line for the shell.
+    pub command: String,
+    /// What it must come to.
+    pub expectation: Expectation,
+    /// Whether what was done stays although it fails.
+    pub keep: bool,
+    /// Whether it may change what it looks at: then it is given a copy.
+    pub in_copy: bool,
+}
+
+/// What a check came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// What people know it by.
+    pub name: String,
+    /// When it was made.
+    pub phase: &'static str,
+    /// Why it failed; `None` when it passed.
+    pub failure: Option<String>,
+    /// Whether what was done stays although it failed.
+    pub keep: bool,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+impl Checked {
+    /// Whether what was done must not stay.
+    #[must_use]
+    pub const fn forbids(&self) -> bool {
+        self.failure.is_some() && !self.keep
+    }
+}
+
+/// What programs have of the environment of Syncline itself.
+pub(crate) fn kept_environment() -> BTreeMap<String, String> {
+    KEPT.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect()
+}
+
+/// Makes a check in `folder`, with more than the usual environment.
+pub async fn make(check: &Check, folder: &Path, environment: &BTreeMap<String, String>) -> Checked {
+    let mut all = kept_environment();
+    all.extend(environment.clone());
+    let limits = Limits::default();
+    let call = Call {
+        what: What::Shell(check.command.clone()),
+        folder: PathBuf::from(folder),
+        environment: all,
+        limits,
+        writable: None,
+    };
+    let (failure, duration) = match call.run().await {
+        Ok(finished) => (failure(check, &finished, &limits), finished.duration),
+        Err(error) => (Some(format!("could not be started: {error}")), Duration::ZERO),
+    };
+    Checked { name: check.name.clone(), phase: check.phase, failure, keep: check.keep, duration }
+}
+
+fn failure(check: &Check, finished: &Finished, limits: &Limits) -> Option<String> {
+    let End::Exited(code) = finished.end else {
+        return Some(finished.end.describe(limits));
+    };
+    let printed = String::from_utf8_lossy(&finished.out);
+    let failure = check.expectation.failure(code, &printed)?;
+    let words = finished.last_words(LAST_LINES);
+    Some(if words.is_empty() { failure } else { format!("{failure}; it said: {words}") })
+}

@@ -1,0 +1,129 @@
+//! Gates: the checks around a run. One that fails before it keeps it from beginning; one that fails after it has what it
+//! did taken back, by a run of its own.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use syncline_core::{Choices, Digest, Halt, Problem, Side};
+use syncline_store::{Lease, RunState};
+
+use crate::checks::{Check, Checked, make};
+use crate::context::{Context, Options, Target};
+use crate::cycle;
+use crate::error::Result;
+use crate::result::RunResult;
+use crate::undo::before_run;
+
+/// The checks of a target.
+#[derive(Debug, Default)]
+pub struct Gates {
+    /// Made before anything is changed.
+    pub before: Vec<Check>,
+    /// Made after the changes. A script's are made before: of what it made, while it is nowhere else yet.
+    pub after: Vec<Check>,
+    /// Where they are made.
+    pub folder: PathBuf,
+    /// What is added to their environment.
+    pub environment: BTreeMap<String, String>,
+    /// What checks came to that were made while the sides were looked at.
+    pub looked: std::sync::Arc<Mutex<Vec<Checked>>>,
+}
+
+impl Gates {
+    /// Makes the checks before a run.
+    pub(crate) async fn before(&self) -> Vec<Checked> {
+        self.make_all(&self.before).await
+    }
+
+    /// What was checked while the sides were looked at; it is told once.
+    pub(crate) fn looked(&self) -> Vec<Checked> {
+        std::mem::take(&mut *self.looked.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn make_all(&self, checks: &[Check]) -> Vec<Checked> {
+        let mut made = Vec::with_capacity(checks.len());
+        for check in checks {
+            made.push(make(check, &self.folder, &self.environment).await);
+        }
+        made
+    }
+}
+
+/// The gates that count for a run: what people decided about single paths is not held up by any.
+pub(crate) fn of<'a>(target: &'a Target, options: &Options) -> Option<&'a Gates> {
+    let Choices { takes, desired, .. } = &options.choices;
+    target.gates.as_deref().filter(|_| takes.is_empty() && desired.is_empty())
+}
+
+/// Why a run must not begin, or what it found not be brought in.
+pub(crate) fn halts(checked: &[Checked]) -> impl Iterator<Item = Halt> + '_ {
+    checked.iter().filter(|checked| checked.forbids()).map(|checked| Halt {
+        code: "check_failed",
+        side: Side::Local,
+        message: format!("{}; nothing was changed", told(checked)),
+        approvable: false,
+    })
+}
+
+fn told(checked: &Checked) -> String {
+    format!("{}: {}", checked.name, checked.failure.as_deref().unwrap_or("passed"))
+}
+
+/// Makes the checks after a run, and takes back what it did when one fails that forbids it.
+pub(crate) async fn after(
+    gates: &Gates,
+    context: &Context,
+    target: &Target,
+    lease: &Lease,
+    mut result: RunResult,
+) -> Result<RunResult> {
+    let made = gates.make_all(&gates.after).await;
+    let mut notes = Vec::new();
+    for checked in made.iter().filter(|checked| checked.failure.is_some()) {
+        let kept = if checked.keep { "; what was done stays, as `keep` says" } else { "" };
+        notes.push(Problem::new("", "check_failed", format!("{}{kept}", told(checked))));
+    }
+    let forbidden = made.iter().any(Checked::forbids);
+    result.checked.extend(made);
+    if notes.is_empty() {
+        return Ok(result);
+    }
+    result.problems.extend(notes);
+    result.state = RunState::Failed;
+    if let Some(run) = result.run.clone().filter(|_| forbidden && result.tally.steps() > 0) {
+        take_back(context, target, lease, &run, &mut result).await?;
+    }
+    Ok(result)
+}
+
+/// Puts the target back to what it was before the run; told as a problem of the run.
+async fn take_back(
+    context: &Context,
+    target: &Target,
+    lease: &Lease,
+    run: &str,
+    result: &mut RunResult,
+) -> Result<()> {
+    let Some(record) = context.store.run(run).await? else { return Ok(()) };
+    let desired = before_run(&context.store, &record).await?;
+    let mut options = Options {
+        cause: format!("taking back {run}: a check failed"),
+        only: Some(desired.keys().cloned().collect()),
+        choices: Choices { desired, ..Choices::default() },
+        ..Options::default()
+    };
+    let mut undone = Box::pin(cycle::cycle(context, target, &options, lease)).await?;
+    if !undone.halts.is_empty() && undone.halts.iter().all(|halt| halt.approvable) {
+        // The guard is for what nobody looked at: this removes exactly what the run has just made.
+        options.choices.approved = Digest::from_hex(&undone.plan_hash);
+        undone = Box::pin(cycle::cycle(context, target, &options, lease)).await?;
+    }
+    let message = match (undone.halts.first(), undone.problems.first()) {
+        (Some(halt), _) => format!("what was done could not be taken back: {}", halt.message),
+        (None, Some(problem)) => format!("not all that was done could be taken back: {}", problem.message),
+        (None, None) => "what was done was taken back".to_owned(),
+    };
+    result.problems.push(Problem::new("", "taken_back", message));
+    Ok(())
+}

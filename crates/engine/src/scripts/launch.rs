@@ -1,0 +1,151 @@
+//! Starting a script, and what is said when it fails.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use syncline_connect::{Error, ErrorKind, Result};
+use syncline_core::Step;
+
+use super::scratch::Scratch;
+use super::{Mode, Script};
+use crate::checks::kept_environment;
+use crate::process::{Call, End, Finished, What};
+
+/// How many of its last lines are shown of a script that failed.
+const LAST_LINES: usize = 8;
+/// The programs that run scripts by their extension, where a file says nothing itself.
+const INTERPRETERS: &[(&str, &str)] =
+    &[("sh", "sh"), ("bash", "bash"), ("py", "python3"), ("js", "node"), ("rb", "ruby"), ("pl", "perl")];
+
+/// The program of an entrypoint.
+pub(super) struct Program {
+    /// Its file in the workspace.
+    pub(super) path: PathBuf,
+    relative: String,
+    arguments: Vec<String>,
+}
+
+/// Finds the file of an entrypoint: the whole of it, or its first word, the rest being arguments.
+pub(super) fn find(script: &Script) -> Result<Program> {
+    let whole = script.entrypoint.trim();
+    let mut words = whole.split_ascii_whitespace().map(str::to_owned);
+    let first = words.next().unwrap_or_default();
+    let candidates = [(whole.to_owned(), Vec::new()), (first.clone(), words.collect())];
+    for (relative, arguments) in candidates {
+        let path = script.workspace.join(&relative);
+        if path.is_file() {
+            return Ok(Program { path, relative, arguments });
+        }
+    }
+    let message = format!("the entrypoint {first} of {} is not there", script.target);
+    Err(Error::new(ErrorKind::Invalid, message).with_hint("its path is relative to the workspace"))
+}
+
+/// Runs a script in its copy. `changes` are what it sends.
+pub(super) async fn run(script: &Script, scratch: &Scratch, changes: Option<&[&Step]>) -> Result<Finished> {
+    let program = find(script)?;
+    let copy = scratch.root().join(&program.relative);
+    let failed = |error: io::Error| Error::io(error, format_args!("starting {}", script.entrypoint));
+    let mut environment = environment(script, scratch);
+    if let Some(changes) = changes {
+        let list = scratch.temporary().join("changes.tsv");
+        let lines = changes.iter().map(|step| format!("{}\t{}\n", step.verb(), step.path));
+        std::fs::write(&list, lines.collect::<String>()).map_err(failed)?;
+        environment.insert("SYNCLINE_CHANGES".to_owned(), list.display().to_string());
+    }
+    for folder in script.writable.iter().filter(|_| script.mode == Mode::Run) {
+        // What is not there cannot be granted.
+        let made = std::fs::create_dir_all(folder);
+        made.map_err(|error| Error::io(error, format_args!("making {}", folder.display())))?;
+    }
+    let mut writable = vec![scratch.root(), scratch.temporary()];
+    writable.extend(script.writable.iter().cloned());
+    let call = Call {
+        what: how(&copy, &program.arguments).map_err(failed)?,
+        folder: scratch.root(),
+        environment,
+        limits: script.limits,
+        writable: Some(writable),
+    };
+    let finished = call.run().await.map_err(failed)?;
+    if finished.is_success() {
+        return Ok(finished);
+    }
+    Err(failure(script, &finished))
+}
+
+/// Its own program when it may be executed and says what by, else the one for its extension.
+fn how(file: &Path, arguments: &[String]) -> io::Result<What> {
+    let extension = file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let known = INTERPRETERS.iter().find(|(name, _)| extension.eq_ignore_ascii_case(name));
+    match known {
+        Some((_, program)) if !runs_itself(file)? => {
+            let arguments = std::iter::once(file.display().to_string()).chain(arguments.iter().cloned());
+            Ok(What::Program(program.into(), arguments.collect()))
+        }
+        _ => Ok(What::Program(file.to_owned(), arguments.to_vec())),
+    }
+}
+
+#[cfg(unix)]
+fn runs_itself(file: &Path) -> io::Result<bool> {
+    use std::io::Read;
+    use std::os::unix::fs::PermissionsExt;
+    let mut start = [0; 2];
+    let mut opened = std::fs::File::open(file)?;
+    let executable = opened.metadata()?.permissions().mode() & 0o111 != 0;
+    Ok(executable && opened.read(&mut start)? == 2 && &start == b"#!")
+}
+
+#[cfg(not(unix))]
+fn runs_itself(_file: &Path) -> io::Result<bool> {
+    Ok(false)
+}
+
+/// What a script, and the checks of what it made, find in their environment.
+pub(super) fn environment(script: &Script, scratch: &Scratch) -> BTreeMap<String, String> {
+    let mut all = kept_environment();
+    let temporary = scratch.temporary().display().to_string();
+    let own = [
+        ("TMPDIR", temporary),
+        // Its byte code would be a change outside of the outputs.
+        ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
+        ("SYNCLINE_TARGET", script.target.clone()),
+        ("SYNCLINE_DIRECTION", script.direction.to_string()),
+        ("SYNCLINE_DRY_RUN", if script.mode == Mode::Run { "0" } else { "1" }.to_owned()),
+        ("SYNCLINE_WORKSPACE", script.workspace.display().to_string()),
+        ("SYNCLINE_CONFIG_JSON", script.config.clone()),
+    ];
+    all.extend(own.map(|(name, value)| (name.to_owned(), value)));
+    all.extend(script.environment.clone());
+    all
+}
+
+/// What is said of a script that failed.
+fn failure(script: &Script, finished: &Finished) -> Error {
+    let how = finished.end.describe(&script.limits);
+    let mut words = finished.last_words(LAST_LINES);
+    for secret in script.secrets.iter().filter(|secret| !secret.is_empty()) {
+        words = words.replace(secret.as_str(), "[redacted]");
+    }
+    let said = if words.is_empty() { String::new() } else { format!("; it said: {words}") };
+    let kind = match finished.end {
+        End::TimedOut => ErrorKind::TimedOut,
+        _ => ErrorKind::Io,
+    };
+    let refused = words.contains("Permission denied") || words.contains("Read-only file system");
+    let hint = match finished.end {
+        End::Exited(_) if refused => {
+            "it may write in its scratch copy, in its TMPDIR, and in the folders that `allow_write` of the target names"
+        }
+        End::Exited(126) => "it may not be executed: `chmod +x` it, or begin it with `#!/bin/sh`",
+        End::Exited(127) => "a program that it calls is not there, or not in PATH",
+        End::Exited(_) | End::Signal(_) => {
+            "nothing was changed; its environment holds what the target grants under `env`, and little else"
+        }
+        End::Cancelled => "nothing was changed",
+        _ => "nothing was changed; `limits` of the target say how much it may take",
+    };
+    Error::new(kind, format!("{} {how}{said}", script.entrypoint)).with_hint(hint)
+}

@@ -1,0 +1,211 @@
+//! Script targets: run in a scratch copy, planned like everything else, and never trusted.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::support::World;
+
+/// A workspace of one script target `main`, whose script holds these lines.
+fn world(target: &str, lines: &str) -> World {
+    let world = World::new();
+    configure(&world, target, "");
+    script(&world, lines);
+    world
+}
+
+fn configure(world: &World, target: &str, rest: &str) {
+    let lines: String = target.lines().map(|line| format!("    {}\n", line.trim())).collect();
+    world.configure(&format!(
+        "version: \"1.0\"\nnode: {{ name: here }}\ntargets:\n  main:\n    entrypoint: scripts/main.sh\n{lines}{rest}"
+    ));
+}
+
+fn script(world: &World, lines: &str) {
+    world.write_local("scripts/main.sh", &format!("#!/bin/sh\nset -eu\n{lines}\n"));
+}
+
+const PULL: &str = "direction: pull\noutputs: [\"docs/**\"]";
+
+/// The only result of a report.
+fn result(report: &Value) -> &Value {
+    &report["results"][0]
+}
+
+#[test]
+fn what_a_script_makes_is_planned_applied_and_agreed_on() {
+    let world = world(PULL, "mkdir -p docs/deep; echo one > docs/deep/a.txt; echo 2 > docs/b.txt");
+    let plan = world.json(0, &["plan"]);
+    let steps: Vec<&Value> =
+        plan["targets"][0]["steps"].as_array().unwrap().iter().map(|s| &s["path"]).collect();
+    assert_eq!(steps, ["docs/b.txt", "docs/deep", "docs/deep/a.txt"]);
+    assert!(
+        !world.local("docs").exists() && !world.local(".syncline").exists(),
+        "a plan leaves nothing behind"
+    );
+    let report = world.json(0, &["run"]);
+    assert_eq!(result(&report)["steps"]["created"], 3, "{report}");
+    assert_eq!(result(&report)["outputs_created"], json!(["docs/b.txt", "docs/deep", "docs/deep/a.txt"]));
+    assert_eq!(result(&report)["problems"], json!([]));
+    assert_eq!(world.read_local("docs/deep/a.txt").as_deref(), Some("one\n"));
+    let again = world.json(0, &["run", "--verify"]);
+    assert_eq!(
+        (&result(&again)["steps"]["created"], &result(&again)["verification_passed"]),
+        (&0.into(), &true.into())
+    );
+    assert_eq!(fs::read_dir(world.local(".syncline/scratch")).unwrap().count(), 0, "copies are removed");
+    script(&world, "rm -rf docs/deep; echo 3 > docs/b.txt");
+    world.expect(0, &["run"]);
+    assert_eq!(world.read_local("docs/b.txt").as_deref(), Some("3\n"));
+    assert!(!world.local("docs/deep").exists());
+    world.expect(0, &["restore", "docs/deep/a.txt"]);
+    assert_eq!(
+        world.read_local("docs/deep/a.txt").as_deref(),
+        Some("one\n"),
+        "history has what a script removed"
+    );
+}
+
+#[test]
+fn a_script_finds_its_settings_and_little_else() {
+    let target = format!(
+        "{PULL}\nconfig: {{ agent_dir: \"$HOME/agents\", depth: 3 }}\nenv: {{ TOKEN: \"${{env:GIVEN}}\" }}"
+    );
+    let world = world(&target, "env > docs/env; printf %s \"$SYNCLINE_CONFIG_JSON\" > docs/config.json");
+    let mut command = world.command(&["run"]);
+    command.env("GIVEN", "granted-secret").env("OTHER_SECRET", "not-granted").env("HOME", "/home/ada");
+    assert!(command.output().unwrap().status.success());
+    let config: Value = serde_json::from_str(&world.read_local("docs/config.json").unwrap()).unwrap();
+    assert_eq!(config, json!({ "agent_dir": "/home/ada/agents", "depth": 3 }));
+    let environment = world.read_local("docs/env").unwrap();
+    for line in [
+        "TOKEN=granted-secret",
+        "SYNCLINE_CONFIG_AGENT_DIR=/home/ada/agents",
+        "SYNCLINE_CONFIG_DEPTH=3",
+        "SYNCLINE_TARGET=main",
+        "SYNCLINE_DIRECTION=pull",
+        "SYNCLINE_DRY_RUN=0",
+    ] {
+        assert!(environment.lines().any(|found| found == line), "{line} in {environment}");
+    }
+    assert!(!environment.contains("not-granted"), "{environment}");
+}
+
+#[test]
+fn a_script_that_fails_changes_nothing_and_says_what_it_said() {
+    let target = format!("{PULL}\nenv: {{ TOKEN: \"${{env:GIVEN}}\" }}");
+    let world =
+        world(&target, "echo half > docs/half.txt; echo \"no route to host with $TOKEN\" >&2; exit 3");
+    world.write_local("docs/kept.txt", "kept");
+    let mut command = world.command(&["run", "--format", "json"]);
+    let ran = command.env("GIVEN", "granted-secret").output().unwrap();
+    assert_eq!(ran.status.code(), Some(1));
+    let said = String::from_utf8(ran.stdout).unwrap() + &String::from_utf8(ran.stderr).unwrap();
+    assert!(
+        said.contains("scripts/main.sh ended with exit code 3; it said: no route to host with [redacted]"),
+        "{said}"
+    );
+    assert!(!said.contains("granted-secret"), "{said}");
+    assert!(!world.local("docs/half.txt").exists());
+    assert_eq!(world.read_local("docs/kept.txt").as_deref(), Some("kept"));
+}
+
+#[test]
+fn a_script_that_destroys_its_workspace_destroys_a_copy() {
+    let world = world(PULL, "rm -rf -- * .[!.]* || true");
+    world.write_local("docs/a.txt", "a");
+    world.write_local("src/code.rs", "code");
+    let report = world.json(0, &["run"]);
+    assert_eq!(world.read_local("src/code.rs").as_deref(), Some("code"), "{report}");
+    assert_eq!(
+        world.read_local("docs/a.txt").as_deref(),
+        Some("a"),
+        "what was never agreed on is not removed"
+    );
+    let told: Vec<&str> =
+        result(&report)["problems"].as_array().unwrap().iter().filter_map(|p| p["code"].as_str()).collect();
+    assert!(told.contains(&"outside_outputs"), "{report}");
+}
+
+#[test]
+fn a_script_that_hangs_is_ended() {
+    let world = world(&format!("{PULL}\nlimits: {{ time: 1s }}"), "sleep 1000 & sleep 1000");
+    let report = world.json(1, &["run"]);
+    let error = &result(&report)["error"];
+    assert!(error["message"].as_str().unwrap().contains("was ended after 1 s"), "{report}");
+    assert!(error["hint"].as_str().unwrap().contains("`limits`"), "{report}");
+}
+
+#[test]
+fn a_script_that_does_not_come_to_the_same_twice_is_told() {
+    let world = world(PULL, "date +%s%N > docs/now");
+    let report = world.json(0, &["run"]);
+    assert_eq!(result(&report)["problems"][0]["code"], "not_idempotent", "{report}");
+    script(&world, "mkdir docs/once");
+    let report = world.json(0, &["run"]);
+    assert!(result(&report)["problems"][0]["message"].as_str().unwrap().contains("would fail"), "{report}");
+    script(&world, "date +%s%N > docs/now");
+    configure(&world, &format!("{PULL}\nidempotent: false"), "");
+    assert_eq!(result(&world.json(0, &["run"]))["problems"], json!([]));
+}
+
+#[test]
+fn an_entrypoint_that_is_not_there_is_told() {
+    let world = world(PULL, "");
+    fs::remove_file(world.local("scripts/main.sh")).unwrap();
+    let report = world.json(1, &["run"]);
+    let message = result(&report)["error"]["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("the entrypoint scripts/main.sh of main is not there"), "{message}");
+}
+
+#[test]
+fn what_is_sent_is_sent_once_whole_or_not_at_all() {
+    let world = world(
+        "direction: push\ninputs: [\"public/**\"]\nallow_write: [\"$HOME/sent\"]",
+        "cat \"$SYNCLINE_CHANGES\" >> \"$HOME/sent/log\"; [ ! -e public/fails ]; cp -r public/. \"$HOME/sent/\"",
+    );
+    let home = world.path("home");
+    fs::create_dir(&home).unwrap();
+    let run = |code: i32, arguments: &[&str]| {
+        let ran = world.command(arguments).env("HOME", &home).output().unwrap();
+        assert_eq!(ran.status.code(), Some(code), "{}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    let log = || fs::read_to_string(home.join("sent/log")).unwrap_or_default();
+    world.write_local("public/a.html", "a");
+    world.write_local("public/deep/b.html", "b");
+    run(0, &["run", "--dry-run"]);
+    assert_eq!(log(), "", "a dry run sends nothing");
+    run(0, &["run"]);
+    assert_eq!(log(), "create\tpublic/a.html\ncreate\tpublic/deep/b.html\n");
+    assert_eq!(fs::read_to_string(home.join("sent/deep/b.html")).unwrap(), "b");
+    run(0, &["run"]);
+    assert_eq!(log().lines().count(), 2, "what was sent is not sent again");
+    world.write_local("public/a.html", "edited");
+    fs::remove_dir_all(world.local("public/deep")).unwrap();
+    world.write_local("public/fails", "");
+    assert!(run(1, &["run"]).contains("ended with exit code 1"));
+    fs::remove_file(world.local("public/fails")).unwrap();
+    run(0, &["run"]);
+    let sent: Vec<String> = log().lines().skip(5).map(str::to_owned).collect();
+    assert_eq!(sent, ["update\tpublic/a.html", "remove\tpublic/deep/b.html"], "what failed is sent again");
+}
+
+#[test]
+fn keys_that_do_not_go_together_are_refused() {
+    let world = World::new();
+    for (target, message) in [
+        ("direction: pull", "a script that is run as `pull` needs `outputs`"),
+        ("direction: push", "a script that pushes needs `inputs`"),
+        ("direction: push\ninputs: [a]\noutputs: [b]", "`outputs` do not go with `direction: push`"),
+        ("outputs: [a]\npath: docs", "`path` only goes with `remote`"),
+        ("outputs: [a]\nremote: { kind: folder, path: ../x }", "`entrypoint` does not go with `remote`"),
+        ("outputs: [a]\nlimits: { time: soon }", "`soon` cannot be understood"),
+        ("outputs: [a]\nschedule: often", "the schedule `often` cannot be understood"),
+        ("outputs: [\"a[\"]", "in the pattern \"a[\""),
+    ] {
+        configure(&world, target, "");
+        let ran = world.expect(2, &["targets"]);
+        assert!(ran.err.contains(message), "{message}: {}", ran.err);
+    }
+}
