@@ -223,8 +223,8 @@ fn program(environment: &[(OsString, OsString)]) -> PathBuf {
     let name = PathBuf::from("git");
     let path = environment.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path);
     let folders = path.into_iter().filter(|_| cfg!(unix)).flat_map(std::env::split_paths);
-    let found = folders.filter(|folder| folder.is_absolute()).map(|folder| folder.join(&name));
-    found.filter(|file| is_program(file)).next().unwrap_or(name)
+    let mut files = folders.filter(|folder| folder.is_absolute()).map(|folder| folder.join(&name));
+    files.find(|file| is_program(file)).unwrap_or(name)
 }
 
 #[cfg(unix)]
