@@ -44,13 +44,8 @@ pub fn snapshot_from_listing(request: &ScanRequest, listing: Listing) -> Result<
         return Ok(snapshot);
     }
     snapshot.sentinel = request.sentinel.as_ref().map(|path| is_present(listing.seen.get(path)));
-    let mut baseline = BTreeMap::new();
-    syncline_core::baseline::visit_all(&*request.baseline, &mut |path, entry| {
-        if in_scope(request, &path) {
-            baseline.insert(path, entry);
-        }
-    })?;
-    let unchanged_elsewhere = request.baseline.count().saturating_sub(baseline.len() as u64);
+    let mut baseline = Agreed::read(request)?;
+    let unchanged_elsewhere = request.baseline.count().saturating_sub(baseline.entries.len() as u64);
     let mut decided = Decided::default();
     let mut changes = BTreeMap::new();
     for (path, seen) in listing.seen {
@@ -60,7 +55,8 @@ pub fn snapshot_from_listing(request: &ScanRequest, listing: Listing) -> Result<
         }
     }
     snapshot.count += unchanged_elsewhere;
-    for (path, was) in baseline {
+    for (path, was) in baseline.entries {
+        let Some(was) = was else { continue };
         let covered = path.ancestors().any(|above| decided.covers.contains(&above));
         let traversed = request.filter.decide_deep(&path, was.kind.is_directory()) == Verdict::Traverse;
         if snapshot.complete && !covered && !traversed {
@@ -111,10 +107,44 @@ const fn is_present(seen: Option<&Seen>) -> bool {
 
 type Changes = BTreeMap<ItemPath, (Option<Entry>, Seen)>;
 
+/// What the baseline holds, in the order of paths.
+struct Agreed {
+    /// Each path with its entry, until that is taken.
+    entries: Vec<(ItemPath, Option<Entry>)>,
+    /// Where the entry lies that is asked for next, when all are asked for in their order.
+    next: usize,
+}
+
+impl Agreed {
+    fn read(request: &ScanRequest) -> Result<Self> {
+        let mut entries = Vec::new();
+        syncline_core::baseline::visit_all(&*request.baseline, &mut |path, entry| {
+            if in_scope(request, &path) {
+                entries.push((path, Some(entry)));
+            }
+        })?;
+        entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(Self { entries, next: 0 })
+    }
+
+    /// Takes the entry of a path. A listing asks in order, so it is found at once; whoever does not has it searched.
+    fn take(&mut self, path: &ItemPath) -> Option<Entry> {
+        let entries = &mut self.entries;
+        self.next += entries[self.next..].iter().take_while(|(there, _)| there < path).count();
+        let at = match entries.get(self.next) {
+            Some((there, _)) if there == path => self.next,
+            _ => entries[..self.next].binary_search_by(|(there, _)| there.cmp(path)).ok()?,
+        };
+        entries[at].1.take()
+    }
+}
+
 /// Paths that stand for everything below them, because they are ignored or unreadable.
 #[derive(Default)]
 struct Decided {
     covers: HashSet<ItemPath>,
+    /// The directory of the path that was looked at last, once nothing above that path was found to be covered.
+    open: Option<String>,
 }
 
 impl Decided {
@@ -125,17 +155,21 @@ impl Decided {
         path: ItemPath,
         seen: Seen,
         changes: &mut Changes,
-        baseline: &mut BTreeMap<ItemPath, Entry>,
+        baseline: &mut Agreed,
     ) -> bool {
-        let mut above: Vec<ItemPath> = path.ancestors().collect();
-        while let Some(directory) = above.pop() {
-            if self.covers.contains(&directory) {
-                return false;
+        if self.open.as_deref() != Some(path.parent()) {
+            let mut above: Vec<ItemPath> = path.ancestors().collect();
+            while let Some(directory) = above.pop() {
+                if self.covers.contains(&directory) {
+                    return false;
+                }
+                if matches!(request.filter.decide(&directory, true), Verdict::Ignored(_)) {
+                    self.cover(directory, Seen::Ignored, changes, baseline);
+                    return false;
+                }
             }
-            if matches!(request.filter.decide(&directory, true), Verdict::Ignored(_)) {
-                self.cover(directory, Seen::Ignored, changes, baseline);
-                return false;
-            }
+            // In the order of a listing, a directory comes before what is in it: it cannot become covered any more.
+            self.open = Some(path.parent().to_owned());
         }
         let is_directory = seen.found().is_none_or(|found| found.item.kind.is_directory());
         match (request.filter.decide(&path, is_directory), seen) {
@@ -148,11 +182,11 @@ impl Decided {
                 true
             }
             (Verdict::Traverse, _) | (_, Seen::Absent) => {
-                baseline.remove(&path);
+                baseline.take(&path);
                 false
             }
             (Verdict::Included, Seen::Present(found)) => {
-                let was = baseline.remove(&path);
+                let was = baseline.take(&path);
                 let known = was.as_ref().is_some_and(|was| {
                     was.kind == found.item.kind && was.versions[request.side] == found.version
                 });
@@ -164,14 +198,8 @@ impl Decided {
         }
     }
 
-    fn cover(
-        &mut self,
-        path: ItemPath,
-        seen: Seen,
-        changes: &mut Changes,
-        baseline: &mut BTreeMap<ItemPath, Entry>,
-    ) {
-        let was = baseline.remove(&path);
+    fn cover(&mut self, path: ItemPath, seen: Seen, changes: &mut Changes, baseline: &mut Agreed) {
+        let was = baseline.take(&path);
         self.covers.insert(path.clone());
         changes.insert(path, (was, seen));
     }

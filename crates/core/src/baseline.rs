@@ -60,6 +60,12 @@ pub trait Baseline: Send + Sync {
     /// How many items are agreed on.
     fn count(&self) -> u64;
 
+    /// A digest that no baseline of other content has, where one is known without looking at everything. Baselines
+    /// of equal content may have different ones.
+    fn identity(&self) -> Option<Digest> {
+        None
+    }
+
     /// Calls `each` for every item directly inside `directory` (the root is ""), in byte order of the names.
     ///
     /// # Errors

@@ -35,10 +35,16 @@ pub async fn run(context: &Context, target: &Target, options: &Options) -> Resul
         return preview(context, target, options).await;
     }
     let _workspace = if context.lock_each_run { Some(lock(context).await?) } else { None };
-    let now = context.clock.now();
-    let lease = context.store.acquire(&target.name, &context.holder, now, LEASE_NS, false).await?;
-    let result = gated(context, target, options, &lease).await;
-    let released = context.store.release(lease).await;
+    let mut lease = None;
+    if !context.store.is_at_rest(&target.name).await? {
+        let now = context.clock.now();
+        lease = Some(context.store.acquire(&target.name, &context.holder, now, LEASE_NS, false).await?);
+    }
+    let result = gated(context, target, options, &mut lease).await;
+    let released = match lease {
+        Some(lease) => context.store.release(lease).await,
+        None => Ok(()),
+    };
     let result = result?;
     released?;
     context.events.happened(&Event::Finished { target: target.name.clone() });
@@ -46,7 +52,12 @@ pub async fn run(context: &Context, target: &Target, options: &Options) -> Resul
 }
 
 /// A run, and the checks after it.
-async fn gated(context: &Context, target: &Target, options: &Options, lease: &Lease) -> Result<RunResult> {
+async fn gated(
+    context: &Context,
+    target: &Target,
+    options: &Options,
+    lease: &mut Option<Lease>,
+) -> Result<RunResult> {
     let result = cycle(context, target, options, lease).await?;
     match gates::of(target, options) {
         Some(gates) if result.halts.is_empty() => gates::after(gates, context, target, lease, result).await,
@@ -71,9 +82,11 @@ pub(crate) async fn cycle(
     context: &Context,
     target: &Target,
     options: &Options,
-    lease: &Lease,
+    lease: &mut Option<Lease>,
 ) -> Result<RunResult> {
-    recover(context, target, lease).await?;
+    if let Some(lease) = lease {
+        recover(context, target, lease).await?;
+    }
     let takes_over = follows_an_interrupted_run(context, target).await?;
     let mut result = begin(context, target);
     let keeper = Arc::new(Keeper::new(context.store.bases(), &target.policy));
@@ -310,7 +323,8 @@ pub(crate) struct Session<'a> {
 struct Journal<'a> {
     context: &'a Context,
     target: &'a Target,
-    lease: &'a Lease,
+    /// Taken when there is something to write: most runs find nothing to do, and need not write that anywhere.
+    lease: &'a mut Option<Lease>,
     cause: &'a str,
     run: Option<String>,
     marked: Sides<bool>,
@@ -323,14 +337,20 @@ impl Journal<'_> {
         if self.run.is_some() {
             return Ok(());
         }
-        let store = &self.context.store;
-        let run = self.context.clock.identifier();
+        let (store, clock) = (&self.context.store, &self.context.clock);
+        let lease = match self.lease.take() {
+            Some(lease) => lease,
+            // The plan was made without it, so it counts only while nobody else has had the target since.
+            None => store.acquire_as_seen(state, &self.context.holder, clock.now(), LEASE_NS).await?,
+        };
+        let lease = self.lease.insert(lease);
+        let run = clock.identifier();
         if view.distrust.is_some() {
-            store.reset_baseline(self.lease).await?;
+            store.reset_baseline(lease).await?;
         }
         let identity = self.target.identity();
         if state.identity.as_deref() != Some(&identity) {
-            store.set_identity(self.lease, &identity).await?;
+            store.set_identity(lease, &identity).await?;
         }
         // A mark that an interrupted run left is the known one from now on; only then may another be announced.
         let known = Sides::from_fn(|side| match &view.snapshots[side].mark {
@@ -340,8 +360,9 @@ impl Journal<'_> {
             _ if view.distrust.is_some() => None,
             _ => state.marks[side].clone(),
         });
-        store.announce_mark(self.lease, &known, &Mark(run.clone())).await?;
-        store.begin_run(self.lease, &self.start(&run, plan, hash, self.context.clock.now())).await?;
+        store.announce_mark(lease, &known, &Mark(run.clone())).await?;
+        let start = self.start(&run, plan, hash, clock.now());
+        store.begin_run(held(self.lease)?, &start).await?;
         self.run = Some(run);
         Ok(())
     }
@@ -359,9 +380,17 @@ impl Journal<'_> {
     }
 
     fn session<'s>(&'s self, state: &'s TargetState) -> Result<Session<'s>> {
-        let run = self.run.clone().ok_or_else(|| Error::NoRun("that was not begun".into()))?;
+        let run = self.run.clone().ok_or_else(not_begun)?;
         let (mark, mark_id, keeper) = (Mark(run.clone()), state.id.clone(), Arc::clone(&self.keeper));
-        Ok(Session { lease: self.lease, mark, run, mark_id, state, keeper, takes_over: self.takes_over })
+        Ok(Session {
+            lease: held(self.lease)?,
+            mark,
+            run,
+            mark_id,
+            state,
+            keeper,
+            takes_over: self.takes_over,
+        })
     }
 
     async fn finish(mut self, mut result: RunResult) -> Result<RunResult> {
@@ -371,7 +400,11 @@ impl Journal<'_> {
             // A halt is worth remembering although nothing was done.
             let run = self.context.clock.identifier();
             let start = self.start(&run, &result.plan, &result.plan_hash, result.started);
-            store.begin_run(self.lease, &start).await?;
+            if self.lease.is_none() {
+                let (holder, now) = (&self.context.holder, self.context.clock.now());
+                *self.lease = Some(store.acquire(&self.target.name, holder, now, LEASE_NS, false).await?);
+            }
+            store.begin_run(held(self.lease)?, &start).await?;
             self.run = Some(run);
         }
         let Some(run) = self.run else { return Ok(result) };
@@ -381,9 +414,17 @@ impl Journal<'_> {
                 |side| if self.marked[side] { Some(Mark(run.clone())) } else { state.marks[side].clone() };
             Sides::from_fn(left)
         });
-        store.finish_run(self.lease, &run, &result.to_finish(), marks).await?;
+        store.finish_run(held(self.lease)?, &run, &result.to_finish(), marks).await?;
         result.agreed = store.target(&self.target.name).await?.count();
         result.run = Some(run);
         Ok(result)
     }
+}
+
+fn held(lease: &Option<Lease>) -> Result<&Lease> {
+    lease.as_ref().ok_or_else(not_begun)
+}
+
+fn not_begun() -> Error {
+    Error::NoRun("that was not begun".into())
 }

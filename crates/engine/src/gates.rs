@@ -75,7 +75,7 @@ pub(crate) async fn after(
     gates: &Gates,
     context: &Context,
     target: &Target,
-    lease: &Lease,
+    lease: &mut Option<Lease>,
     mut result: RunResult,
 ) -> Result<RunResult> {
     let made = gates.make_all(&gates.after).await;
@@ -101,7 +101,7 @@ pub(crate) async fn after(
 async fn take_back(
     context: &Context,
     target: &Target,
-    lease: &Lease,
+    lease: &mut Option<Lease>,
     run: &str,
     result: &mut RunResult,
 ) -> Result<()> {

@@ -101,6 +101,14 @@ impl Database {
         let Some((options, cell)) = &self.reader else {
             return Ok(self.writer.lock().await);
         };
+        // As long as nobody writes, that connection reads just as well, and another one need not be opened. Its own
+        // transaction may only be rolled back yet, and must not be read.
+        if !cell.initialized()
+            && let Ok(connection) = self.writer.try_lock()
+            && !connection.is_in_transaction()
+        {
+            return Ok(connection);
+        }
         let open = || async { Ok::<_, Error>(Mutex::new(options.connect().await?)) };
         Ok(cell.get_or_try_init(open).await?.lock().await)
     }

@@ -6,6 +6,7 @@ use syncline_core::Nanos;
 use crate::database::begin;
 use crate::error::{Error, Result};
 use crate::records::{Lease, TargetState};
+use crate::runs::RunRow;
 use crate::seal::Seal;
 use crate::store::Store;
 use crate::targets::{TargetRow, unknown};
@@ -42,6 +43,45 @@ impl Store {
         ttl_ns: i64,
         force: bool,
     ) -> Result<Lease> {
+        self.lease(target, None, holder, now, ttl_ns, force).await
+    }
+
+    /// Whether nobody changes a target, and no earlier run has left anything to take over. Whoever only looks needs no
+    /// lease then: [`Store::acquire_as_seen`] when there is something to change after all.
+    ///
+    /// # Errors
+    /// When the database fails or a row is damaged.
+    pub async fn is_at_rest(&self, target: &str) -> Result<bool> {
+        let mut connection = self.database().reader().await?;
+        let Some(row) = TargetRow::load(&mut connection, target).await? else { return Ok(false) };
+        let free = row.holder.is_none() && !self.is_copied(&row.state.id);
+        Ok(free && RunRow::unfinished(&mut connection, target).await?.is_empty())
+    }
+
+    /// Acquires the right to change a target that was looked at while nobody had it. Every lease has an epoch of its
+    /// own, so what was seen still holds exactly when the epoch is the same.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Locked`] when somebody has acquired the target since, or has it now.
+    pub async fn acquire_as_seen(
+        &self,
+        seen: &TargetState,
+        holder: &str,
+        now: Nanos,
+        ttl_ns: i64,
+    ) -> Result<Lease> {
+        self.lease(&seen.name, Some(seen.epoch), holder, now, ttl_ns, false).await
+    }
+
+    async fn lease(
+        &self,
+        target: &str,
+        seen: Option<i64>,
+        holder: &str,
+        now: Nanos,
+        ttl_ns: i64,
+        force: bool,
+    ) -> Result<Lease> {
         let id = self.new_id(target);
         let mut connection = self.database().writer().await;
         let mut transaction = begin(&mut connection).await?;
@@ -53,6 +93,11 @@ impl Store {
         let expired = row.expires.is_none_or(|expires| expires <= now);
         if let Some(other) = row.holder.as_deref().filter(|other| *other != holder && !expired && !force) {
             return Err(Error::locked(format!("the target {target:?} is being changed by {other}")));
+        }
+        if seen.is_some_and(|seen| seen != row.state.epoch) {
+            let message =
+                format!("the target {target:?} was changed by another run while this one looked at it");
+            return Err(Error::locked(message).with_hint("run again"));
         }
         row.state.epoch += 1;
         row.holder = Some(holder.to_owned());

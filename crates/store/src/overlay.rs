@@ -204,6 +204,15 @@ impl Baseline for Layered {
         self.pointer.count
     }
 
+    fn identity(&self) -> Option<Digest> {
+        // Objects are named by their content, and what lies on top of what decides the rest.
+        let mut text = self.pointer.base.map(|base| base.to_string()).unwrap_or_default();
+        for digest in digests(&self.pointer.layers) {
+            text.push_str(&format!(" {digest}"));
+        }
+        Some(Digest::of(text.as_bytes()))
+    }
+
     fn visit(&self, directory: &str, each: &mut dyn FnMut(EntryRef<'_>)) -> std::result::Result<(), Damaged> {
         Ok(self.visit_merged(directory, each)?)
     }

@@ -1,5 +1,6 @@
 //! Objects in a folder.
 
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
@@ -174,8 +175,13 @@ impl Folder {
         }
         let failures = self.failures();
         let mut temporary = self.temporary()?;
-        let compressed = pays(&bytes[..bytes.len().min(SAMPLE_BYTES)])?;
-        let written = if compressed {
+        let sample = squeezed(&bytes[..bytes.len().min(SAMPLE_BYTES)])?;
+        let compressed = sample.is_some();
+        let whole = sample.filter(|_| bytes.len() <= SAMPLE_BYTES);
+        let written = if let Some(mut whole) = whole {
+            whole.extend_from_slice(&trailer(bytes.len() as u64));
+            temporary.file.write_all(&whole)
+        } else if compressed {
             compressor(&temporary.file)
                 .and_then(|mut encoder| encoder.write_all(bytes).and_then(|()| encoder.finish()))
                 .and_then(|mut file| file.write_all(&trailer(bytes.len() as u64)))
@@ -217,7 +223,7 @@ impl Folder {
     ) -> Result<(Digest, u64)> {
         let failures = self.failures();
         let temporary = self.temporary()?;
-        let compressed = pays(&head)?;
+        let compressed = squeezed(&head)?.is_some();
         let unwritten = |error: io::Error| Error::io("write", &temporary.path, &error);
         let mut sink: Box<dyn Sink> = if compressed {
             Box::new(compressor(&temporary.file).map_err(unwritten)?)
@@ -390,14 +396,26 @@ fn trailer(size: u64) -> [u8; TRAILER_BYTES as usize] {
     trailer
 }
 
-/// Whether compression saves at least a tenth of the sample.
-fn pays(sample: &[u8]) -> Result<bool> {
+thread_local! {
+    /// A compressor takes longer to make than most contents take to compress, so that of a thread is used again.
+    static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+}
+
+/// The sample compressed, when that saves at least a tenth of it.
+fn squeezed(sample: &[u8]) -> Result<Option<Vec<u8>>> {
     if sample.len() < COMPRESS_BYTES_MIN {
-        return Ok(false);
+        return Ok(None);
     }
-    let compressed = zstd::bulk::compress(sample, ZSTD_LEVEL)
+    let compressed = COMPRESSOR.with_borrow_mut(|kept| {
+        let mut compressor = kept.take().map_or_else(|| zstd::bulk::Compressor::new(ZSTD_LEVEL), Ok)?;
+        let compressed = compressor.compress(sample);
+        *kept = Some(compressor);
+        compressed
+    });
+    let compressed = compressed
         .map_err(|error| Error::new(ErrorKind::Io, format!("cannot compress a content: {error}")))?;
-    Ok((compressed.len() + TRAILER_BYTES as usize) * 10 <= sample.len() * 9)
+    let pays = (compressed.len() + TRAILER_BYTES as usize) * 10 <= sample.len() * 9;
+    Ok(pays.then_some(compressed))
 }
 
 /// Reads until the buffer is full or the content ends; returns how much there is.

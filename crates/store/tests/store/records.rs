@@ -58,6 +58,36 @@ async fn a_lease_excludes_others_until_it_expires() {
 }
 
 #[tokio::test]
+async fn whoever_looked_without_a_lease_gets_one_only_while_nothing_has_changed() {
+    let store = Store::in_memory().await.unwrap();
+    assert!(!store.is_at_rest("t").await.unwrap(), "a target that was never seen is to be made first");
+    let lease = acquire(&store, "t").await;
+    assert!(!store.is_at_rest("t").await.unwrap(), "somebody has it");
+    store.begin_run(&lease, &start("a", "t")).await.unwrap();
+    store.release(lease).await.unwrap();
+    assert!(!store.is_at_rest("t").await.unwrap(), "a run was cut short");
+    let lease = acquire(&store, "t").await;
+    store.recover(&lease, 1).await.unwrap();
+    store.release(lease).await.unwrap();
+
+    assert!(store.is_at_rest("t").await.unwrap());
+    let seen = store.target("t").await.unwrap();
+    let lease = store.acquire_as_seen(&seen, "me", 0, HOUR_NS).await.unwrap();
+    assert_eq!(lease.epoch, seen.epoch + 1);
+    for holder in ["me", "other"] {
+        let error = store.acquire_as_seen(&seen, holder, 0, HOUR_NS).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Locked, "{holder}");
+    }
+    store.append(&lease, "b", &[]).await.unwrap_err();
+    store.begin_run(&lease, &start("b", "t")).await.unwrap();
+    store.finish_run(&lease, "b", &finish(), None).await.unwrap();
+    store.release(lease).await.unwrap();
+    let late = store.acquire_as_seen(&seen, "me", 0, HOUR_NS).await.unwrap_err();
+    assert_eq!(late.kind(), ErrorKind::Locked, "what was seen is not what is there any more");
+    assert!(store.is_at_rest("t").await.unwrap());
+}
+
+#[tokio::test]
 async fn a_target_remembers_identity_and_marks() {
     let store = Store::in_memory().await.unwrap();
     let made = store.target("t").await.unwrap();

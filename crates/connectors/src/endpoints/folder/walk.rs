@@ -36,8 +36,10 @@ pub(super) struct Walked {
 /// # Errors
 /// When the baseline is damaged.
 pub(super) fn walk(root: &Directory, request: &ScanRequest, from: Vec<String>) -> Result<Walked> {
-    let queue =
-        Queue { state: Mutex::new(State { waiting: from, busy: 0, failed: false }), wake: Condvar::new() };
+    let queue = Queue {
+        state: Mutex::new(State { waiting: from, busy: 0, idle: 0, failed: false }),
+        wake: Condvar::new(),
+    };
     let threads = std::thread::available_parallelism().map_or(1, |count| count.get().min(THREADS_MAX));
     let parts = std::thread::scope(|scope| {
         let work = || Walker::new(root, request).run(&queue);
@@ -70,6 +72,8 @@ struct Queue {
 struct State {
     waiting: Vec<String>,
     busy: usize,
+    /// Threads that wait for another one to find a directory.
+    idle: usize,
     failed: bool,
 }
 
@@ -88,7 +92,9 @@ impl Queue {
             if state.busy == 0 {
                 return None;
             }
+            state.idle += 1;
             state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
         }
     }
 
@@ -98,8 +104,12 @@ impl Queue {
         state.busy -= 1;
         state.failed |= failed;
         state.waiting.append(found);
+        // Waking is a call into the system even when everybody is at work, which is nearly always.
+        let wake = state.idle > 0;
         drop(state);
-        self.wake.notify_all();
+        if wake {
+            self.wake.notify_all();
+        }
     }
 }
 

@@ -20,6 +20,7 @@ const LOOK: Duration = Duration::from_millis(100);
 /// The Git program, ready to be started in one repository.
 #[derive(Clone)]
 pub(super) struct Git {
+    program: Arc<Path>,
     environment: Arc<Vec<(OsString, OsString)>>,
     secrets: Arc<Vec<String>>,
     repository: Arc<Path>,
@@ -56,6 +57,7 @@ impl Git {
         repository: &Path,
     ) -> Self {
         Self {
+            program: program(&environment).into(),
             environment: Arc::new(environment),
             secrets: Arc::new(secrets),
             repository: repository.into(),
@@ -117,7 +119,7 @@ impl Git {
     }
 
     fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
-        let mut command = Command::new("git");
+        let mut command = Command::new(&*self.program);
         command.args(arguments).env_clear();
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.env("GIT_DIR", &*self.repository);
@@ -142,8 +144,7 @@ impl Git {
         let mut child = spawn(&mut command)?;
         let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let child = Mutex::new(child);
-        let what =
-            arguments.first().map(|first| first.as_ref().to_string_lossy().into_owned()).unwrap_or_default();
+        let what = name_of(arguments);
         thread::scope(|scope| {
             let (finished, waiting) = mpsc::channel::<()>();
             let guard = scope.spawn({
@@ -214,6 +215,39 @@ impl Git {
         }
         text
     }
+}
+
+/// Where Git is. Given its whole path, the system starts it without copying this process first; the search is as the
+/// system's, and where it finds nothing, so will the system.
+fn program(environment: &[(OsString, OsString)]) -> PathBuf {
+    let name = PathBuf::from("git");
+    let path = environment.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path);
+    let folders = path.into_iter().filter(|_| cfg!(unix)).flat_map(std::env::split_paths);
+    let mut files = folders.filter(|folder| folder.is_absolute()).map(|folder| folder.join(&name));
+    files.find(|file| is_program(file)).unwrap_or(name)
+}
+
+#[cfg(unix)]
+fn is_program(file: &Path) -> bool {
+    let may_run = || rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok();
+    file.is_file() && may_run()
+}
+
+#[cfg(not(unix))]
+fn is_program(file: &Path) -> bool {
+    file.is_file()
+}
+
+/// The name of the command that Git is to run, after configuration for it.
+fn name_of<S: AsRef<OsStr>>(arguments: &[S]) -> String {
+    let mut words = arguments.iter().map(AsRef::as_ref);
+    while let Some(word) = words.next() {
+        if word != "-c" {
+            return word.to_string_lossy().into_owned();
+        }
+        words.next();
+    }
+    String::new()
 }
 
 fn spawn(command: &mut Command) -> Result<Child> {
@@ -299,6 +333,32 @@ mod tests {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let secrets = secrets.iter().map(|&secret| secret.to_owned()).collect();
         Git::new(vec![("PATH".into(), path)], secrets, Path::new("/nowhere"))
+    }
+
+    #[test]
+    fn a_command_is_named_without_its_configuration() {
+        assert_eq!(name_of(&["push", "-c"]), "push");
+        assert_eq!(name_of(&["-c", "pack.window=0", "-c", "a=b", "push", "x"]), "push");
+        assert_eq!(name_of::<&str>(&[]), "");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn the_program_is_the_first_one_that_may_be_run() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let places = ["none", "folder", "text", "real", "later"].map(|name| folder.path().join(name));
+        for (place, mode) in places.iter().zip([0, 0, 0o644, 0o755, 0o755]).skip(1) {
+            std::fs::create_dir_all(if mode == 0 { place.join("git") } else { place.clone() }).unwrap();
+            if mode != 0 {
+                std::fs::write(place.join("git"), "").unwrap();
+                std::fs::set_permissions(place.join("git"), PermissionsExt::from_mode(mode)).unwrap();
+            }
+        }
+        let path = |places: &[PathBuf]| vec![("PATH".into(), std::env::join_paths(places).unwrap())];
+        assert_eq!(program(&path(&places)), places[3].join("git"));
+        assert_eq!(program(&path(&places[..3])), Path::new("git"));
+        assert_eq!(program(&[]), Path::new("git"));
     }
 
     #[test]

@@ -177,7 +177,8 @@ fn author(git: &Git, settings: &Effective) -> Result<Author> {
 fn arguments(marks: &Path) -> Vec<std::ffi::OsString> {
     let mut export = std::ffi::OsString::from("--export-marks=");
     export.push(marks);
-    let flags = ["fast-import", "--quiet", "--done", "--force", "--date-format=raw"];
+    // A difference to the blob that happened to come before it seldom is a small one, and takes long to find.
+    let flags = ["fast-import", "--quiet", "--done", "--force", "--date-format=raw", "--depth=0"];
     flags.iter().map(std::ffi::OsString::from).chain([export]).collect()
 }
 

@@ -123,6 +123,10 @@ fn fingerprint(request: &ScanRequest) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&request.filter.fingerprint().0);
     hasher.update(request.sentinel.as_ref().map_or(&[][..], |path| path.as_str().as_bytes()));
+    if let Some(identity) = request.baseline.identity() {
+        hasher.update(&[1]).update(&identity.0);
+        return Ok(hasher.finalize().to_hex().to_string());
+    }
     let mut directories = Vec::new();
     request.baseline.directories(&mut |directory| directories.push(directory.to_owned()));
     for directory in &directories {

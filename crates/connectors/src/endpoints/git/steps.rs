@@ -47,26 +47,42 @@ impl Steps<'_> {
                 other => progress.decided[at] = Some(other),
             }
         }
-        self.keep(&replaced, &mut progress)?;
         let is_write = |at: &usize| matches!(steps[*at].action, Action::Write { .. });
         let writes: Vec<usize> =
             (0..steps.len()).filter(|at| progress.decided[*at].is_none() && is_write(at)).collect();
-        if !writes.is_empty() {
-            for (at, made) in import::blobs(self.git, self.scratch, self.batch, self.handle, &writes)? {
-                match made {
-                    Ok(blob) => progress.blobs[at] = Some(blob),
-                    Err(problem) => progress.decided[at] = Some(Outcome::Failed(problem)),
-                }
+        // Nothing outside is touched before both are done, so neither waits for the other.
+        let (kept, made) = std::thread::scope(|scope| {
+            let keeping = scope.spawn(|| self.keep(&replaced));
+            let made = self.make(&writes);
+            (keeping.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), made)
+        });
+        for (at, made) in made? {
+            match made {
+                Ok(blob) => progress.blobs[at] = Some(blob),
+                Err(problem) => progress.decided[at] = Some(Outcome::Failed(problem)),
             }
+        }
+        for (at, problem) in kept? {
+            progress.blobs[at] = None;
+            progress.decided[at] = Some(Outcome::Failed(problem));
         }
         Ok(progress)
     }
 
-    /// Makes old content durable in history; a step whose old content cannot be kept is not done.
+    /// Makes a blob of the new content of each of these steps.
+    fn make(&self, writes: &[usize]) -> Result<Vec<(usize, Result<Blob, Problem>)>> {
+        if writes.is_empty() {
+            return Ok(Vec::new());
+        }
+        import::blobs(self.git, self.scratch, self.batch, self.handle, writes)
+    }
+
+    /// Makes old content durable in history; returns the steps whose old content cannot be kept, which are not to be done.
     ///
     /// # Errors
     /// With kind `Damaged` when the repository does not give the content; when history cannot be made durable.
-    fn keep(&self, replaced: &[(usize, Entry)], progress: &mut Progress) -> Result<()> {
+    fn keep(&self, replaced: &[(usize, Entry)]) -> Result<Vec<(usize, Problem)>> {
+        let mut refused = Vec::new();
         let mut kept: HashSet<(ObjectId, Digest)> = HashSet::new();
         for (at, entry) in replaced {
             let step = &self.batch.steps[*at];
@@ -81,12 +97,13 @@ impl Steps<'_> {
             let content = read()?;
             match self.handle.block_on(self.batch.history.keep(&digest, content)) {
                 Ok(()) => drop(kept.insert((entry.object, digest))),
-                Err(error) => {
-                    progress.decided[*at] = Some(Outcome::Failed(error.to_problem(step.path.as_str())));
-                }
+                Err(error) => refused.push((*at, error.to_problem(step.path.as_str()))),
             }
         }
-        if kept.is_empty() { Ok(()) } else { self.handle.block_on(self.batch.history.sync()) }
+        if !kept.is_empty() {
+            self.handle.block_on(self.batch.history.sync())?;
+        }
+        Ok(refused)
     }
 }
 

@@ -24,8 +24,9 @@ impl ObjectId {
             return None;
         }
         let mut bytes = [0; 32];
-        for (at, byte) in bytes.iter_mut().enumerate().take(length) {
-            *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
+        let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+        for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().as_chunks::<2>().0) {
+            *byte = digit(digits[0])? << 4 | digit(digits[1])?;
         }
         Some(Self { bytes, length: u8::try_from(length).ok()? })
     }
@@ -155,19 +156,28 @@ impl Tree {
     /// Reads what `git ls-tree -r -z` printed; `root` is the folder of the repository that is taken as the root.
     /// Returns nothing when it is not of that form.
     pub(super) fn parse(printed: &[u8], root: Option<&ItemPath>) -> Option<Self> {
-        let mut tree = Self::default();
+        let (mut tree, mut entries) = (Self::default(), Vec::new());
         for line in printed.split(|&byte| byte == 0).filter(|line| !line.is_empty()) {
             let tab = line.iter().position(|&byte| byte == b'\t')?;
             let (head, name) = (std::str::from_utf8(&line[..tab]).ok()?, &line[tab + 1..]);
             let mut words = head.split(' ');
             let (mode, _, object) = (Mode::parse(words.next()?)?, words.next()?, words.next()?);
             let entry = Entry { mode, object: ObjectId::parse(object)? };
-            tree.add(name, entry, root);
+            tree.add(name, entry, root, &mut entries);
         }
+        // Nearly in order already, and all at once: that is much faster than one after the other.
+        tree.entries = entries.into_iter().collect();
         Some(tree)
     }
 
-    fn add(&mut self, name: &[u8], entry: Entry, root: Option<&ItemPath>) {
+    /// Adds what one line tells to `entries`, or to what is odd.
+    fn add(
+        &mut self,
+        name: &[u8],
+        entry: Entry,
+        root: Option<&ItemPath>,
+        entries: &mut Vec<(ItemPath, Entry)>,
+    ) {
         let Ok(text) = std::str::from_utf8(name) else {
             let shown = String::from_utf8_lossy(name);
             let message = "the name is not UTF-8; rename it to have it synced";
@@ -194,7 +204,7 @@ impl Tree {
                 if let Some(reason) = path.protected() {
                     self.odd.push(Problem::new(path.as_str(), "unsafe_name", reason));
                 }
-                self.entries.insert(path, entry);
+                entries.push((path, entry));
             }
             Err(error @ PathError::TooLong(_)) => {
                 self.odd.push(Problem::new(below, "path_too_long", error.to_string()));

@@ -107,6 +107,10 @@ impl Url {
         Ok(())
     }
 
+    pub(super) fn is_path(&self) -> bool {
+        self.transport == Transport::Path
+    }
+
     pub(super) fn is_https(&self) -> bool {
         self.transport == Transport::Https
     }
