@@ -99,11 +99,16 @@ async fn scan(
     };
     let local = target.endpoints.local.scan(request(Side::Local));
     let remote = target.endpoints.remote.scan(request(Side::Remote));
-    if context.workers == 0 {
-        return Ok(Sides { local: local.await?, remote: remote.await? });
-    }
-    let (local, remote) = tokio::join!(local, remote);
-    Ok(Sides { local: local?, remote: remote? })
+    let (local, remote) = if context.workers == 0 {
+        // In a fixed order, so that a simulation repeats itself.
+        (local.await, remote.await)
+    } else {
+        tokio::join!(local, remote)
+    };
+    Ok(Sides {
+        local: local.map_err(|error| error.on(Side::Local))?,
+        remote: remote.map_err(|error| error.on(Side::Remote))?,
+    })
 }
 
 /// Why the baseline does not belong to what was found, when it does not: a side was replaced, or restored from
