@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use syncline_service::Problem;
 use syncline_service::operations::status::{Request, Response, State, Target, status};
 use syncline_service::wire::Offline;
+use syncline_service::{Problem, WireProblem};
 
 use crate::cli::args::Globals;
 use crate::cli::output::Output;
@@ -36,7 +36,13 @@ impl Status {
         let request = Request { targets: self.targets, fast: self.fast };
         let response = runtime::block_on(status(&service, &request))?;
         output.result(&response, || page(&response));
-        Ok(u8::from(response.targets.iter().any(|target| target.error.is_some())))
+        let errors = || response.targets.iter().filter_map(|target| target.error.as_ref());
+        let all_usage = errors().all(WireProblem::is_usage);
+        Ok(match errors().next() {
+            None => 0,
+            Some(_) if all_usage => 2,
+            Some(_) => 1,
+        })
     }
 }
 
