@@ -245,7 +245,7 @@ impl From<&syncline_store::Error> for Problem {
     fn from(error: &syncline_store::Error) -> Self {
         use syncline_store::ErrorKind as Kind;
         let class = match error.kind() {
-            Kind::Damaged => Class::Damaged,
+            Kind::Damaged | Kind::SetAside => Class::Damaged,
             Kind::Locked => Class::Busy,
             Kind::NoSpace => Class::NoSpace,
             Kind::Denied => Class::Denied,
