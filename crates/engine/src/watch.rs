@@ -66,6 +66,7 @@ const PATHS_MAX: usize = 4096;
 /// - A failed run is tried again with growing, jittered delays; the watch goes on.
 /// - While the remote is away, what changes here waits where it is. Tries only look, so that nothing is recorded of
 ///   them; the first one that finds the remote is followed by a run of everything.
+/// - What halts a run is told and recorded once, until something about it changes.
 pub async fn watch(
     context: &Context,
     target: &Target,
@@ -80,18 +81,16 @@ pub async fn watch(
     loop {
         let removed_before = watch.removed_lately();
         let options = Options { only: only.take(), removed_before, ..options.clone() };
-        let mut reason = None;
-        if watch.away.is_some() {
-            reason = tokio::select! {
-                biased;
-                // A try only looks: nothing has to come to its end.
-                () = &mut stop => return,
-                reason = still_away(context, target, &options) => reason,
-            };
-        }
-        match reason {
-            Some(reason) => watch.stays_away(reason, context, told),
-            None => {
+        let look = tokio::select! {
+            biased;
+            // It only looks: nothing has to come to its end.
+            () = &mut stop => return,
+            look = watch.look(context, target, &options) => look,
+        };
+        match look {
+            Look::Away(reason) => watch.stays_away(reason, context, told),
+            Look::Halted => watch.stays_halted(context, told),
+            Look::Run => {
                 watch.comes_back(target, told);
                 let result = run(context, target, &options).await;
                 watch.note(&result, context);
@@ -119,6 +118,8 @@ pub enum Told<'a> {
     Away(&'a Away),
     /// The remote is there again: a run follows.
     Back(&'a Away),
+    /// The run that would follow halts as the last one did: when that is looked at again at the latest.
+    Halted(Nanos),
     /// A side cannot be watched, wholly or in part: for people.
     Limited(Side, &'a str),
 }
@@ -156,15 +157,21 @@ fn why_away(result: &Result<RunResult>) -> Option<String> {
     }
 }
 
-/// Why the remote is still away, when it is. Only looks: of a try nothing is recorded.
-async fn still_away(context: &Context, target: &Target, options: &Options) -> Option<String> {
-    let look = Options { only: None, dry_run: true, ..options.clone() };
-    why_away(&preview(context, target, &look).await)
+/// What a look before a run came to.
+enum Look {
+    /// A run may do something, or has something new to tell.
+    Run,
+    /// The remote is still away, and why.
+    Away(String),
+    /// The run would halt as the last one did.
+    Halted,
 }
 
 struct Watch {
     /// What is known of a remote that is away.
     away: Option<Away>,
+    /// The hash of the plan at which the last run halted, when it did.
+    halted: Option<String>,
     /// Where something changed here while the remote was away.
     waiting: BTreeSet<ItemPath>,
     watchers: Sides<Option<Watcher>>,
@@ -188,6 +195,7 @@ impl Watch {
         });
         Self {
             away: None,
+            halted: None,
             waiting: BTreeSet::new(),
             watchers,
             watching,
@@ -197,6 +205,37 @@ impl Watch {
             unfinished: false,
             removals: VecDeque::new(),
         }
+    }
+
+    /// Looks before a run where that is known to come to nothing; of a look nothing is recorded.
+    fn look(
+        &self,
+        context: &Context,
+        target: &Target,
+        options: &Options,
+    ) -> impl Future<Output = Look> + Send + use<> {
+        let (away, halted) = (self.away.is_some(), self.halted.clone());
+        let (context, target) = (context.clone(), target.clone());
+        let options = Options { only: None, dry_run: true, ..options.clone() };
+        async move {
+            if !away && halted.is_none() {
+                return Look::Run;
+            }
+            let result = preview(&context, &target, &options).await;
+            match (why_away(&result), &result) {
+                (Some(reason), _) if away => Look::Away(reason),
+                (_, Ok(result)) if !result.halts.is_empty() && halted.as_ref() == Some(&result.plan_hash) => {
+                    Look::Halted
+                }
+                _ => Look::Run,
+            }
+        }
+    }
+
+    /// Sets the time of the next look at what is halted; a person is told of it once.
+    fn stays_halted(&mut self, context: &Context, told: &mut (dyn FnMut(Told<'_>) + Send)) {
+        self.next_full = Instant::now() + self.watching.interval.unwrap_or(self.watching.poll);
+        told(Told::Halted(self.next(context)));
     }
 
     /// Remembers that the remote is away, and sets the time of the next try.
@@ -258,6 +297,8 @@ impl Watch {
         {
             self.removals.push_back((Instant::now(), result.tally.removed));
         }
+        let halted = result.as_ref().ok().filter(|result| !result.halts.is_empty());
+        self.halted = halted.map(|result| result.plan_hash.clone());
         self.failures = if result.is_ok() { 0 } else { self.failures.saturating_add(1) };
         let interval = match (self.failures, self.watching.interval, self.limited) {
             (0, Some(interval), _) => interval,

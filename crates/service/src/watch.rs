@@ -238,6 +238,7 @@ impl Watched {
                         post.back(&name);
                         WatchNews::Back { target: name, offline: offline(away) }
                     }
+                    Told::Halted(next) => return post.waits(&name, next),
                     Told::Limited(side, message) => {
                         WatchNews::Limited { target: name, side: side.into(), message: message.to_owned() }
                     }

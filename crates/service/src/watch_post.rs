@@ -75,6 +75,11 @@ impl WatchPost {
         news
     }
 
+    /// Tells when a target that is halted is looked at again.
+    pub(crate) fn waits(&self, name: &str, next: Nanos) {
+        self.tell(name, |target| target.next = Some(next));
+    }
+
     /// Tells that a remote is there again.
     pub(crate) fn back(&self, name: &str) {
         self.tell(name, |target| target.away = None);

@@ -21,6 +21,7 @@ enum Heard {
     Ran(bool),
     Away(u32, String),
     Back(u32),
+    Halted,
 }
 
 /// The delays of a watch in these tests; the seed makes them the same each time.
@@ -50,6 +51,7 @@ async fn heard(
             Told::Run(result, _) => Heard::Ran(result.as_ref().is_ok_and(|result| result.is_success())),
             Told::Away(away) => Heard::Away(away.tries, away.reason.clone()),
             Told::Back(away) => Heard::Back(away.tries),
+            Told::Halted(_) => Heard::Halted,
             Told::Limited(..) => return,
         };
         tell.send((began.elapsed(), news)).unwrap();
@@ -146,17 +148,26 @@ fn a_folder_that_is_not_mounted_is_waited_for_and_recorded_once() {
 }
 
 #[test]
-fn a_halt_that_no_mount_mends_is_no_remote_that_is_away() {
+fn a_halt_that_waits_for_a_person_is_told_and_recorded_once() {
     paused().block_on(async {
         let world = agreed().await;
         world.sides.remote.set_root(Root::WrongType("file"));
         let watching = Watching { retries: retries(), ..Watching::default() };
-        let mut ran = 0;
+        let mut looked = 0;
         let all = heard(&world, watching, |news| {
-            ran += u32::from(matches!(news, Heard::Ran(false)));
-            ran == 3
+            looked += u32::from(*news == Heard::Halted);
+            if looked == 5 {
+                world.sides.remote.set_root(Root::Present);
+            }
+            *news == Heard::Ran(true)
         })
         .await;
-        assert!(all.iter().all(|(_, news)| *news == Heard::Ran(false)), "{all:?}");
+        let told: Vec<Heard> = all.into_iter().map(|(_, news)| news).collect();
+        let mut expected = vec![Heard::Ran(false)];
+        expected.extend(vec![Heard::Halted; 5]);
+        expected.push(Heard::Ran(true));
+        assert_eq!(told, expected);
+        let runs = world.context.store.runs(&RunQuery::default()).await.unwrap();
+        assert_eq!(runs.len(), 2, "the first run and one halt: {runs:#?}");
     });
 }
