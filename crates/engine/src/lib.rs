@@ -21,4 +21,4 @@ pub use cycle::{preview, run};
 pub use error::{Error, Result};
 pub use result::{RunResult, Tally};
 pub use undo::{before_run, version_at};
-pub use watch::{Told, Watching, watch};
+pub use watch::{Away, Told, Watching, watch};

@@ -20,6 +20,7 @@ mod runner;
 mod service;
 mod targets;
 mod watch;
+mod watch_post;
 pub mod wire;
 mod wishes;
 
@@ -29,6 +30,8 @@ pub const OPERATIONS: &[Operation] = &[
     operations::make_plan::OPERATION,
     operations::start_run::OPERATION,
     operations::status::OPERATION,
+    operations::watch_status::OPERATION,
+    operations::stop_watch::OPERATION,
     operations::history::OPERATION,
     operations::list_versions::OPERATION,
     operations::rollback::OPERATION,

@@ -9,7 +9,7 @@ use syncline_engine::{Context, Event, Options, RunResult, Target};
 use syncline_store::{ConflictQuery, ConflictRecord, RunState, Store};
 
 use crate::glance;
-use crate::problem::{Problem, Result};
+use crate::problem::{Class, Problem, Result};
 use crate::service::Service;
 use crate::wire::{
     self, Conflict, Halt, Remark, Report, Steps, TargetPlan, TargetReport, seconds, timestamp,
@@ -73,12 +73,19 @@ async fn run_one(service: &Service, context: &Context, job: Job<'_>) -> Done {
 
 async fn attempt(service: &Service, context: &Context, job: &Job<'_>) -> Result<RunResult> {
     let target = service.target(job.target, job.direction)?;
-    let result = syncline_engine::run(context, &target, &job.options).await?;
+    let result = syncline_engine::run(context, &target, &job.options).await.map_err(met)?;
     let whole = job.options.only.is_none();
     if whole && !job.options.dry_run && result.halts.is_empty() {
         close_vanished(service, &context.store, &target, &result).await?;
     }
     Ok(result)
+}
+
+/// What was met during a run is no mistake in the file, whatever it is: that was read, and understood.
+fn met(error: syncline_engine::Error) -> Problem {
+    let problem = Problem::from(error);
+    let class = if problem.class == Class::Usage { Class::Failed } else { problem.class };
+    Problem { class, ..problem }
 }
 
 async fn open_conflicts(store: &Store, target: &str) -> Result<u64> {

@@ -28,6 +28,7 @@ mod schema;
 mod seal;
 mod store;
 mod targets;
+mod watching;
 
 pub use bases::{BASE_BYTES_MAX, BaseKeeper, Bases, FoundBases};
 pub use error::{Error, ErrorKind, Result};
@@ -38,3 +39,4 @@ pub use records::{
     TargetState,
 };
 pub use store::{Store, WorkspaceLock};
+pub use watching::{LastRun, RunningWatch, Taking, WatchAway, WatchLock, WatchRecord, WatchedTarget};

@@ -8,4 +8,5 @@ mod histories;
 mod power;
 #[path = "../../../core/tests/it/random.rs"]
 mod random;
+mod watching;
 mod world;

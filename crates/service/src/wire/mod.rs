@@ -5,6 +5,7 @@ mod item;
 mod plan;
 mod report;
 mod run;
+mod watch;
 
 pub use conflict::{Conflict, ConflictList};
 pub use item::{Direction, Item, Side, Verb};
@@ -12,6 +13,7 @@ pub use plan::{Drift, Halt, Plan, PlannedStep, Remark, TargetPlan};
 pub(crate) use report::cell;
 pub use report::{Report, Steps, TargetReport};
 pub use run::{Run, RunList};
+pub use watch::{LastRun, Offline, Watch, WatchedTarget};
 
 use syncline_core::Nanos;
 
