@@ -240,12 +240,19 @@ impl RunResult {
 }
 
 /// Whether a problem is only worth telling: things that can never be synced do not make a run fail, nor does
-/// what an earlier run put aside and a person has not looked at yet, nor what is at another place than expected, nor what
-/// waits for somebody to take it, nor from which commit something comes.
+/// what an earlier run put aside and a person has not looked at yet, nor what is at another place than expected or at two
+/// of them, nor what waits for somebody to take it, nor from which commit something comes.
 fn is_remark(problem: &Problem) -> bool {
     matches!(
         problem.code,
-        "name_not_utf8" | "special_file" | "rescued" | "left_behind" | "proposed" | "converted" | "commit"
+        "name_not_utf8"
+            | "special_file"
+            | "rescued"
+            | "left_behind"
+            | "renamed_apart"
+            | "proposed"
+            | "converted"
+            | "commit"
     )
 }
 

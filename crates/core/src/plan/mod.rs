@@ -1,11 +1,12 @@
 //! Planning: what to do so that both sides agree. Pure: the same input gives the same plan.
 //!
-//! The flow, one file each: [`observe`] joins the two snapshots path by path; [`moves`] recognises renames, and
-//! [`follow`] lets edits of the other side follow them; [`decide`] holds the decision table; [`conflict`] settles
+//! The flow, one file each: [`observe`] joins the two snapshots path by path; [`moves`] recognises renames,
+//! [`follow`] lets edits of the other side follow them, and [`apart`] tells of those that both sides made differently; [`decide`] holds the decision table; [`conflict`] settles
 //! what both sides changed differently; [`names`] stops names that a side would take for another one;
 //! [`directories`] keeps directories that still hold something; [`emit`] turns decisions into ordered steps and
 //! goals; [`guard`] looks at the result and halts it.
 
+mod apart;
 mod conflict;
 mod decide;
 mod directories;
