@@ -10,7 +10,7 @@ use sqlx::{Executor, SqlSafeStr};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The schema version that this Syncline writes: that of the last migration.
-pub(crate) const VERSION: i64 = 2;
+pub(crate) const VERSION: i64 = 3;
 
 /// One step from a schema version to the next. A step that was released never changes.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,12 @@ pub(crate) const STEPS: &[Step] = &[
     Step { version: 1, description: "targets, runs, conflicts", sql: FIRST },
     // The tables are as they were; the items of a conflict may hold a merged one.
     Step { version: 2, description: "merged versions", sql: "PRAGMA user_version = 2;" },
+    // The items of a conflict also say whether the rest of the row is done or only decided.
+    Step {
+        version: 3,
+        description: "pending decisions",
+        sql: "CREATE INDEX conflicts_at ON conflicts (target, path); PRAGMA user_version = 3;",
+    },
 ];
 
 const FIRST: &str = "
