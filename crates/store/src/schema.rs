@@ -175,10 +175,11 @@ mod tests {
     const NEXT: &[Step] = &[
         STEPS[0],
         STEPS[1],
+        STEPS[2],
         Step {
-            version: 3,
+            version: 4,
             description: "a later one",
-            sql: "ALTER TABLE targets ADD COLUMN note TEXT; PRAGMA user_version = 3;",
+            sql: "ALTER TABLE targets ADD COLUMN note TEXT; PRAGMA user_version = 4;",
         },
     ];
 
@@ -195,7 +196,7 @@ mod tests {
         connection.execute(insert).await.unwrap();
         migrate(&mut connection, NEXT).await.unwrap();
         migrate(&mut connection, NEXT).await.unwrap();
-        assert_eq!(version(&mut connection).await, 3);
+        assert_eq!(version(&mut connection).await, 4);
         let row = connection.fetch_one("SELECT epoch, note FROM targets").await.unwrap();
         assert_eq!((row.get::<i64, _>(0), row.get::<Option<String>, _>(1)), (4, None));
         // And this one would refuse what the later one made.

@@ -1,7 +1,8 @@
 //! The planner's table: what is agreed, what each side holds, what is to happen.
 
 use syncline_core::{
-    Choices, Digest, Direction, Guard, Kind, MergeResult, Merging, Plan, Policy, Resolution, Rule, Side, Take,
+    Choices, Digest, Direction, Guard, Kind, MergeResult, Merging, Plan, Policy, Resolution, Rule, Side, Sides,
+    Take,
 };
 
 use crate::world::World;
@@ -855,5 +856,32 @@ fn a_merged_version_is_not_written_where_the_direction_forbids_it() {
         let made = world.plan(&choices);
         assert!(made.steps.iter().all(|step| step.side != forbidden), "{direction}: {:?}", words(&made));
         assert!(made.conflicts[0].merged.is_none(), "{direction}");
+    }
+}
+
+#[test]
+fn a_wish_is_granted_only_while_what_it_was_made_from_is_there() {
+    let digest = |text: &str| Digest::of(text.as_bytes());
+    for lazy in [false, true] {
+        let mut world = World::new(both_ways());
+        world.lazy = lazy;
+        fill(&mut world, Side::Local, "a=1 b=2 c=3");
+        let first = world.plan(&Choices::default());
+        world.apply(&first);
+        let mut choices = Choices::default();
+        choices.desired.insert(crate::world::path("a"), world.item(Side::Local, "b"));
+        choices.desired.insert(crate::world::path("b"), None);
+        let seen = |text: &str| Sides { local: Some(digest(text)), remote: Some(digest(text)) };
+        let held = [("a", seen("1")), ("b", seen("2"))].map(|(at, held)| (crate::world::path(at), held));
+        choices.made_from.push(held.into());
+        let granted = ["local update a", "remote update a", "local remove b", "remote remove b"];
+        assert_eq!(words(&world.plan(&choices)), granted, "nothing has changed");
+        fill(&mut world, Side::Remote, "a=1 b=5 c=4");
+        assert_eq!(words(&world.plan(&choices)), ["local update c", "problem changed"], "b was edited");
+        fill(&mut world, Side::Remote, "b=2 c=4");
+        assert_eq!(words(&world.plan(&choices)), ["local update c", "problem changed"], "a is gone");
+        fill(&mut world, Side::Remote, "a=2 b=2 c=4");
+        let rest = ["local update a", "local update c", "local remove b", "remote remove b"];
+        assert_eq!(words(&world.plan(&choices)), rest, "one side holds already what was wished");
     }
 }
