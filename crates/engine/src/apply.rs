@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use syncline_connect::{Batch, Contents, History};
 use syncline_core::{
-    Action, Digest, Entry, Goal, ItemPath, Mark, Outcome, Plan, Problem, Side, Sides, Source, Step,
-    Version, fold,
+    Action, Digest, Entry, Goal, ItemPath, Mark, Outcome, Plan, Problem, Side, Sides, Source, Step, Version,
+    fold,
 };
 use syncline_store::{Delta, Lost};
 use tokio::sync::Mutex;

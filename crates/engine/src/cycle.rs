@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use syncline_core::{ItemPath, Mark, Nanos, Plan, Problem, Sides};
-use syncline_store::{ConflictRecord, ErrorKind, Lease, RunFinish, RunQuery, RunStart, RunState, TargetState, WorkspaceLock};
+use syncline_store::{
+    ConflictRecord, ErrorKind, Lease, RunFinish, RunQuery, RunStart, RunState, TargetState, WorkspaceLock,
+};
 
 use crate::apply;
 use crate::context::{Context, Event, Options, Target};

@@ -113,8 +113,7 @@ fn is_carried_out(
 ) -> std::result::Result<bool, Damaged> {
     let Some(decided) = &record.pending else { return Ok(true) };
     // One way, a copy is on one side alone, and is put there before what it is a copy of is overwritten.
-    let agreed_copy =
-        decided.copy.as_ref().filter(|_| target.policy.direction == Direction::Bidirectional);
+    let agreed_copy = decided.copy.as_ref().filter(|_| target.policy.direction == Direction::Bidirectional);
     if let Some(copy) = agreed_copy
         && baseline.get(copy)?.is_none()
     {

@@ -268,7 +268,11 @@ impl Store {
             "WHERE target = ?1 AND winner IS NULL AND path IN (SELECT value FROM json_each(?2)) ORDER BY seq"
         ));
         let rows = rows.bind(target).bind(Json(wanted)).fetch_all(&mut *connection).await?;
-        Ok(rows.iter().filter_map(|row| read(row).ok()).filter(|record| record.merged_or_pending().is_some()).collect())
+        Ok(rows
+            .iter()
+            .filter_map(|row| read(row).ok())
+            .filter(|record| record.merged_or_pending().is_some())
+            .collect())
     }
 
     /// A conflict by its identifier or the beginning of it.

@@ -265,7 +265,8 @@ pub struct Decided {
 
 impl ConflictRecord {
     /// What a conflict says was done while its decision is not carried out.
-    pub const PENDING: &'static str = "what was decided could not be carried out yet; the next run tries again";
+    pub const PENDING: &'static str =
+        "what was decided could not be carried out yet; the next run tries again";
     /// How a conflict was settled that nobody had to look at.
     pub const BY_POLICY: &'static str = "by policy";
 

@@ -1,8 +1,8 @@
 //! The planner's table: what is agreed, what each side holds, what is to happen.
 
 use syncline_core::{
-    Choices, Digest, Direction, Guard, Kind, MergeResult, Merging, Plan, Policy, Resolution, Rule, Side, Sides,
-    Take,
+    Choices, Digest, Direction, Guard, Kind, MergeResult, Merging, Plan, Policy, Resolution, Rule, Side,
+    Sides, Take,
 };
 
 use crate::world::World;

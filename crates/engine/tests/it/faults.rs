@@ -1,10 +1,14 @@
 //! Single faults and promises, each told as a user would meet it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use syncline_connect::layers::fault::{Call, Fault};
 use syncline_connect::{Error, ErrorKind};
-use syncline_core::{Choices, Digest, Direction, Guard, Merging, Policy, Resolution, Root, Rule, Side};
+use syncline_core::{
+    Choices, Digest, Direction, Guard, Item, ItemPath, Kind, Merging, Policy, Resolution, Root, Rule, Side,
+    Sides,
+};
 use syncline_engine::{Options, preview};
 use syncline_store::{ConflictQuery, ConflictRecord, ErrorKind as StoreErrorKind, RunQuery, RunState};
 
@@ -515,5 +519,33 @@ fn a_conflict_of_which_nothing_came_is_superseded_by_the_next_one() {
         let open = ConflictQuery { open_only: true, ..ConflictQuery::default() };
         let open = world.context.store.conflicts(&open).await.unwrap();
         assert_eq!(open.iter().map(|record| &record.id).collect::<Vec<_>>(), [&all[0].id]);
+    });
+}
+
+#[test]
+fn a_hand_edit_while_a_wish_is_granted_stays_live() {
+    block_on(async {
+        let world = agreed(2).await;
+        let path = |text: &str| ItemPath::parse(text).unwrap();
+        let digest = |text: &str| Some(Digest::of(text.as_bytes()));
+        let item = Item { kind: Kind::FILE, digest: digest("content 1"), size: 9, modified: 1 };
+        let mut choices = Choices::default();
+        choices.desired.insert(path("dir/0.txt"), Some(item));
+        let seen = Sides { local: digest("content 0"), remote: digest("content 0") };
+        choices.made_from.push([(path("dir/0.txt"), seen)].into());
+        let remote = world.sides.remote.clone();
+        let once = AtomicBool::new(true);
+        world.sides.remote.set_hook(Arc::new(move |call: &Call<'_>| {
+            if matches!(call, Call::Mutate(..)) && once.swap(false, Ordering::Relaxed) {
+                remote.put("dir/0.txt", "by hand", 9);
+            }
+            Fault::None
+        }));
+        let result = world.run_with(choices).await.unwrap();
+        assert_eq!(world.sides.remote.get("dir/0.txt").unwrap(), "by hand", "{result:#?}");
+        assert!(result.problems.iter().any(|problem| problem.code == "changed"), "{:#?}", result.problems);
+        world.run().await.unwrap();
+        assert!(world.contents_of(Side::Local).contains(&digest("by hand").unwrap()), "{}", world.show());
+        assert_eq!(world.shape(Side::Local), world.shape(Side::Remote));
     });
 }

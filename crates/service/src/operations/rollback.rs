@@ -1,13 +1,18 @@
 //! Puts a target back to what it was before a run. That is a run itself, and is undone the same way.
 
+use std::collections::BTreeSet;
+
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
+use syncline_core::ItemPath;
+use syncline_store::ConflictQuery;
 
+use crate::conflict_undoing::{undo, undone_runs};
 use crate::operation::{Operation, Scope, ToolHints, answer, post, question};
 use crate::operations::start_run::approval;
 use crate::problem::Result;
 use crate::service::Service;
-use crate::wire::Report;
+use crate::wire::{Remark, Report};
 use crate::wishes::{Granting, grant};
 
 /// The line of this use case in the list.
@@ -51,5 +56,16 @@ pub async fn rollback(service: &Service, request: &Request) -> Result<Report> {
         dry_run: request.dry_run,
         approved: request.approve.as_deref().map(approval).transpose()?,
     };
-    grant(service, &store, target, desired, granting).await
+    let paths: BTreeSet<ItemPath> = desired.keys().cloned().collect();
+    let runs = undone_runs(&store, &target.name, &run.start.id).await?;
+    let mut report = grant(service, &store, target, desired, granting).await?;
+    // What was halted or failed as a whole has undone nothing.
+    let done = report.results.first_mut().filter(|result| !request.dry_run && result.run.is_some());
+    if let Some(result) = done.filter(|result| result.halts.is_empty()) {
+        let told = undo(service, &store, target, &runs, &paths).await?;
+        result.problems.extend(told.iter().map(Remark::from));
+        let query = ConflictQuery { target: Some(target.name.clone()), open_only: true };
+        result.open_conflicts = store.conflicts(&query).await?.len() as u64;
+    }
+    Ok(report)
 }

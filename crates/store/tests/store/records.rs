@@ -258,6 +258,7 @@ async fn a_conflict_of_which_nothing_came_gives_way_to_the_next_one_at_its_path(
     let first = store.conflict("first").await.unwrap().unwrap();
     assert_eq!((first.resolved, first.resolution.as_deref()), (Some(10), Some("superseded by beside")));
     let open = ConflictQuery { target: None, open_only: true };
-    let open: Vec<String> = store.conflicts(&open).await.unwrap().into_iter().map(|record| record.id).collect();
+    let open: Vec<String> =
+        store.conflicts(&open).await.unwrap().into_iter().map(|record| record.id).collect();
     assert_eq!(open, ["beside", "elsewhere", "foreign", "next"], "what stands beside waits for a person");
 }
