@@ -1,13 +1,10 @@
 //! Puts a target back to what it was before a run. That is a run itself, and is undone the same way.
 
-use std::collections::BTreeSet;
-
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
-use syncline_core::ItemPath;
 use syncline_store::ConflictQuery;
 
-use crate::conflict_undoing::{undo, undone_runs};
+use crate::conflict_undoing::Undoing;
 use crate::operation::{Operation, Scope, ToolHints, answer, post, question};
 use crate::operations::start_run::approval;
 use crate::problem::Result;
@@ -50,19 +47,19 @@ pub async fn rollback(service: &Service, request: &Request) -> Result<Report> {
     let (store, _writing) = service.for_run(request.dry_run).await?;
     let run = service.run_to_undo(&store, &request.run).await?;
     let target = service.configured(&run.start.target)?;
-    let desired = syncline_engine::before_run(&store, &run).await?;
+    let mut desired = syncline_engine::before_run(&store, &run).await?;
     let granting = Granting {
         cause: format!("rollback of {}", run.start.id),
         dry_run: request.dry_run,
         approved: request.approve.as_deref().map(approval).transpose()?,
     };
-    let paths: BTreeSet<ItemPath> = desired.keys().cloned().collect();
-    let runs = undone_runs(&store, &target.name, &run.start.id).await?;
+    let what = (run.start.id.as_str(), request.dry_run);
+    let undoing = Undoing::prepare(service, &store, target, what, &mut desired).await?;
     let mut report = grant(service, &store, target, desired, granting).await?;
     // What was halted or failed as a whole has undone nothing.
-    let done = report.results.first_mut().filter(|result| !request.dry_run && result.run.is_some());
-    if let Some(result) = done.filter(|result| result.halts.is_empty()) {
-        let told = undo(service, &store, target, &runs, &paths).await?;
+    let done = report.results.first_mut().filter(|result| result.error.is_none() && result.halts.is_empty());
+    if let (Some(result), Some(undoing), false) = (done, undoing, request.dry_run) {
+        let told = undoing.conclude(service, &store).await?;
         result.problems.extend(told.iter().map(Remark::from));
         let query = ConflictQuery { target: Some(target.name.clone()), open_only: true };
         result.open_conflicts = store.conflicts(&query).await?.len() as u64;

@@ -300,7 +300,7 @@ fn a_rollback_of_how_a_conflict_was_settled_opens_it_again() {
 
 #[test]
 fn a_rollback_to_before_a_conflict_tells_where_its_versions_are() {
-    for policy in ["newest", "keep-both"] {
+    for policy in ["auto", "keep-both"] {
         let world = World::with(&format!("conflicts: {policy}"));
         world.write_local("a.md", "base");
         world.expect(0, &["run"]);
@@ -324,6 +324,29 @@ fn a_rollback_to_before_a_conflict_tells_where_its_versions_are() {
         assert_eq!(world.agreed("a.md").as_deref(), Some("local edit"), "{policy}");
         assert_eq!(world.agreed(&copy(&world)).as_deref(), Some("remote edit"), "{policy}");
     }
+}
+
+#[test]
+fn where_what_was_agreed_on_is_not_kept_a_rollback_puts_both_versions_side_by_side() {
+    let world = World::with("conflicts: newest");
+    world.write_local("a.md", "base");
+    world.write_local("b.md", "one");
+    world.expect(0, &["run"]);
+    world.write_local("a.md", "local edit");
+    world.write_remote("a.md", "remote edit");
+    world.write_local("b.md", "two");
+    world.expect(0, &["run"]);
+    let dry = world.json(0, &["rollback", "last", "--dry-run"]);
+    assert_eq!(dry["targets"][0]["problems"].as_array().map(Vec::len), Some(0), "{dry:#}");
+    assert!(world.expect(0, &["conflicts"]).out.contains("no open conflicts"), "a dry run opens nothing");
+    let told = world.json(0, &["rollback", "last"]);
+    assert_eq!(told["results"][0]["open_conflicts"], 1, "{told:#}");
+    assert_eq!(world.agreed("a.md").as_deref(), Some("local edit"));
+    assert_eq!(world.agreed(&copy(&world)).as_deref(), Some("remote edit"));
+    assert_eq!(world.agreed("b.md").as_deref(), Some("one"));
+    world.expect(0, &["conflicts", "resolve", &world.conflict(), "--take", "local"]);
+    assert_eq!(world.agreed("a.md").as_deref(), Some("local edit"));
+    assert!(copies(&world).is_empty());
 }
 
 #[test]
