@@ -116,7 +116,8 @@ async fn cycle(context: &Context, target: &Target, options: &Options, lease: &Le
     Keeper::finish(keeper);
     let mut result = result?;
     if result.run.is_some() {
-        result.admit(&settling::conclude(context, target, lease).await?);
+        let waiting = settling::conclude(context, target, lease, Some(&result.plan)).await?;
+        result.admit(&waiting);
     }
     Ok(result)
 }
@@ -132,7 +133,7 @@ async fn recover(context: &Context, target: &Target, lease: &Lease) -> Result<()
         tracing::warn!(target = target.name, %error, "what an interrupted run had staged could not be cleared yet");
     }
     let recovered = context.store.recover(lease, context.clock.now()).await?;
-    if let Err(error) = settling::conclude(context, target, lease).await {
+    if let Err(error) = settling::conclude(context, target, lease, None).await {
         // Whatever is wrong with the baseline is told where it is looked at; the end of the run tries again.
         tracing::warn!(target = target.name, %error, "what became of pending conflicts could not be told yet");
     }

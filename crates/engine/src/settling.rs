@@ -4,7 +4,9 @@
 
 use std::collections::HashSet;
 
-use syncline_core::{Baseline, Conflict, Damaged, Direction, Entry, Item, ItemPath, Outcome, Plan, fold};
+use syncline_core::{
+    Action, Baseline, Conflict, Damaged, Direction, Entry, Goal, Item, ItemPath, Outcome, Plan, fold,
+};
 use syncline_store::{ConflictQuery, ConflictRecord, Decided, Lease};
 
 use crate::context::{Context, Target};
@@ -79,30 +81,71 @@ pub(crate) fn not_reached(plan: &Plan, outcomes: &[Option<Outcome>]) -> HashSet<
     waiting
 }
 
-/// Says of every pending decision that it is carried out, where it is; the identifiers of the others.
-pub(crate) async fn conclude(context: &Context, target: &Target, lease: &Lease) -> Result<HashSet<String>> {
+/// Brings the records of open conflicts up to what both sides agree on by now: pending decisions that are carried out,
+/// and files that `plan`, or people on both sides, moved. Gives the identifiers of what still waits to be carried out.
+pub(crate) async fn conclude(
+    context: &Context,
+    target: &Target,
+    lease: &Lease,
+    plan: Option<&Plan>,
+) -> Result<HashSet<String>> {
     let query = ConflictQuery { target: Some(target.name.clone()), open_only: true };
     let open = context.store.conflicts(&query).await?;
-    let pending: Vec<ConflictRecord> = open.into_iter().filter(|record| record.pending.is_some()).collect();
-    if pending.is_empty() {
-        return Ok(HashSet::new());
+    let mut waiting = HashSet::new();
+    if open.is_empty() {
+        return Ok(waiting);
     }
     let state = context.store.target(&target.name).await?;
     let baseline = context.store.baseline(&state).await?;
     let now = context.clock.now();
-    let (mut done, mut waiting) = (Vec::new(), HashSet::new());
-    for mut record in pending {
-        if is_carried_out(baseline.as_ref(), target, &record)? {
-            record.carry_out(now);
-            done.push(record);
-        } else {
-            waiting.insert(record.id);
+    let mut changed = Vec::new();
+    for mut record in open {
+        let was = (record.path.clone(), record.copy.clone());
+        if record.pending.is_some() {
+            if is_carried_out(baseline.as_ref(), target, &record)? {
+                record.carry_out(now);
+                changed.push(record);
+            } else {
+                waiting.insert(record.id);
+            }
+        } else if let Some(plan) = plan.filter(|_| !record.is_untouched()) {
+            let mut places = [Some(&mut record.path), record.copy.as_mut()];
+            for path in places.iter_mut().flatten() {
+                if baseline.get(path)?.is_none() {
+                    **path = moved(plan, path).unwrap_or_else(|| path.clone());
+                }
+            }
+            if was != (record.path.clone(), record.copy.clone()) {
+                changed.push(record);
+            }
         }
     }
-    if !done.is_empty() {
-        context.store.put_conflicts(lease, &done).await?;
+    if !changed.is_empty() {
+        context.store.put_conflicts(lease, &changed).await?;
     }
     Ok(waiting)
+}
+
+/// Where what was at `path` is now: a step moved it, or people did so on both sides, and no step tells of it.
+fn moved(plan: &Plan, path: &ItemPath) -> Option<ItemPath> {
+    let by_step = plan.steps.iter().find_map(|step| match &step.action {
+        Action::Move { from, .. } => path.moved(from, &step.path),
+        _ => None,
+    });
+    by_step.or_else(|| moved_by_people(plan, path))
+}
+
+fn moved_by_people(plan: &Plan, path: &ItemPath) -> Option<ItemPath> {
+    let goals = &plan.goals;
+    let left = &goals[goals.binary_search_by(|goal| goal.path.cmp(path)).ok()?];
+    let was = left.was.as_ref().filter(|was| left.item.is_none() && !was.kind.is_directory())?;
+    let is_it = |goal: &&Goal| {
+        let item = goal.item.as_ref().filter(|_| goal.was.is_none());
+        item.is_some_and(|item| item.kind == was.kind && item.digest == Some(was.digest))
+    };
+    let same_name = |goal: &&Goal| goal.path.name() == path.name();
+    let found = goals.iter().filter(is_it).find(same_name).or_else(|| goals.iter().find(is_it));
+    found.map(|goal| goal.path.clone())
 }
 
 /// Whether both sides agree on what was decided.

@@ -1,9 +1,9 @@
-//! What becomes of open conflicts by what people do to the files: one goes where its files are moved, and is settled when
-//! nothing is left to decide.
+//! Open conflicts that people have settled by what they did to the files.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
-use syncline_core::{Action, Baseline, Direction, Goal, ItemPath};
+use syncline_core::{Baseline, Direction, ItemPath};
 use syncline_engine::{RunResult, Target};
 use syncline_store::{ConflictQuery, ConflictRecord, Store};
 
@@ -11,21 +11,16 @@ use crate::glance;
 use crate::problem::Result;
 use crate::service::Service;
 
-/// Brings open conflicts to where a run, or people on both sides, moved their files; after a look at the `whole` target
-/// it also closes what people have settled: they made both sides agree, worked the markers off, or took the other version
-/// away.
-pub(crate) async fn keep_up(
+/// Closes conflicts that people have settled by what they did to the files: they made both sides agree, worked the
+/// markers off, or took the other version away.
+pub(crate) async fn close_vanished(
     service: &Service,
     store: &Store,
     target: &Target,
     result: &RunResult,
-    whole: bool,
 ) -> Result<()> {
     let query = ConflictQuery { target: Some(result.target.clone()), open_only: true };
     let open = store.conflicts(&query).await?;
-    if open.is_empty() {
-        return Ok(());
-    }
     // There may be as many conflicts as there are files: each is looked up, and never looked for.
     let standing: HashSet<&str> = result.conflicts.iter().map(|conflict| conflict.id.as_str()).collect();
     let troubles: HashSet<&str> = result
@@ -38,19 +33,18 @@ pub(crate) async fn keep_up(
         ["", path.as_str()].iter().any(|at| troubles.contains(at))
             || path.ancestors().any(|above| troubles.contains(above.as_str()))
     };
-    let baseline = glance::baseline(store, &target.name).await?;
+    let mut baseline = None;
     for record in open {
         let seen = [Some(&record.path), record.copy.as_ref()].into_iter().flatten().all(|path| !unseen(path));
         if standing.contains(record.id.as_str()) || !seen {
             continue;
         }
-        let was = (record.path.clone(), record.copy.clone());
-        let record = moved_along(baseline.as_ref(), result, record)?;
-        let closed = if whole { closed(store, target, baseline.as_ref(), &record).await? } else { None };
-        if let Some(how) = closed {
+        let baseline: &Arc<dyn Baseline> = match &mut baseline {
+            Some(baseline) => baseline,
+            none => none.insert(glance::baseline(store, &target.name).await?),
+        };
+        if let Some(how) = closed(store, target, baseline.as_ref(), &record).await? {
             store.resolve_conflict(&record.id, &how, service.clock().now()).await?;
-        } else if was != (record.path.clone(), record.copy.clone()) {
-            store.replace_conflict(&record).await?;
         }
     }
     Ok(())
@@ -79,40 +73,6 @@ async fn closed(
         return Ok(None);
     };
     Ok(baseline.get(copy)?.is_none().then(|| format!("{copy} was taken away")))
-}
-
-/// A conflict whose files were moved goes with them: it is as open as before.
-fn moved_along(
-    baseline: &dyn Baseline,
-    result: &RunResult,
-    mut record: ConflictRecord,
-) -> Result<ConflictRecord> {
-    for path in [Some(&mut record.path), record.copy.as_mut()].into_iter().flatten() {
-        if baseline.get(path)?.is_none() {
-            let moved = result.plan.steps.iter().find_map(|step| match &step.action {
-                Action::Move { from, .. } => path.moved(from, &step.path),
-                _ => None,
-            });
-            if let Some(moved) = moved.or_else(|| moved_by_people(result, path)) {
-                *path = moved;
-            }
-        }
-    }
-    Ok(record)
-}
-
-/// Where people moved what both sides had agreed on at `path`, when they did so on both: then no step tells of it.
-fn moved_by_people(result: &RunResult, path: &ItemPath) -> Option<ItemPath> {
-    let goals = &result.plan.goals;
-    let left = &goals[goals.binary_search_by(|goal| goal.path.cmp(path)).ok()?];
-    let was = left.was.as_ref().filter(|was| left.item.is_none() && !was.kind.is_directory())?;
-    let is_it = |goal: &&Goal| {
-        let item = goal.item.as_ref().filter(|_| goal.was.is_none());
-        item.is_some_and(|item| item.kind == was.kind && item.digest == Some(was.digest))
-    };
-    let same_name = |goal: &&Goal| goal.path.name() == path.name();
-    let found = goals.iter().filter(is_it).find(same_name).or_else(|| goals.iter().find(is_it));
-    found.map(|goal| goal.path.clone())
 }
 
 /// Whether what both sides agree on at the path of a conflict holds open markers.

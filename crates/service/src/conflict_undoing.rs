@@ -45,16 +45,20 @@ impl Undoing {
         // Of a target that cannot be used, the run reports the same.
         let Ok(target) = service.target(configured, configured.direction) else { return Ok(None) };
         let runs = undone_runs(store, &target.name, first).await?;
-        let baseline = glance::baseline(store, &target.name).await?;
+        let paths = desired.keys().cloned().collect();
         let mut side_by_side = BTreeMap::new();
-        for record in conflicts(store, &target.name).await?.iter().filter(|record| runs.contains(&record.run))
-        {
+        let is_undone = |record: &&ConflictRecord| {
+            let files = Side::BOTH.iter().all(|&side| !record.versions[side].kind.is_directory());
+            files && runs.contains(&record.run) && target.policy.direction == Direction::Bidirectional
+        };
+        for record in conflicts(store, &target.name).await?.iter().filter(is_undone) {
             let Some(Some(wish)) = desired.get(&record.path) else { continue };
             let is_base =
                 wish.digest.is_some() && record.base.as_ref().is_some_and(|base| base.digest == wish.digest);
             if !is_base || is_kept(store, wish)? {
                 continue;
             }
+            let baseline = glance::baseline(store, &target.name).await?;
             if is_beside(baseline.as_ref(), record)? {
                 let stay = [Some(&record.path), record.copy.as_ref()];
                 desired.retain(|path, _| !stay.contains(&Some(path)));
@@ -71,7 +75,6 @@ impl Undoing {
                 side_by_side.insert(record.id.clone(), copy);
             }
         }
-        let paths = desired.keys().cloned().collect();
         Ok(Some(Self { target, runs, paths, apart: side_by_side }))
     }
 

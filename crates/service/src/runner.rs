@@ -5,7 +5,7 @@ use syncline_core::{Direction, ItemPath, Nanos};
 use syncline_engine::{Context, Event, Options, RunResult};
 use syncline_store::{ConflictQuery, RunState, Store};
 
-use crate::conflict_closing::keep_up;
+use crate::conflict_closing::close_vanished;
 use crate::problem::{Problem, Result};
 use crate::service::Service;
 use crate::wire::{
@@ -72,8 +72,8 @@ async fn attempt(service: &Service, context: &Context, job: &Job<'_>) -> Result<
     let target = service.target(job.target, job.direction)?;
     let result = syncline_engine::run(context, &target, &job.options).await?;
     let whole = job.options.only.is_none();
-    if !job.options.dry_run && result.halts.is_empty() {
-        keep_up(service, &context.store, &target, &result, whole).await?;
+    if whole && !job.options.dry_run && result.halts.is_empty() {
+        close_vanished(service, &context.store, &target, &result).await?;
     }
     Ok(result)
 }

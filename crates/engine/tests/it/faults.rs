@@ -549,3 +549,25 @@ fn a_hand_edit_while_a_wish_is_granted_stays_live() {
         assert_eq!(world.shape(Side::Local), world.shape(Side::Remote));
     });
 }
+
+#[test]
+fn an_open_conflict_goes_where_its_files_are_moved() {
+    block_on(async {
+        for sides in [&Side::BOTH[..], &[Side::Local], &[Side::Remote]] {
+            let world = agreed(1).await;
+            world.sides.local.put("dir/0.txt", "from here", 2);
+            world.sides.remote.put("dir/0.txt", "from there", 3);
+            world.run().await.unwrap();
+            let copy = conflict(&world).await.copy.unwrap();
+            for side in sides {
+                world.sides[*side].put_dir("new");
+                world.sides[*side].rename("dir/0.txt", "new/1.txt");
+                world.sides[*side].rename(copy.as_str(), "new/copy.txt");
+            }
+            assert!(world.run().await.unwrap().is_success());
+            let record = conflict(&world).await;
+            assert_eq!((record.path.as_str(), record.resolved), ("new/1.txt", None), "{sides:?}");
+            assert_eq!(record.copy.unwrap().as_str(), "new/copy.txt", "{sides:?}");
+        }
+    });
+}
