@@ -12,6 +12,7 @@ mod keeper;
 mod look;
 mod merging;
 mod result;
+mod settling;
 mod spread;
 mod undo;
 mod watch;

@@ -6,7 +6,9 @@
 
 mod clock;
 mod conflict_choice;
+mod conflict_closing;
 mod conflict_places;
+mod conflict_undoing;
 mod conflict_versions;
 pub mod git;
 mod git_exclude;

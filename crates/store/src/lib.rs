@@ -35,8 +35,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use objects::{ObjectReader, Objects, Total};
 pub use prune::Pruned;
 pub use records::{
-    ConflictQuery, ConflictRecord, Delta, Lease, Lost, RunFinish, RunQuery, RunRecord, RunStart, RunState,
-    TargetState,
+    ConflictQuery, ConflictRecord, Decided, Delta, Lease, Lost, RunFinish, RunQuery, RunRecord, RunStart,
+    RunState, TargetState,
 };
 pub use store::{Store, WorkspaceLock};
 pub use watching::{LastRun, RunningWatch, Taking, WatchAway, WatchLock, WatchRecord, WatchedTarget};

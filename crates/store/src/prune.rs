@@ -56,7 +56,11 @@ impl Roots {
         }
         let conflicts = conflicts::load_all(connection).await?;
         let items = conflicts.iter().flat_map(|record| {
-            record.base.iter().chain([&record.versions.local, &record.versions.remote]).chain(&record.merged)
+            record
+                .base
+                .iter()
+                .chain([&record.versions.local, &record.versions.remote])
+                .chain(record.merged_or_pending())
         });
         Ok(Self { pointers, deltas, contents: items.filter_map(|item| item.digest).collect() })
     }
