@@ -256,7 +256,9 @@ fn describe(error: &Error) -> (&'static str, String, Option<String>) {
         Error::InvalidScalar { .. } => ("bad_tag", "the value does not fit its tag".into(), None),
         Error::NonFiniteFloat { .. } => ("not_finite", "the number is not finite".into(), None),
         Error::UnknownAnchor { .. } => {
-            ("unknown_anchor", "the alias names an anchor that does not exist".into(), None)
+            let hint =
+                "in YAML a `*` begins an alias; a pattern that begins with it is put in quotes: \"*.tmp\"";
+            ("unknown_anchor", "the alias names an anchor that does not exist".into(), Some(hint.into()))
         }
         Error::RecursiveReferencesRequireWeakTypes { .. } => {
             ("limit_exceeded", "the value contains itself through an alias".into(), None)
@@ -277,8 +279,16 @@ fn describe_syntax(message: &str) -> (&'static str, String, Option<String>) {
     if message.contains("recursion limit") {
         return ("limit_exceeded", describe_breach(&BudgetBreach::Depth { depth: DEPTH_MAX }), None);
     }
-    let quoted = message.contains("quoted scalar");
-    ("bad_yaml", message.to_owned(), quoted.then(|| "is a closing quote missing?".to_owned()))
+    let hint = if message.contains("quoted scalar") {
+        Some("is a closing quote missing?")
+    } else if message.contains("anchor or alias") {
+        Some(
+            "in YAML a `*` begins an alias and a `&` an anchor; text that begins with one is put in quotes: \"*\"",
+        )
+    } else {
+        None
+    };
+    ("bad_yaml", message.to_owned(), hint.map(str::to_owned))
 }
 
 fn describe_breach(breach: &BudgetBreach) -> String {

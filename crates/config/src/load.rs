@@ -10,7 +10,7 @@ use syncline_core::ItemPath;
 
 use crate::check::check;
 use crate::discover::root_of;
-use crate::document::{self, Node};
+use crate::document::{self, Node, Value};
 use crate::error::{ConfigError, ConfigErrors, Warning};
 use crate::privacy::private;
 use crate::schema::{KindSchema, schema};
@@ -76,6 +76,11 @@ pub fn parse(
 /// Refuses a file of another version before anything else: nothing is known of what else may stand in it.
 fn check_version(tree: &Node, source: &Source<'_>) -> Result<(), ConfigError> {
     match tree.get("version") {
+        Some(Node { value: Value::Number(number), at }) => {
+            let message = format!("the version is text, not the number {}", quote(&number.to_string()));
+            let hint = format!("this program reads `version: \"{VERSION}\"`, in quotes");
+            Err(source.error(at, "unsupported_version", message).with_hint(hint))
+        }
         Some(node) if node.as_text().is_some_and(|version| version != VERSION) => {
             let written = quote(node.as_text().unwrap_or_default());
             let message = format!("the version {written} of the file's format is not supported");

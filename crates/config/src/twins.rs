@@ -40,7 +40,8 @@ pub(crate) fn apply(
         }
         let mark = Mark::Variable(Arc::from(name.as_str()));
         if let Err(refusal) = set(tree, schema, rest, &Override { value, mark: &mark }) {
-            errors.push(refusal.into_error(name, rest));
+            let meant = meant(tree, schema, rest);
+            errors.push(refusal.into_error(name, rest, meant));
         }
     }
     errors
@@ -62,8 +63,12 @@ enum Refusal {
 }
 
 impl Refusal {
-    fn into_error(self, name: &str, whole: &str) -> ConfigError {
+    fn into_error(self, name: &str, whole: &str, meant: Option<String>) -> ConfigError {
         let (code, message, hint) = match self {
+            Self::Unknown { .. } if meant.is_some() => {
+                let hint = meant.map(|meant| format!("did you mean {}?", quote(&format!("{PREFIX}{meant}"))));
+                ("unknown_variable", format!("the environment variable {name} matches no setting"), hint)
+            }
             Self::Unknown { rest, known } => {
                 let above = whole.strip_suffix(rest.as_str()).unwrap_or_default();
                 let part = rest.split(SEPARATOR).next().unwrap_or_default();
@@ -124,6 +129,24 @@ fn set(node: &mut Node, schema: &Json, rest: &str, new: &Override<'_>) -> Result
         [(_, _, one), (_, _, other), ..] if one.len() == other.len() => Err(Refusal::Ambiguous),
         [(key, below, left), ..] => set(child(entries, key, new.mark), below, left, new),
     }
+}
+
+/// What a name was probably meant to be: each part of it as it is, or as the nearest one that is known.
+fn meant(node: &Node, schema: &Json, rest: &str) -> Option<String> {
+    // One underscore too many, as in `SYNCLINE__NODE__NAME`, is easily written.
+    let (part, below) = rest.trim_start_matches('_').split_once(SEPARATOR).unwrap_or((rest, ""));
+    let part = part.trim_start_matches('_');
+    let keys = keys(node, schema);
+    let names: Vec<String> = keys.iter().map(|(key, _)| twin(key)).collect();
+    let known: Vec<&str> = names.iter().map(String::as_str).collect();
+    let name = known.iter().copied().find(|name| *name == part).or_else(|| nearest(part, &known))?;
+    if below.is_empty() {
+        return Some(name.to_owned());
+    }
+    let (key, schema) = keys.iter().zip(&names).find(|(_, twin)| *twin == name)?.0;
+    let missing = Node { value: Value::Null, at: node.at.clone() };
+    let below = meant(node.get(key).unwrap_or(&missing), schema, below)?;
+    Some(format!("{name}{SEPARATOR}{below}"))
 }
 
 /// The keys that a variable may name below `node`, with their schemas.

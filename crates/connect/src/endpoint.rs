@@ -84,6 +84,18 @@ pub struct Capabilities {
     pub watch: bool,
     /// Largest number of steps in one batch.
     pub batch_max: usize,
+    /// What befalls it, in the words of those who work with it.
+    pub words: Words,
+}
+
+/// What may befall an endpoint, in the words of those who work with it, where these are not those of folders. Each is a
+/// fragment that says what happened, and what to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Words {
+    /// It is not there any more, though something was agreed on.
+    pub gone: Option<&'static str>,
+    /// It does not go on from where the last run left it.
+    pub replaced: Option<&'static str>,
 }
 
 /// The result of a health check.

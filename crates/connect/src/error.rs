@@ -147,6 +147,12 @@ impl Error {
         self.code
     }
 
+    /// On which side it went wrong, where that was said.
+    #[must_use]
+    pub const fn side(&self) -> Option<Side> {
+        self.side
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {

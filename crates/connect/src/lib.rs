@@ -16,7 +16,7 @@ pub mod registry;
 pub use content::{Body, ChangedWhileRead, Content, ReadFailed};
 pub use endpoint::{
     Batch, Capabilities, Contents, Endpoint, Health, History, Progress, ScanRequest, Watch, WatchEvent,
-    Watcher,
+    Watcher, Words,
 };
 pub use error::{Error, ErrorKind, Result, Retry};
 pub use listing::{Listing, detect_moves, snapshot_from_listing};

@@ -24,7 +24,7 @@ pub use fold::fold;
 pub use gate::Expectation;
 pub use item::{Item, Kind, Nanos, Version};
 pub use path::{ItemPath, PathError};
-pub use plan::{Choices, Input, Take, conflict_path, merged_kind, plan};
+pub use plan::{Choices, Input, MadeFrom, Take, conflict_path, merged_kind, plan};
 pub use policy::{Abilities, Guard, Merging, Policy, Resolution, Rule};
 pub use side::{Direction, Side, Sides};
 pub use snapshot::{Change, Found, Mark, Problem, Root, Seen, Snapshot};

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use syncline_connect::{Batch, Contents, History};
 use syncline_core::{
-    Action, Conflict, Digest, Entry, Goal, ItemPath, Mark, Outcome, Plan, Problem, Side, Sides, Source, Step,
-    Version, fold,
+    Action, Digest, Entry, Goal, ItemPath, Mark, Outcome, Plan, Problem, Side, Sides, Source, Step, Version,
+    fold,
 };
-use syncline_store::{ConflictRecord, Delta, Lost};
+use syncline_store::{Delta, Lost};
 use tokio::sync::Mutex;
 
 use crate::bridge::{ContentsBridge, HistoryBridge};
@@ -20,6 +20,7 @@ use crate::keeper::Keeper;
 use crate::look::{self, View};
 use crate::merging;
 use crate::result::RunResult;
+use crate::settling;
 
 /// Most steps that are made durable together: what a kill may cost to do again.
 const BATCH_STEPS_MAX: usize = 16_384;
@@ -46,7 +47,7 @@ pub(crate) async fn apply(
     let bytes = plan.steps.iter().map(Step::bytes).sum();
     let steps = plan.steps.len() as u64;
     context.events.happened(&Event::Applying { target: target.name.clone(), steps, bytes });
-    record_conflicts(context, target, session, plan).await?;
+    settling::record(context, target, session, plan).await?;
     session.keeper.expect(plan.steps.iter().filter(|step| is_transfer(step)).map(Step::item));
     let work = Work {
         context,
@@ -74,6 +75,7 @@ pub(crate) async fn apply(
     let State { outcomes, taken_over, .. } = work.state.into_inner();
     result.taken_over += taken_over;
     result.count(plan, &outcomes);
+    result.admit(&settling::not_reached(plan, &outcomes));
     Ok(Applied { again: moving(plan, &outcomes), marked })
 }
 
@@ -125,58 +127,6 @@ fn moving(plan: &Plan, outcomes: &[Option<Outcome>]) -> Vec<ItemPath> {
     paths.sort();
     paths.dedup();
     paths
-}
-
-async fn record_conflicts(
-    context: &Context,
-    target: &Target,
-    session: &Session<'_>,
-    plan: &Plan,
-) -> Result<()> {
-    let now = context.clock.now();
-    let records: Vec<ConflictRecord> = plan
-        .conflicts
-        .iter()
-        .map(|conflict| ConflictRecord {
-            id: conflict.id.clone(),
-            target: target.name.clone(),
-            run: session.run.clone(),
-            path: conflict.path.clone(),
-            kind: conflict.kind.to_owned(),
-            policy: conflict.policy.to_owned(),
-            base: conflict.base.clone(),
-            versions: conflict.versions.clone(),
-            winner: conflict.winner,
-            copy: conflict.copy.clone(),
-            merged: conflict.merged.clone(),
-            action: action(conflict),
-            clamped: conflict.clamped,
-            opened: now,
-            resolved: (!conflict.open).then_some(now),
-            resolution: (!conflict.open).then(|| "by policy".to_owned()),
-        })
-        .collect();
-    if !records.is_empty() {
-        context.store.put_conflicts(session.lease, &records).await?;
-    }
-    Ok(())
-}
-
-/// What was done about a conflict, in words.
-pub(crate) fn action(conflict: &Conflict) -> String {
-    let note = conflict.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
-    if conflict.merged.is_some() {
-        let what = if conflict.open { "merged with markers: finish it in the file" } else { "merged" };
-        return format!("{what}{note}");
-    }
-    let done = match (conflict.winner, &conflict.copy) {
-        (None, _) => "nothing was touched; waiting for a decision".to_owned(),
-        (Some(winner), None) => format!("the {winner} version won; the other one is in history"),
-        (Some(winner), Some(copy)) => {
-            format!("the {winner} version kept the name; the other one is at {copy}")
-        }
-    };
-    format!("{done}{note}")
 }
 
 /// Makes sure that what steps take from the content store is there: losing versions that get a conflict name,

@@ -3,11 +3,14 @@
 //! Recover what an earlier run left unfinished; look at both sides; plan; stop at a halt; apply; and, for the
 //! few paths that somebody else changed meanwhile, look again.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use syncline_core::{ItemPath, Mark, Nanos, Plan, Problem, Sides};
-use syncline_store::{ErrorKind, Lease, RunFinish, RunQuery, RunStart, RunState, TargetState, WorkspaceLock};
+use syncline_store::{
+    ConflictRecord, ErrorKind, Lease, RunFinish, RunQuery, RunStart, RunState, TargetState, WorkspaceLock,
+};
 
 use crate::apply;
 use crate::context::{Context, Event, Options, Target};
@@ -16,6 +19,7 @@ use crate::gates::{self, Gates};
 use crate::keeper::Keeper;
 use crate::look::{self, View};
 use crate::result::RunResult;
+use crate::settling;
 
 /// How often a run looks again at paths that changed under its hands.
 const ROUNDS_MAX: usize = 4;
@@ -121,7 +125,7 @@ pub(crate) async fn cycle(
             result.distrust.clone_from(&view.distrust);
             result.agreed = view.agreed_count;
         }
-        result.learn(&plan, round);
+        result.learn(&plan);
         let unsettled = look::is_unsettled(target, &view);
         let again = if plan.halts.is_empty() && (is_work(&plan) || unsettled) {
             journal.begin(&plan, &result.plan_hash, &state, &view).await?;
@@ -140,12 +144,19 @@ pub(crate) async fn cycle(
         }
         if round + 1 == ROUNDS_MAX {
             result.give_up(&again);
+        } else {
+            result.forget_conflicts(&again);
         }
         only = Some(again);
     }
     let result = journal.finish(result).await;
     Keeper::finish(keeper);
-    result
+    let mut result = result?;
+    if let (Some(lease), Some(_)) = (&*lease, &result.run) {
+        let waiting = settling::conclude(context, target, lease, Some(&result.plan)).await?;
+        result.admit(&waiting);
+    }
+    Ok(result)
 }
 
 /// Takes over what a run that was cut short had done, and clears away what it left behind. That comes first: were this
@@ -159,6 +170,10 @@ async fn recover(context: &Context, target: &Target, lease: &Lease) -> Result<()
         tracing::warn!(target = target.name, %error, "what an interrupted run had staged could not be cleared yet");
     }
     let recovered = context.store.recover(lease, context.clock.now()).await?;
+    if let Err(error) = settling::conclude(context, target, lease, None).await {
+        // Whatever is wrong with the baseline is told where it is looked at; the end of the run tries again.
+        tracing::warn!(target = target.name, %error, "what became of pending conflicts could not be told yet");
+    }
     tracing::info!(target = target.name, runs = ?recovered, "recovered what an interrupted run had done");
     Ok(())
 }
@@ -191,7 +206,7 @@ pub async fn preview(context: &Context, target: &Target, options: &Options) -> R
     result.plan_hash = plan.hash().to_string();
     check_saved(target, options, &result.plan_hash)?;
     result.distrust.clone_from(&view.distrust);
-    result.learn(&plan, 0);
+    result.learn(&plan);
     result.plan = plan;
     result.agreed = view.agreed_count;
     result.conclude(context);
@@ -241,17 +256,26 @@ impl RunResult {
     }
 
     /// Takes over what a plan found, as far as an earlier round has not.
-    fn learn(&mut self, plan: &Plan, round: usize) {
+    fn learn(&mut self, plan: &Plan) {
         self.halts.extend(plan.halts.iter().cloned());
         for problem in &plan.problems {
             if !self.problems.contains(problem) {
                 self.problems.push(problem.clone());
             }
         }
-        for conflict in &plan.conflicts {
-            if round == 0 || !self.conflicts.iter().any(|known| known.id == conflict.id) {
-                self.conflicts.push(conflict.clone());
-            }
+        self.conflicts.extend(plan.conflicts.iter().cloned());
+    }
+
+    /// Takes back what is said of conflicts at paths that are looked at again.
+    fn forget_conflicts(&mut self, again: &[ItemPath]) {
+        self.conflicts.retain(|conflict| again.binary_search(&conflict.path).is_err());
+    }
+
+    /// Says of conflicts whose decision still waits to be carried out no more than that.
+    pub(crate) fn admit(&mut self, waiting: &HashSet<String>) {
+        for conflict in self.conflicts.iter_mut().filter(|conflict| waiting.contains(&conflict.id)) {
+            (conflict.winner, conflict.copy, conflict.merged) = (None, None, None);
+            (conflict.open, conflict.note) = (true, Some(ConflictRecord::PENDING.to_owned()));
         }
     }
 
@@ -286,9 +310,9 @@ impl RunResult {
 }
 
 /// Whether a problem is only worth telling: things that can never be synced do not make a run fail, nor does
-/// what an earlier run put aside and a person has not looked at yet, nor what is at another place than expected, nor what
-/// waits for somebody to take it, nor from which commit something comes, nor what a script left outside of its
-/// outputs, nor that a wish is granted as far as the direction goes.
+/// what an earlier run put aside and a person has not looked at yet, nor what is at another place than expected or at two
+/// of them, nor what waits for somebody to take it, nor from which commit something comes, nor what a script left outside
+/// of its outputs, nor that a wish is granted as far as the direction goes.
 fn is_remark(problem: &Problem) -> bool {
     matches!(
         problem.code,
@@ -296,6 +320,7 @@ fn is_remark(problem: &Problem) -> bool {
             | "special_file"
             | "rescued"
             | "left_behind"
+            | "renamed_apart"
             | "proposed"
             | "converted"
             | "commit"

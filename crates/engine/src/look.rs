@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::sync::Arc;
 
-use syncline_connect::{Content, Endpoint, ErrorKind, ScanRequest};
+use syncline_connect::{Capabilities, Content, Endpoint, ErrorKind, ScanRequest};
 use syncline_core::{
     Action, Baseline, Digest, Halt, Input, Item, ItemPath, MemoryBaseline, MergeNeed, Need, Plan, Problem,
     Seen, Side, Sides, Snapshot, Source, Step, Version, plan as make_plan,
@@ -99,11 +99,16 @@ async fn scan(
     };
     let local = target.endpoints.local.scan(request(Side::Local));
     let remote = target.endpoints.remote.scan(request(Side::Remote));
-    if context.workers == 0 {
-        return Ok(Sides { local: local.await?, remote: remote.await? });
-    }
-    let (local, remote) = tokio::join!(local, remote);
-    Ok(Sides { local: local?, remote: remote? })
+    let (local, remote) = if context.workers == 0 {
+        // In a fixed order, so that a simulation repeats itself.
+        (local.await, remote.await)
+    } else {
+        tokio::join!(local, remote)
+    };
+    Ok(Sides {
+        local: local.map_err(|error| error.on(Side::Local))?,
+        remote: remote.map_err(|error| error.on(Side::Remote))?,
+    })
 }
 
 /// Why the baseline does not belong to what was found, when it does not: a side was replaced, or restored from
@@ -118,6 +123,11 @@ fn foreign(target: &Target, state: &TargetState, snapshots: &Sides<Snapshot>) ->
         let there = snapshots[side].mark.as_ref();
         let known = there.is_some() && (there == Some(left) || there == state.pending_mark.as_ref());
         if snapshots[side].root == syncline_core::Root::Present && !known {
+            if let Some(replaced) = target.endpoints[side].capabilities().words.replaced {
+                return Some(format!(
+                    "{replaced}; nothing is removed in this run, and differing versions are both kept"
+                ));
+            }
             return Some(format!(
                 "the {side} side does not carry the mark that the last run left: it was replaced, copied, or \
                  restored from a backup; nothing is removed in this run, and differing versions are both kept"
@@ -159,7 +169,7 @@ pub(crate) async fn plan(
             if view.distrust.is_some() && !(choices.desired.is_empty() && choices.takes.is_empty()) {
                 made.halts.push(distrusted(&view));
             }
-            name_places(target, &mut made);
+            name_places(target, view.agreed_count, &mut made);
             // The plan holds all that is needed from here on, but for content that is still to be found.
             if !made.steps.iter().any(is_from_store) {
                 view.snapshots = view.snapshots.map(|snapshot| Snapshot { changes: Vec::new(), ..snapshot });
@@ -173,10 +183,14 @@ pub(crate) async fn plan(
         .into())
 }
 
-/// A root that is not as it was is told with its place.
-fn name_places(target: &Target, plan: &mut Plan) {
+/// A root that is not as it was is told with its place, and in the words of those who work with it.
+fn name_places(target: &Target, agreed: u64, plan: &mut Plan) {
     for halt in plan.halts.iter_mut().filter(|halt| halt.code.starts_with("root_")) {
-        let place = &target.endpoints[halt.side].capabilities().location;
+        let Capabilities { location: place, words, .. } = target.endpoints[halt.side].capabilities();
+        if let Some(gone) = words.gone.filter(|_| halt.code == "root_missing" && agreed > 0) {
+            let items = if agreed == 1 { "item was" } else { "items were" };
+            halt.message = format!("{gone}; {agreed} {items} agreed on");
+        }
         halt.message = format!("{} ({place})", halt.message);
     }
 }

@@ -174,7 +174,7 @@ impl Bench {
         let earlier = self.earlier.get(&need.path).filter(|_| input.local != input.remote)?;
         let is_half = |record: &ConflictRecord, side: Side| {
             let base = record.base.as_ref().filter(|base| matches!(base.kind, Kind::File { .. }));
-            let merged = record.merged.as_ref().and_then(|merged| merged.digest);
+            let merged = record.merged_or_pending().and_then(|merged| merged.digest);
             merged == digest(side) && base.and_then(|base| base.digest) == need.base
         };
         let went_in = |record: &ConflictRecord, side: Side| record.versions[side.other()].digest;

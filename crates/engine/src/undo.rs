@@ -49,7 +49,7 @@ pub async fn version_at(
         None => {
             for run in store.runs(&query(target)).await? {
                 for delta in
-                    store.deltas(&run.start.id).await?.into_iter().filter(|delta| concerns(&delta.path))
+                    store.known_deltas(&run.start.id).await?.into_iter().filter(|delta| concerns(&delta.path))
                 {
                     if let Some(lost) = lost_item(&delta) {
                         desired.entry(delta.path).or_insert(Some(lost));

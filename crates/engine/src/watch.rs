@@ -6,14 +6,15 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use syncline_connect::{WatchEvent, Watcher};
-use syncline_core::{ItemPath, Side, Sides};
+use syncline_connect::layers::retry::{Delays, Retries};
+use syncline_connect::{ErrorKind, WatchEvent, Watcher};
+use syncline_core::{ItemPath, Nanos, Side, Sides};
 use syncline_store::RunState;
 use tokio::time::{Instant, sleep_until};
 
 use crate::context::{Context, Options, Target};
-use crate::cycle::run;
-use crate::error::Result;
+use crate::cycle::{preview, run};
+use crate::error::{Error, Result};
 use crate::result::RunResult;
 
 /// How a watch is to behave.
@@ -31,6 +32,11 @@ pub struct Watching {
     pub backoff_max: Duration,
     /// A full scan every so often, and none in between whatever happens; jittered by a tenth.
     pub interval: Option<Duration>,
+    /// How often and after which delays a remote that is away is tried first: the attempts include the run that found
+    /// it away.
+    pub retries: Retries,
+    /// How often it is tried after that, where no interval says so.
+    pub away: Duration,
 }
 
 impl Default for Watching {
@@ -42,6 +48,8 @@ impl Default for Watching {
             poll: Duration::from_secs(10),
             backoff_max: Duration::from_secs(300),
             interval: None,
+            retries: Retries { attempts_max: 6, ..Retries::default() },
+            away: Duration::from_secs(60),
         }
     }
 }
@@ -56,6 +64,9 @@ const PATHS_MAX: usize = 4096;
 ///
 /// - `told` hears of every run, and of what cannot be watched.
 /// - A failed run is tried again with growing, jittered delays; the watch goes on.
+/// - While the remote is away, what changes here waits where it is. Tries only look, so that nothing is recorded of
+///   them; the first one that finds the remote is followed by a run of everything.
+/// - What halts a run is told and recorded once, until something about it changes.
 pub async fn watch(
     context: &Context,
     target: &Target,
@@ -70,9 +81,25 @@ pub async fn watch(
     loop {
         let removed_before = watch.removed_lately();
         let options = Options { only: only.take(), removed_before, ..options.clone() };
-        let result = run(context, target, &options).await;
-        watch.note(&result, context);
-        told(Told::Run(&result));
+        let look = tokio::select! {
+            biased;
+            // It only looks: nothing has to come to its end.
+            () = &mut stop => return,
+            look = watch.look(context, target, &options) => look,
+        };
+        match look {
+            Look::Away(reason) => watch.stays_away(reason, context, told),
+            Look::Halted => watch.stays_halted(context, told),
+            Look::Run => {
+                watch.comes_back(target, told);
+                let result = run(context, target, &options).await;
+                watch.note(&result, context);
+                told(Told::Run(&result, watch.next(context)));
+                if let Some(reason) = why_away(&result) {
+                    watch.stays_away(reason, context, told);
+                }
+            }
+        }
         only = tokio::select! {
             biased;
             () = &mut stop => return,
@@ -85,13 +112,68 @@ pub async fn watch(
 /// What a watch tells.
 #[derive(Debug)]
 pub enum Told<'a> {
-    /// A run ended, or could not be carried out.
-    Run(&'a Result<RunResult>),
+    /// A run ended, or could not be carried out; when everything is looked at again at the latest.
+    Run(&'a Result<RunResult>, Nanos),
+    /// The remote is away: told after the run that found it so, and after each try since.
+    Away(&'a Away),
+    /// The remote is there again: a run follows.
+    Back(&'a Away),
+    /// The run that would follow halts as the last one did: when that is looked at again at the latest.
+    Halted(Nanos),
     /// A side cannot be watched, wholly or in part: for people.
     Limited(Side, &'a str),
 }
 
+/// A remote that is away.
+#[derive(Clone, Debug)]
+pub struct Away {
+    /// Since when.
+    pub since: Nanos,
+    /// How often it was tried since.
+    pub tries: u32,
+    /// When it is tried next.
+    pub next: Nanos,
+    /// Why, for people.
+    pub reason: String,
+    /// At how many paths something changed here since; `None` where changes are not noticed one by one.
+    pub waiting: Option<u64>,
+    delays: Delays,
+}
+
+/// Why a run did not find the remote, when it is that: what cannot be reached, is not there, or was not mounted may
+/// come back by itself.
+fn why_away(result: &Result<RunResult>) -> Option<String> {
+    const HALTS: [&str; 3] = ["root_missing", "root_emptied", "sentinel_missing"];
+    match result {
+        Err(Error::Connect(error)) if error.side() == Some(Side::Remote) => {
+            let kinds = [ErrorKind::Unreachable, ErrorKind::TimedOut, ErrorKind::NotFound];
+            kinds.contains(&error.kind()).then(|| error.to_string())
+        }
+        Err(_) => None,
+        Ok(result) => {
+            let away = |halt: &&syncline_core::Halt| halt.side == Side::Remote && HALTS.contains(&halt.code);
+            result.halts.iter().find(away).map(|halt| halt.message.clone())
+        }
+    }
+}
+
+/// What a look before a run came to.
+enum Look {
+    /// A run may do something, or has something new to tell.
+    Run,
+    /// The remote is still away, and why.
+    Away(String),
+    /// The run would halt as the last one did.
+    Halted,
+}
+
 struct Watch {
+    /// What is known of a remote that is away.
+    away: Option<Away>,
+    /// The hash of the plan at which the last run halted, when it did.
+    halted: Option<String>,
+    /// Where something changed here while the remote was away.
+    waiting: BTreeSet<ItemPath>,
     watchers: Sides<Option<Watcher>>,
     watching: Watching,
     limited: bool,
@@ -107,23 +189,14 @@ impl Watch {
     fn start(target: &Target, watching: Watching, told: &mut (dyn FnMut(Told<'_>) + Send)) -> Self {
         let mut limited = false;
         let watchers = Sides::from_fn(|side| {
-            if watching.interval.is_some() {
-                return None;
-            }
-            let Some(watch) = target.endpoints[side].watch() else {
-                limited = true;
-                return None;
-            };
-            match watch.start(Arc::clone(&target.filter)) {
-                Ok(watcher) => Some(watcher),
-                Err(error) => {
-                    limited = true;
-                    told(Told::Limited(side, &error.to_string()));
-                    None
-                }
-            }
+            let watcher = watcher(target, side, watching, told);
+            limited |= watcher.is_none() && watching.interval.is_none();
+            watcher
         });
         Self {
+            away: None,
+            halted: None,
+            waiting: BTreeSet::new(),
             watchers,
             watching,
             limited,
@@ -132,6 +205,80 @@ impl Watch {
             unfinished: false,
             removals: VecDeque::new(),
         }
+    }
+
+    /// Looks before a run where that is known to come to nothing; of a look nothing is recorded.
+    fn look(
+        &self,
+        context: &Context,
+        target: &Target,
+        options: &Options,
+    ) -> impl Future<Output = Look> + Send + use<> {
+        let (away, halted) = (self.away.is_some(), self.halted.clone());
+        let (context, target) = (context.clone(), target.clone());
+        let options = Options { only: None, dry_run: true, ..options.clone() };
+        async move {
+            if !away && halted.is_none() {
+                return Look::Run;
+            }
+            let result = preview(&context, &target, &options).await;
+            match (why_away(&result), &result) {
+                (Some(reason), _) if away => Look::Away(reason),
+                (_, Ok(result)) if !result.halts.is_empty() && halted.as_ref() == Some(&result.plan_hash) => {
+                    Look::Halted
+                }
+                _ => Look::Run,
+            }
+        }
+    }
+
+    /// Sets the time of the next look at what is halted; a person is told of it once.
+    fn stays_halted(&mut self, context: &Context, told: &mut (dyn FnMut(Told<'_>) + Send)) {
+        self.next_full = Instant::now() + self.watching.interval.unwrap_or(self.watching.poll);
+        told(Told::Halted(self.next(context)));
+    }
+
+    /// Remembers that the remote is away, and sets the time of the next try.
+    fn stays_away(&mut self, reason: String, context: &Context, told: &mut (dyn FnMut(Told<'_>) + Send)) {
+        let now = context.clock.now();
+        let delays = || self.watching.retries.delays();
+        let away = self.away.take().map(|away| Away { tries: away.tries + 1, ..away });
+        let mut away = away.unwrap_or_else(|| Away {
+            since: now,
+            tries: 0,
+            next: now,
+            reason: String::new(),
+            waiting: None,
+            delays: delays(),
+        });
+        let wait = away.delays.next().unwrap_or_else(|| self.watching.interval.unwrap_or(self.watching.away));
+        self.next_full = Instant::now() + wait;
+        self.unfinished = true;
+        away.next = self.next(context);
+        away.reason = reason;
+        away.waiting = self.watchers.local.is_some().then_some(self.waiting.len() as u64);
+        told(Told::Away(&away));
+        self.away = Some(away);
+    }
+
+    /// Tells that the remote is there again, when it was away, and watches what is there now.
+    fn comes_back(&mut self, target: &Target, told: &mut (dyn FnMut(Told<'_>) + Send)) {
+        let Some(away) = self.away.take() else { return };
+        told(Told::Back(&away));
+        self.waiting.clear();
+        self.failures = 0;
+        // What was watched may have been another disk, or what lay below the mount point.
+        let limited_before = self.watchers.remote.is_none();
+        self.watchers.remote = watcher(target, Side::Remote, self.watching, told);
+        if limited_before && self.watchers.remote.is_some() {
+            self.limited = self.watchers.local.is_none();
+        }
+    }
+
+    /// When everything is looked at again at the latest, by the clock of people.
+    fn next(&self, context: &Context) -> Nanos {
+        let wait = self.next_full.saturating_duration_since(Instant::now());
+        context.clock.now().saturating_add(Nanos::try_from(wait.as_nanos()).unwrap_or(Nanos::MAX))
     }
 
     /// How many removals the runs of the last minute have made.
@@ -150,6 +297,8 @@ impl Watch {
         {
             self.removals.push_back((Instant::now(), result.tally.removed));
         }
+        let halted = result.as_ref().ok().filter(|result| !result.halts.is_empty());
+        self.halted = halted.map(|result| result.plan_hash.clone());
         self.failures = if result.is_ok() { 0 } else { self.failures.saturating_add(1) };
         let interval = match (self.failures, self.watching.interval, self.limited) {
             (0, Some(interval), _) => interval,
@@ -181,7 +330,7 @@ impl Watch {
                 (last + self.watching.quiet).min(first + self.watching.ceiling)
             });
             // After a failure nothing is tried before its delay is over, whatever happens.
-            let due = if self.failures > 0 { due.max(self.next_full) } else { due };
+            let due = if self.failures > 0 || self.away.is_some() { due.max(self.next_full) } else { due };
             let Sides { local, remote } = &mut self.watchers;
             let (side, event) = tokio::select! {
                 biased;
@@ -195,28 +344,53 @@ impl Watch {
             last = Instant::now();
             match event {
                 Some(WatchEvent::Changed(path)) => {
+                    if self.away.is_some() && side == Side::Local && self.waiting.len() < PATHS_MAX {
+                        self.waiting.insert(path.clone());
+                    }
                     first.get_or_insert(last);
                     if paths.len() <= PATHS_MAX {
                         paths.insert(path);
                     }
                 }
+                // All that an overflow says is said by a full look, and that waits until the remote is tried.
+                Some(WatchEvent::Overflow) if self.away.is_some() => {}
                 Some(WatchEvent::Overflow) => {
                     self.next_full = last;
                     return None;
                 }
                 Some(WatchEvent::Limited(message)) => {
                     self.limited = true;
-                    self.next_full = self.next_full.min(last + self.watching.poll);
+                    if self.away.is_none() {
+                        self.next_full = self.next_full.min(last + self.watching.poll);
+                    }
                     told(Told::Limited(side, &message));
                 }
                 None => {
                     self.watchers[side] = None;
                     self.limited = true;
+                    if self.away.is_some() && side == Side::Remote {
+                        // Nobody expects to hear changes of what is away; it is watched anew when it is back.
+                        continue;
+                    }
                     told(Told::Limited(side, "the watch ended; changes are found by scanning"));
                 }
             }
         }
     }
+}
+
+/// Begins to watch a side; `None` when it cannot be watched, or is not to be.
+fn watcher(
+    target: &Target,
+    side: Side,
+    watching: Watching,
+    told: &mut (dyn FnMut(Told<'_>) + Send),
+) -> Option<Watcher> {
+    if watching.interval.is_some() {
+        return None;
+    }
+    let started = target.endpoints[side].watch()?.start(Arc::clone(&target.filter));
+    started.map_err(|error| told(Told::Limited(side, &error.to_string()))).ok()
 }
 
 /// The next event of a watcher; never, when there is none.

@@ -11,7 +11,7 @@ use syncline_core::{
 use syncline_engine::Target;
 use syncline_store::Store;
 
-use crate::problem::Result;
+use crate::problem::{Class, Problem, Result};
 
 /// What is at a path on one side.
 #[derive(Clone, Debug)]
@@ -190,7 +190,32 @@ pub(crate) async fn keep(
     });
     match put.await {
         Ok(put) => Ok(Some(put?)),
-        Err(error) => Err(crate::Problem::new(crate::Class::Failed, "cut_short", error.to_string())),
+        Err(error) => Err(Problem::new(Class::Failed, "cut_short", error.to_string())),
+    }
+}
+
+/// The digest of the file that `side` holds at `path`; `None` where there is none.
+pub(crate) async fn digest(
+    target: &Target,
+    side: Side,
+    path: &ItemPath,
+    here: &Here,
+) -> Result<Option<Digest>> {
+    let known = match here {
+        _ if here.is_directory() => return Ok(None),
+        Here::Agreed(entry) => Some(entry.digest),
+        Here::Other(found) => found.item.digest,
+        _ => return Ok(None),
+    };
+    let (None, Some(version)) = (known, here.version(side)) else { return Ok(known) };
+    let content = target.endpoints[side].read(path, version).await?;
+    let read = tokio::task::spawn_blocking(move || read_and_digest(content.into_reader(), 0));
+    match read.await {
+        Ok(read) => match read {
+            Ok((_, digest)) => Ok(Some(digest)),
+            Err(error) => Err(Problem::io(error, format_args!("reading {path}"))),
+        },
+        Err(error) => Err(Problem::new(Class::Failed, "cut_short", error.to_string())),
     }
 }
 

@@ -6,7 +6,9 @@
 
 mod clock;
 mod conflict_choice;
+mod conflict_closing;
 mod conflict_places;
+mod conflict_undoing;
 mod conflict_versions;
 mod gates;
 pub mod git;
@@ -22,6 +24,7 @@ mod scripts;
 mod service;
 mod targets;
 mod watch;
+mod watch_post;
 pub mod wire;
 mod wishes;
 
@@ -32,6 +35,8 @@ pub const OPERATIONS: &[Operation] = &[
     operations::start_run::OPERATION,
     operations::check_drift::OPERATION,
     operations::status::OPERATION,
+    operations::watch_status::OPERATION,
+    operations::stop_watch::OPERATION,
     operations::history::OPERATION,
     operations::list_versions::OPERATION,
     operations::rollback::OPERATION,

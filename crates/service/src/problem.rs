@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use syncline_config::{ConfigError, ConfigErrors, Location};
 
 /// What a caller can do about a problem; every face's own code follows from it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Class {
     /// The request or the configuration is wrong: change it.
     Usage,
@@ -26,6 +27,7 @@ pub enum Class {
     /// Something stored is damaged.
     Damaged,
     /// Anything else that did not work.
+    #[default]
     Failed,
 }
 
@@ -153,6 +155,7 @@ impl Problem {
         let written = self.written.as_deref();
         WireProblem {
             code: self.code.to_owned(),
+            class: self.class,
             message: self.message.clone(),
             hint: self.hint.clone(),
             location: written.and_then(|written| written.place.clone()),
@@ -171,11 +174,22 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
+impl WireProblem {
+    /// Whether the request or the configuration is wrong, so that trying again cannot help.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        self.class == Class::Usage
+    }
+}
+
 /// A failure as programs see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WireProblem {
     /// A stable code.
     pub code: String,
+    /// What a caller can do about it.
+    #[serde(default)]
+    pub class: Class,
     /// What is wrong.
     pub message: String,
     /// What to do about it.
@@ -231,7 +245,7 @@ impl From<&syncline_store::Error> for Problem {
     fn from(error: &syncline_store::Error) -> Self {
         use syncline_store::ErrorKind as Kind;
         let class = match error.kind() {
-            Kind::Damaged => Class::Damaged,
+            Kind::Damaged | Kind::SetAside => Class::Damaged,
             Kind::Locked => Class::Busy,
             Kind::NoSpace => Class::NoSpace,
             Kind::Denied => Class::Denied,

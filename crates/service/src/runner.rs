@@ -1,17 +1,14 @@
 //! Running targets one after the other; a failing one never stops the others.
 
-use std::collections::HashSet;
-use std::sync::Arc;
-
 use syncline_config::Target as Configured;
-use syncline_core::{Action, Baseline, Direction, ItemPath, Nanos, Problem as Trouble};
+use syncline_core::{Direction, ItemPath, Nanos, Problem as Trouble};
 use syncline_engine::checks::Checked;
-use syncline_engine::{Context, Event, Options, RunResult, Target};
-use syncline_store::{ConflictQuery, ConflictRecord, RunState, Store};
+use syncline_engine::{Context, Event, Options, RunResult};
+use syncline_store::{ConflictQuery, RunState, Store};
 
+use crate::conflict_closing::close_vanished;
 use crate::gates::VERIFICATION;
-use crate::glance;
-use crate::problem::{Problem, Result};
+use crate::problem::{Class, Problem, Result};
 use crate::service::Service;
 use crate::wire::{
     self, CheckReport, Conflict, Halt, Remark, Report, Steps, TargetPlan, TargetReport, seconds, timestamp,
@@ -75,7 +72,7 @@ async fn run_one(service: &Service, context: &Context, job: Job<'_>) -> Done {
 
 async fn attempt(service: &Service, context: &Context, job: &Job<'_>) -> Result<RunResult> {
     let target = service.target_to_run(job.target, job.direction, &job.options)?;
-    let mut result = syncline_engine::run(context, &target, &job.options).await?;
+    let mut result = syncline_engine::run(context, &target, &job.options).await.map_err(met)?;
     if is_to_be_idempotent(job, &result) {
         result.problems.extend(differs_again(service, &context.store, job).await);
     }
@@ -121,100 +118,16 @@ pub(crate) async fn look_again(
     Ok(syncline_engine::preview(&service.context(store), &target, &options).await?)
 }
 
+/// What was met during a run is no mistake in the file, whatever it is: that was read, and understood.
+fn met(error: syncline_engine::Error) -> Problem {
+    let problem = Problem::from(error);
+    let class = if problem.class == Class::Usage { Class::Failed } else { problem.class };
+    Problem { class, ..problem }
+}
+
 async fn open_conflicts(store: &Store, target: &str) -> Result<u64> {
     let query = ConflictQuery { target: Some(target.to_owned()), open_only: true };
     Ok(store.conflicts(&query).await?.len() as u64)
-}
-
-/// Closes conflicts that people have settled by what they did to the files: they made both sides agree, worked the
-/// markers off, or took the other version away.
-async fn close_vanished(service: &Service, store: &Store, target: &Target, result: &RunResult) -> Result<()> {
-    let query = ConflictQuery { target: Some(result.target.clone()), open_only: true };
-    let open = store.conflicts(&query).await?;
-    // There may be as many conflicts as there are files: each is looked up, and never looked for.
-    let standing: HashSet<&str> = result.conflicts.iter().map(|conflict| conflict.id.as_str()).collect();
-    let troubles: HashSet<&str> = result.problems.iter().map(|trouble| trouble.path.as_str()).collect();
-    let unseen = |path: &ItemPath| {
-        ["", path.as_str()].iter().any(|at| troubles.contains(at))
-            || path.ancestors().any(|above| troubles.contains(above.as_str()))
-    };
-    let mut baseline = None;
-    for record in open {
-        let seen = [Some(&record.path), record.copy.as_ref()].into_iter().flatten().all(|path| !unseen(path));
-        if standing.contains(record.id.as_str()) || !seen {
-            continue;
-        }
-        let baseline: &Arc<dyn Baseline> = match &mut baseline {
-            Some(baseline) => baseline,
-            none => none.insert(glance::baseline(store, &target.name).await?),
-        };
-        let was = (record.path.clone(), record.copy.clone());
-        let record = moved_along(baseline.as_ref(), result, record)?;
-        if let Some(how) = closed(store, target, baseline.as_ref(), &record).await? {
-            store.resolve_conflict(&record.id, &how, service.clock().now()).await?;
-        } else if was != (record.path.clone(), record.copy.clone()) {
-            store.replace_conflict(&record).await?;
-        }
-    }
-    Ok(())
-}
-
-/// How people have settled a conflict by what they did to the files, if they have.
-async fn closed(
-    store: &Store,
-    target: &Target,
-    baseline: &dyn Baseline,
-    record: &ConflictRecord,
-) -> Result<Option<String>> {
-    if record.merged.is_some() {
-        let marked = still_marked(store, target, baseline, record).await?;
-        return Ok((!marked).then(|| "finished by hand".to_owned()));
-    }
-    if record.winner.is_none() {
-        return Ok(Some("no longer a conflict".to_owned()));
-    }
-    // One way only, copies are on one side and never agreed on.
-    let Some(copy) = record.copy.as_ref().filter(|_| target.policy.direction == Direction::Bidirectional)
-    else {
-        return Ok(None);
-    };
-    Ok(baseline.get(copy)?.is_none().then(|| format!("{copy} was taken away")))
-}
-
-/// A conflict whose files the run moved goes with them: it is as open as before.
-fn moved_along(
-    baseline: &dyn Baseline,
-    result: &RunResult,
-    mut record: ConflictRecord,
-) -> Result<ConflictRecord> {
-    for path in [Some(&mut record.path), record.copy.as_mut()].into_iter().flatten() {
-        if baseline.get(path)?.is_none() {
-            let moved = result.plan.steps.iter().find_map(|step| match &step.action {
-                Action::Move { from, .. } => path.moved(from, &step.path),
-                _ => None,
-            });
-            *path = moved.unwrap_or_else(|| path.clone());
-        }
-    }
-    Ok(record)
-}
-
-/// Whether what both sides agree on at the path of a conflict that was merged with markers still holds some.
-async fn still_marked(
-    store: &Store,
-    target: &Target,
-    baseline: &dyn Baseline,
-    record: &ConflictRecord,
-) -> Result<bool> {
-    let agreed = baseline.get(&record.path)?;
-    let Some(entry) = agreed.filter(|entry| !entry.kind.is_directory()) else { return Ok(false) };
-    if record.merged.as_ref().is_some_and(|merged| merged.digest == Some(entry.digest)) {
-        return Ok(true);
-    }
-    let limit = syncline_core::merge::VERSION_BYTES_MAX as u64;
-    let content = glance::content(store, target, &record.path, &entry.digest, limit).await?;
-    // What cannot be looked at is not taken for finished.
-    Ok(content.is_none_or(|bytes| syncline_core::merge::has_open_markers(&bytes)))
 }
 
 /// The report of jobs that began at `started`.

@@ -150,7 +150,8 @@ impl Service {
         Ok((writing.store.clone(), Some(writing)))
     }
 
-    async fn stored(&self) -> Result<Store> {
+    /// The state, which is made when there is none yet.
+    pub(crate) async fn stored(&self) -> Result<Store> {
         let open = || Store::open(&self.state);
         Ok(self.store.get_or_try_init(open).await?.clone())
     }

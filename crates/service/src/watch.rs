@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use syncline_core::{Direction, Nanos};
-use syncline_engine::{Context, Options, Target, Told, Watching};
+use syncline_engine::{Away, Context, Options, Target, Told, Watching};
 use tokio::sync::{mpsc, watch as signal};
 use tokio::task::JoinSet;
 
@@ -14,11 +14,28 @@ use crate::problem::{Problem, Result};
 use crate::runner::Done;
 use crate::service::Service;
 use crate::targets;
-use crate::wire::{Side, TargetReport};
+use crate::watch_post::WatchPost;
+use crate::wire::{Offline, Side, TargetReport};
 
 /// News of a watch.
 #[derive(Clone, Debug)]
 pub enum WatchNews {
+    /// The workspace is watched from now on.
+    Began,
+    /// The remote of a target is away; told once, when it is found to be.
+    Away {
+        /// The target.
+        target: String,
+        /// What is known of it.
+        offline: Offline,
+    },
+    /// The remote of a target is there again: what waited is synced now.
+    Back {
+        /// The target.
+        target: String,
+        /// What was known of it.
+        offline: Offline,
+    },
     /// A target ran, or could not be run.
     Ran(Box<TargetReport>),
     /// A side cannot be watched, wholly or in part, so that its changes are found by scanning.
@@ -47,15 +64,16 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// - With an `interval`, they run every so often instead of whenever something changes.
 /// - A target whose ignore file changes is opened anew: with the new rules, and scanned in full.
 /// - A changed configuration is told; it counts from the next start.
+/// - It also ends when another process asks it to, as the operation `stop_watch` does.
 ///
 /// # Errors
-/// When a target cannot be opened, or another process changes the workspace.
+/// When a target cannot be opened, another process changes the workspace, or one watches it already.
 pub async fn watch(
     service: &Service,
     request: &start_run::Request,
     interval: Option<Duration>,
     told: mpsc::UnboundedSender<WatchNews>,
-    stop: signal::Receiver<bool>,
+    mut stop: signal::Receiver<bool>,
 ) -> Result<()> {
     let mut chosen = start_run::choose(service, request)?;
     // Where the file says which targets to watch, it is they, unless others are named.
@@ -68,20 +86,40 @@ pub async fn watch(
         let target = rules.open(configured, direction)?;
         opened.push((target, configured.path.clone()));
     }
+    let names = opened.iter().map(|(target, _)| target.borrow().name.clone());
+    let post = Arc::new(WatchPost::take(service, interval, names).await?);
     // Each run takes the workspace for itself: other commands can work in between.
     let store = service.writing().await?.store;
+    let _ = told.send(WatchNews::Began);
     let context = Context { lock_each_run: true, ..service.context(&store) };
     let watching = Watching { interval, ..Watching::default() };
     let options = Options { cause: "watch".to_owned(), ..Options::default() };
     let mut tasks = JoinSet::new();
+    let (end, ending) = signal::channel(false);
     for (target, folder) in opened {
-        let watched = Watched { target, folder, context: context.clone(), watching, told: told.clone() };
-        tasks.spawn(watched.go(options.clone(), stop.clone()));
+        let (context, told, post) = (context.clone(), told.clone(), Arc::clone(&post));
+        let watched = Watched { target, folder, context, watching, told, post };
+        tasks.spawn(watched.go(options.clone(), ending.clone()));
     }
     let mut look = tokio::time::interval(LOOK_EVERY);
+    let mut listen = tokio::time::interval(LISTEN_EVERY);
+    let is_ending = || *end.borrow();
     loop {
         let ended = tokio::select! {
             ended = tasks.join_next() => ended,
+            // A sender that is gone counts as a stop.
+            _ = stop.wait_for(|stop| *stop), if !is_ending() => {
+                end.send_replace(true);
+                continue;
+            }
+            _ = listen.tick(), if !is_ending() => {
+                if post.is_asked_to_stop() {
+                    let message = "asked to end: what is going on comes to its end first".to_owned();
+                    let _ = told.send(WatchNews::Note { target: None, message });
+                    end.send_replace(true);
+                }
+                continue;
+            }
             _ = look.tick() => {
                 rules.look(&told);
                 continue;
@@ -93,6 +131,9 @@ pub async fn watch(
         })?;
     }
 }
+
+/// How often a request to end is looked for.
+const LISTEN_EVERY: Duration = Duration::from_millis(250);
 
 /// The files that say what is watched, and how, as they were when they were last looked at.
 struct Rules<'a> {
@@ -169,24 +210,38 @@ struct Watched {
     context: Context,
     watching: Watching,
     told: mpsc::UnboundedSender<WatchNews>,
+    post: Arc<WatchPost>,
 }
 
 impl Watched {
     async fn go(self, options: Options, mut stop: signal::Receiver<bool>) {
-        let Self { target: mut renewed, folder, context, watching, told } = self;
+        let Self { target: mut renewed, folder, context, watching, told, post } = self;
         let clock = Arc::clone(&context.clock);
         loop {
             let target = Arc::clone(&renewed.borrow_and_update());
             let mut listen = |news: Told<'_>| {
+                let name = target.name.clone();
                 let news = match news {
-                    Told::Run(result) => {
-                        WatchNews::Ran(Box::new(done(&target, folder.clone(), result, clock.now()).report()))
+                    Told::Run(result, next) => {
+                        let report = done(&target, folder.clone(), result, clock.now()).report();
+                        post.ran(&report, clock.now(), next);
+                        WatchNews::Ran(Box::new(report))
                     }
-                    Told::Limited(side, message) => WatchNews::Limited {
-                        target: target.name.clone(),
-                        side: side.into(),
-                        message: message.to_owned(),
-                    },
+                    Told::Away(away) => {
+                        let offline = offline(away);
+                        if !post.away(&name, away) {
+                            return;
+                        }
+                        WatchNews::Away { target: name, offline }
+                    }
+                    Told::Back(away) => {
+                        post.back(&name);
+                        WatchNews::Back { target: name, offline: offline(away) }
+                    }
+                    Told::Halted(next) => return post.waits(&name, next),
+                    Told::Limited(side, message) => {
+                        WatchNews::Limited { target: name, side: side.into(), message: message.to_owned() }
+                    }
                 };
                 // Nobody listening is no reason to stop.
                 let _ = told.send(news);
@@ -206,6 +261,10 @@ impl Watched {
             }
         }
     }
+}
+
+fn offline(away: &Away) -> Offline {
+    Offline::new(away.since, away.tries, Some(away.next), &away.reason, away.waiting)
 }
 
 fn done(

@@ -11,7 +11,7 @@ use crate::codec::{Reader, malformed, read_item, write_item};
 use crate::database::begin;
 use crate::error::{Error, Result};
 use crate::lease::fence;
-use crate::records::{ConflictQuery, ConflictRecord, Lease};
+use crate::records::{ConflictQuery, ConflictRecord, Decided, Lease};
 use crate::runs::one;
 use crate::seal::Seal;
 use crate::store::Store;
@@ -34,23 +34,34 @@ const UPSERT: &str = "INSERT INTO conflicts (id, target, run, path, kind, policy
      copy = excluded.copy, action = excluded.action, clamped = excluded.clamped, opened = excluded.opened, \
      resolved = excluded.resolved, resolution = excluded.resolution, seal = excluded.seal";
 
-/// The bits of the first byte of encoded items: which of those that may be missing are there.
+/// The bits of the first byte of encoded items: which of those that may be missing are there; whether the winner, the
+/// copy, the merged item and the action of the row are only decided, and not carried out; and whether that would settle
+/// the conflict.
 const HAS_BASE: u8 = 1;
 const HAS_MERGED: u8 = 2;
+const IS_PENDING: u8 = 4;
+const SETTLES: u8 = 8;
 
 /// Encodes the items of a conflict: which are there (1 byte), the base, the local, the remote and the merged one.
 fn write_items(record: &ConflictRecord) -> Vec<u8> {
-    let bit = |item: &Option<Item>, bit: u8| if item.is_some() { bit } else { 0 };
-    let mut out = vec![bit(&record.base, HAS_BASE) | bit(&record.merged, HAS_MERGED)];
+    let bit = |there: bool, bit: u8| if there { bit } else { 0 };
+    let merged = record.merged_or_pending();
+    let bits = [
+        bit(record.base.is_some(), HAS_BASE),
+        bit(merged.is_some(), HAS_MERGED),
+        bit(record.pending.is_some(), IS_PENDING),
+        bit(record.pending.as_ref().is_some_and(|decided| decided.settles), SETTLES),
+    ];
+    let mut out = vec![bits.into_iter().sum()];
     let sides = [&record.versions.local, &record.versions.remote];
-    for item in record.base.iter().chain(sides).chain(&record.merged) {
+    for item in record.base.iter().chain(sides).chain(merged) {
         write_item(item, &mut out);
     }
     out
 }
 
-/// The base, the version of each side, and the merged one.
-type Items = (Option<Item>, Sides<Item>, Option<Item>);
+/// The base, the version of each side, the merged one, and the bits.
+type Items = (Option<Item>, Sides<Item>, Option<Item>, u8);
 
 fn read_items(bytes: &[u8]) -> Result<Items> {
     let mut reader = Reader(bytes);
@@ -58,7 +69,30 @@ fn read_items(bytes: &[u8]) -> Result<Items> {
     let base = (there & HAS_BASE != 0).then(|| read_item(&mut reader)).transpose()?;
     let versions = Sides { local: read_item(&mut reader)?, remote: read_item(&mut reader)? };
     let merged = (there & HAS_MERGED != 0).then(|| read_item(&mut reader)).transpose()?;
-    if reader.is_empty() { Ok((base, versions, merged)) } else { Err(malformed()) }
+    if reader.is_empty() { Ok((base, versions, merged, there)) } else { Err(malformed()) }
+}
+
+/// The row of a conflict whose decision is pending holds what is to be, marked as such.
+fn as_decided(record: &ConflictRecord) -> ConflictRecord {
+    let mut row = record.clone();
+    if let Some(decided) = &record.pending {
+        (row.winner, row.copy) = (decided.winner, decided.copy.clone());
+        row.action.clone_from(&decided.action);
+    }
+    row
+}
+
+/// Takes what is only decided out of a record that was read.
+fn as_pending(mut record: ConflictRecord, settles: bool) -> ConflictRecord {
+    let action = std::mem::replace(&mut record.action, ConflictRecord::PENDING.to_owned());
+    record.pending = Some(Box::new(Decided {
+        winner: record.winner.take(),
+        copy: record.copy.take(),
+        merged: record.merged.take(),
+        action,
+        settles,
+    }));
+    record
 }
 
 fn seal(record: &ConflictRecord, items: &[u8]) -> Seal {
@@ -82,7 +116,7 @@ fn seal(record: &ConflictRecord, items: &[u8]) -> Seal {
 fn read(row: &SqliteRow) -> Result<ConflictRecord> {
     let path = |text: String| ItemPath::parse(&text).map_err(|_| malformed());
     let items: Vec<u8> = row.try_get(6)?;
-    let (base, versions, merged) = read_items(&items)?;
+    let (base, versions, merged, bits) = read_items(&items)?;
     let winner: Option<String> = row.try_get(7)?;
     let winner = match winner.as_deref() {
         None => None,
@@ -105,10 +139,11 @@ fn read(row: &SqliteRow) -> Result<ConflictRecord> {
         opened: row.try_get(11)?,
         resolved: row.try_get(12)?,
         resolution: row.try_get(13)?,
+        pending: None,
     };
     let stored: Vec<u8> = row.try_get(14)?;
     seal(&record, &items).check(&stored, &format!("the row of the conflict {:?}", record.id))?;
-    Ok(record)
+    Ok(if bits & IS_PENDING == 0 { record } else { as_pending(record, bits & SETTLES != 0) })
 }
 
 async fn load(connection: &mut SqliteConnection, id: &str) -> Result<Option<ConflictRecord>> {
@@ -118,6 +153,7 @@ async fn load(connection: &mut SqliteConnection, id: &str) -> Result<Option<Conf
 
 async fn save(connection: &mut SqliteConnection, record: &ConflictRecord) -> Result<()> {
     let items = write_items(record);
+    let record = &as_decided(record);
     let seal = seal(record, &items).finish();
     sqlx::query(UPSERT)
         .bind(&record.id)
@@ -140,6 +176,27 @@ async fn save(connection: &mut SqliteConnection, record: &ConflictRecord) -> Res
     Ok(())
 }
 
+/// Closes the open conflicts at the path of `record` of which nothing came: what they were about has become another
+/// conflict.
+async fn supersede(connection: &mut SqliteConnection, record: &ConflictRecord) -> Result<()> {
+    let earlier = sqlx::query(select!("WHERE target = ?1 AND path = ?2 AND resolved IS NULL AND id <> ?3"))
+        .bind(&record.target)
+        .bind(record.path.as_str())
+        .bind(&record.id)
+        .fetch_all(&mut *connection)
+        .await?;
+    for row in &earlier {
+        // What is damaged is left to whoever reads it.
+        let Ok(mut earlier) = read(row) else { continue };
+        if earlier.is_untouched() {
+            earlier.resolved = Some(record.opened);
+            earlier.resolution = Some(format!("superseded by {}", record.id));
+            save(connection, &earlier).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Every conflict, the oldest first.
 pub(crate) async fn load_all(connection: &mut SqliteConnection) -> Result<Vec<ConflictRecord>> {
     sqlx::query(select!("ORDER BY seq")).fetch_all(connection).await?.iter().map(read).collect()
@@ -147,7 +204,8 @@ pub(crate) async fn load_all(connection: &mut SqliteConnection) -> Result<Vec<Co
 
 impl Store {
     /// Records conflicts, or refreshes them by their identifiers: the time when they were first seen stays, and
-    /// so does a resolution, unless the conflict is found open again.
+    /// so does a resolution, unless the conflict is found open again. Earlier conflicts at the same paths of which
+    /// nothing came are superseded.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Locked`] when the lease is stale; otherwise when the database fails.
@@ -156,6 +214,7 @@ impl Store {
         let mut transaction = begin(&mut connection).await?;
         fence(&mut transaction, lease).await?;
         for record in records {
+            supersede(&mut transaction, record).await?;
             let mut record = record.clone();
             if let Some(known) = load(&mut transaction, &record.id).await? {
                 // One that is found open again, after it was settled, waits for a decision again.
@@ -189,7 +248,7 @@ impl Store {
         rows.fetch_all(&mut *connection).await?.iter().map(read).collect()
     }
 
-    /// The conflicts of a target at these paths whose versions were merged, the oldest first. What is damaged is left
+    /// The conflicts of a target at these paths whose versions were, or were to be, merged, the oldest first. What is damaged is left
     /// out: it tells nothing that could be relied on.
     ///
     /// # Errors
@@ -209,7 +268,11 @@ impl Store {
             "WHERE target = ?1 AND winner IS NULL AND path IN (SELECT value FROM json_each(?2)) ORDER BY seq"
         ));
         let rows = rows.bind(target).bind(Json(wanted)).fetch_all(&mut *connection).await?;
-        Ok(rows.iter().filter_map(|row| read(row).ok()).filter(|record| record.merged.is_some()).collect())
+        Ok(rows
+            .iter()
+            .filter_map(|row| read(row).ok())
+            .filter(|record| record.merged_or_pending().is_some())
+            .collect())
     }
 
     /// A conflict by its identifier or the beginning of it.

@@ -18,6 +18,8 @@ pub enum ErrorKind {
     NoSpace,
     /// The system does not permit it, or it would not be safe.
     Denied,
+    /// It was damaged, and was set aside, so that everything else works.
+    SetAside,
     /// A newer Syncline wrote the state.
     NewerVersion,
     /// Nothing has this name, identifier or digest; or more than one thing has it.
@@ -43,6 +45,10 @@ impl Error {
 
     pub(crate) fn damaged(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Damaged, message)
+    }
+
+    pub(crate) fn set_aside(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::SetAside, message)
     }
 
     pub(crate) fn locked(message: impl Into<String>) -> Self {
@@ -82,6 +88,9 @@ impl Error {
             ErrorKind::Damaged => {
                 "move the state folder away and run again: both sides are compared afresh and nothing is removed"
             }
+            ErrorKind::SetAside => {
+                "what it told is lost; later runs can be rolled back, and `syncline restore PATH` brings back single files"
+            }
             ErrorKind::Locked => "wait until the other run has ended, then try again",
             ErrorKind::NoSpace => "free some space on the disk that holds the state folder, then run again",
             ErrorKind::Denied => {
@@ -99,6 +108,7 @@ impl Error {
     pub const fn code(&self) -> &'static str {
         match self.kind {
             ErrorKind::Damaged => "state_damaged",
+            ErrorKind::SetAside => "state_set_aside",
             ErrorKind::Locked => "state_locked",
             ErrorKind::NoSpace => "state_no_space",
             ErrorKind::Denied => "state_denied",

@@ -28,13 +28,15 @@ mod schema;
 mod seal;
 mod store;
 mod targets;
+mod watching;
 
 pub use bases::{BASE_BYTES_MAX, BaseKeeper, Bases, FoundBases};
 pub use error::{Error, ErrorKind, Result};
 pub use objects::{ObjectReader, Objects, Total};
 pub use prune::Pruned;
 pub use records::{
-    ConflictQuery, ConflictRecord, Delta, Lease, Lost, RunFinish, RunQuery, RunRecord, RunStart, RunState,
-    TargetState,
+    ConflictQuery, ConflictRecord, Decided, Delta, Lease, Lost, RunFinish, RunQuery, RunRecord, RunStart,
+    RunState, TargetState,
 };
 pub use store::{Store, WorkspaceLock};
+pub use watching::{LastRun, RunningWatch, Taking, WatchAway, WatchLock, WatchRecord, WatchedTarget};

@@ -144,6 +144,36 @@ impl Objects {
         }
     }
 
+    /// Sets a damaged object aside, where nothing looks for it and a person can; `false` when it is sound or not there.
+    ///
+    /// # Errors
+    /// When it cannot be read for another reason than damage, or not be moved.
+    pub fn set_aside(&self, digest: &Digest) -> Result<bool> {
+        match &*self.0 {
+            Backend::Folder(folder) => folder.set_aside(digest),
+            // Memory does not rot.
+            Backend::Memory(_) => Ok(false),
+        }
+    }
+
+    /// Whether an object was set aside, and is not there again.
+    #[must_use]
+    pub fn is_set_aside(&self, digest: &Digest) -> bool {
+        match &*self.0 {
+            Backend::Folder(folder) => folder.is_set_aside(digest),
+            Backend::Memory(_) => false,
+        }
+    }
+
+    /// How many objects lie aside.
+    #[must_use]
+    pub fn aside_count(&self) -> u64 {
+        match &*self.0 {
+            Backend::Folder(folder) => folder.aside_count(),
+            Backend::Memory(_) => 0,
+        }
+    }
+
     /// Makes everything put so far durable, whoever put it. Nothing to do when nothing was put since the last time.
     ///
     /// # Errors

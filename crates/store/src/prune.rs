@@ -56,24 +56,31 @@ impl Roots {
         }
         let conflicts = conflicts::load_all(connection).await?;
         let items = conflicts.iter().flat_map(|record| {
-            record.base.iter().chain([&record.versions.local, &record.versions.remote]).chain(&record.merged)
+            record
+                .base
+                .iter()
+                .chain([&record.versions.local, &record.versions.remote])
+                .chain(record.merged_or_pending())
         });
         Ok(Self { pointers, deltas, contents: items.filter_map(|item| item.digest).collect() })
     }
 
     /// Takes everything that the roots refer to out of `candidates`. Blocks.
+    ///
+    /// What was set aside refers to nothing that anybody could still ask for through it.
     fn spare(&self, objects: &Objects, candidates: &mut HashSet<Digest>) -> Result<()> {
         candidates.retain(|digest| !self.contents.contains(digest));
         let layers = self.pointers.iter().flat_map(|(_, pointer)| digests(&pointer.layers));
         let deltas: HashSet<Digest> =
             self.deltas.iter().map(|(_, digest)| digest).chain(layers).copied().collect();
-        for delta in &deltas {
+        for delta in deltas.iter().filter(|delta| !objects.is_set_aside(delta)) {
             candidates.remove(delta);
             visit_contents(objects, delta, &mut |digest| {
                 candidates.remove(&digest);
             })?;
         }
-        for base in self.pointers.iter().filter_map(|(_, pointer)| pointer.base.as_ref()) {
+        let bases = self.pointers.iter().filter_map(|(_, pointer)| pointer.base.as_ref());
+        for base in bases.filter(|base| !objects.is_set_aside(base)) {
             candidates.remove(base);
             let base = std::sync::Arc::new(BaseFile::open(objects, base)?);
             merge(vec![BaseFrames::boxed(base)], |group| {
@@ -158,6 +165,9 @@ impl Store {
                 }
             }
             for (run, delta) in &roots.deltas {
+                if store.objects().is_set_aside(delta) {
+                    continue;
+                }
                 if let Err(error) = visit_contents(store.objects(), delta, &mut |_| {}) {
                     findings.push(format!("the changes of the run {run:?}: {error}"));
                 }

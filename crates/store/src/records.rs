@@ -244,6 +244,53 @@ pub struct ConflictRecord {
     pub resolved: Option<Nanos>,
     /// How it was settled.
     pub resolution: Option<String>,
+    /// What was decided and is not known to be carried out: until then the record claims nothing of it.
+    pub pending: Option<Box<Decided>>,
+}
+
+/// What is to become of a conflict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// The side whose version is to keep the name, when one is.
+    pub winner: Option<Side>,
+    /// Where the other version is to go, when a copy is to be made.
+    pub copy: Option<ItemPath>,
+    /// The one version that both are to become, when they are merged.
+    pub merged: Option<Item>,
+    /// What was done then, as text for people.
+    pub action: String,
+    /// Whether nobody has to look at it then.
+    pub settles: bool,
+}
+
+impl ConflictRecord {
+    /// What a conflict says was done while its decision is not carried out.
+    pub const PENDING: &'static str =
+        "what was decided could not be carried out yet; the next run tries again";
+    /// How a conflict was settled that nobody had to look at.
+    pub const BY_POLICY: &'static str = "by policy";
+
+    /// Whether both versions are where they were.
+    #[must_use]
+    pub const fn is_untouched(&self) -> bool {
+        self.winner.is_none() && self.merged.is_none()
+    }
+
+    /// The version that both became, or were to become.
+    #[must_use]
+    pub fn merged_or_pending(&self) -> Option<&Item> {
+        self.merged.as_ref().or_else(|| self.pending.as_ref()?.merged.as_ref())
+    }
+
+    /// Says that what was decided is carried out.
+    pub fn carry_out(&mut self, now: Nanos) {
+        let Some(decided) = self.pending.take() else { return };
+        let Decided { winner, copy, merged, action, settles } = *decided;
+        (self.winner, self.copy, self.merged, self.action) = (winner, copy, merged, action);
+        if settles {
+            (self.resolved, self.resolution) = (Some(now), Some(Self::BY_POLICY.to_owned()));
+        }
+    }
 }
 
 /// Which conflicts to list.

@@ -5,7 +5,7 @@ use sqlx::{Row, SqliteConnection};
 use syncline_core::{Direction, Nanos};
 
 use crate::codec::{Reader, malformed};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::layers::read_deltas;
 use crate::records::{Delta, Layer, RunFinish, RunQuery, RunRecord, RunStart, RunState};
 use crate::seal::Seal;
@@ -297,10 +297,26 @@ impl Store {
     ///
     /// # Errors
     /// [`crate::ErrorKind::NotFound`] when there is no such run, [`crate::ErrorKind::Damaged`] when its
-    /// record is missing or damaged.
+    /// record is missing or damaged, [`crate::ErrorKind::SetAside`] when it was, and was set aside.
     pub async fn deltas(&self, run: &str) -> Result<Vec<Delta>> {
         let record = self.run(run).await?.ok_or_else(|| unknown(run))?;
+        if record.deltas.iter().any(|digest| self.objects().is_set_aside(digest)) {
+            return Err(Error::set_aside(format!(
+                "the record of what the run {run} changed was damaged, and was set aside"
+            )));
+        }
         self.blocking(move |store| read_deltas(store.objects(), &record.deltas)).await
+    }
+
+    /// As [`Store::deltas`]; what was set aside tells of no change. For those who only look for what there is.
+    ///
+    /// # Errors
+    /// As [`Store::deltas`].
+    pub async fn known_deltas(&self, run: &str) -> Result<Vec<Delta>> {
+        match self.deltas(run).await {
+            Err(error) if error.kind() == ErrorKind::SetAside => Ok(Vec::new()),
+            other => other,
+        }
     }
 
     /// When the oldest run began that has not ended.

@@ -10,7 +10,7 @@ use sqlx::{Executor, SqlSafeStr};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The schema version that this Syncline writes: that of the last migration.
-pub(crate) const VERSION: i64 = 2;
+pub(crate) const VERSION: i64 = 3;
 
 /// One step from a schema version to the next. A step that was released never changes.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,12 @@ pub(crate) const STEPS: &[Step] = &[
     Step { version: 1, description: "targets, runs, conflicts", sql: FIRST },
     // The tables are as they were; the items of a conflict may hold a merged one.
     Step { version: 2, description: "merged versions", sql: "PRAGMA user_version = 2;" },
+    // The items of a conflict also say whether the rest of the row is done or only decided.
+    Step {
+        version: 3,
+        description: "pending decisions",
+        sql: "CREATE INDEX conflicts_at ON conflicts (target, path); PRAGMA user_version = 3;",
+    },
 ];
 
 const FIRST: &str = "
@@ -169,10 +175,11 @@ mod tests {
     const NEXT: &[Step] = &[
         STEPS[0],
         STEPS[1],
+        STEPS[2],
         Step {
-            version: 3,
+            version: 4,
             description: "a later one",
-            sql: "ALTER TABLE targets ADD COLUMN note TEXT; PRAGMA user_version = 3;",
+            sql: "ALTER TABLE targets ADD COLUMN note TEXT; PRAGMA user_version = 4;",
         },
     ];
 
@@ -189,7 +196,7 @@ mod tests {
         connection.execute(insert).await.unwrap();
         migrate(&mut connection, NEXT).await.unwrap();
         migrate(&mut connection, NEXT).await.unwrap();
-        assert_eq!(version(&mut connection).await, 3);
+        assert_eq!(version(&mut connection).await, 4);
         let row = connection.fetch_one("SELECT epoch, note FROM targets").await.unwrap();
         assert_eq!((row.get::<i64, _>(0), row.get::<Option<String>, _>(1)), (4, None));
         // And this one would refuse what the later one made.

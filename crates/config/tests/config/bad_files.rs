@@ -102,14 +102,22 @@ fn missing_keys() {
 
 #[test]
 fn wrong_types() {
-    assert_snapshot!(refusal("version: 1.0\n"), @"
-    error: version must be text, not a number with a fraction
+    assert_snapshot!(refusal("version: 1.0\n"), @r#"
+    error: the version is text, not the number `1.0`
       --> syncline.yaml:1:10
        |
      1 | version: 1.0
        |          ^^^
-      = help: put it in quotes
-    ");
+      = help: this program reads `version: "1.0"`, in quotes
+    "#);
+    assert_snapshot!(refusal("version: 2\n"), @r#"
+    error: the version is text, not the number `2`
+      --> syncline.yaml:1:10
+       |
+     1 | version: 2
+       |          ^
+      = help: this program reads `version: "1.0"`, in quotes
+    "#);
     assert_snapshot!(refusal("- a\n- b\n"), @"
     error: the file must be a mapping, not a list
       --> syncline.yaml:1:1
@@ -508,13 +516,30 @@ fn bad_yaml() {
      2 |   node: {}
        |   ^
     ");
-    assert_snapshot!(refusal("version: \"1.0\"\nnode: *nobody\n"), @"
+    assert_snapshot!(refusal("version: \"1.0\"\nnode: *nobody\n"), @r#"
     error: the alias names an anchor that does not exist
       --> syncline.yaml:2:7
        |
      2 | node: *nobody
        |       ^
-    ");
+      = help: in YAML a `*` begins an alias; a pattern that begins with it is put in quotes: "*.tmp"
+    "#);
+    assert_snapshot!(refusal(&target("remote: disk\ninclude: [*.tmp]")), @r#"
+    error: the alias names an anchor that does not exist
+      --> syncline.yaml:7:15
+       |
+     7 |     include: [*.tmp]
+       |               ^
+      = help: in YAML a `*` begins an alias; a pattern that begins with it is put in quotes: "*.tmp"
+    "#);
+    assert_snapshot!(refusal(&target("remote: disk\nexclude: [ * ]")), @r#"
+    error: while scanning an anchor or alias, did not find expected alphabetic or numeric character
+      --> syncline.yaml:7:16
+       |
+     7 |     exclude: [ * ]
+       |                ^
+      = help: in YAML a `*` begins an alias and a `&` an anchor; text that begins with one is put in quotes: "*"
+    "#);
     assert_snapshot!(refusal("a: &a { x: 1 }\nb: { <<: *a }\n"), @"
     error: merge keys (`<<`) are not supported
       --> syncline.yaml:2:6

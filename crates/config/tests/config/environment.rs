@@ -58,12 +58,12 @@ fn a_variable_that_matches_nothing_is_named() {
     insta::assert_snapshot!(refuse("SYNCLINE_DEFALTS__DIRECTION", "pull"), @"
     error: the environment variable SYNCLINE_DEFALTS__DIRECTION matches no setting
       --> the environment variable SYNCLINE_DEFALTS__DIRECTION
-      = help: did you mean `SYNCLINE_DEFAULTS`?
+      = help: did you mean `SYNCLINE_DEFAULTS__DIRECTION`?
     ");
     insta::assert_snapshot!(refuse("SYNCLINE_TARGETS__NOTE__PATH", "x"), @"
     error: the environment variable SYNCLINE_TARGETS__NOTE__PATH matches no setting
       --> the environment variable SYNCLINE_TARGETS__NOTE__PATH
-      = help: did you mean `SYNCLINE_TARGETS__NOTES`?
+      = help: did you mean `SYNCLINE_TARGETS__NOTES__PATH`?
     ");
     insta::assert_snapshot!(refuse("SYNCLINE_TARGETS__NOTES__GUARD__DELETE_MAX", "5"), @"
     error: the environment variable SYNCLINE_TARGETS__NOTES__GUARD__DELETE_MAX matches no setting
@@ -79,6 +79,11 @@ fn a_variable_that_matches_nothing_is_named() {
     error: the environment variable SYNCLINE_TARGETS__NOTES__REMOTE__PATH matches no setting
       --> the environment variable SYNCLINE_TARGETS__NOTES__REMOTE__PATH
       = help: the setting above it is a single value, or empty
+    ");
+    insta::assert_snapshot!(refuse("SYNCLINE__TARGTES__NOTES__DIRECTON", "pull"), @"
+    error: the environment variable SYNCLINE__TARGTES__NOTES__DIRECTON matches no setting
+      --> the environment variable SYNCLINE__TARGTES__NOTES__DIRECTON
+      = help: did you mean `SYNCLINE_TARGETS__NOTES__DIRECTION`?
     ");
     insta::assert_snapshot!(refuse("SYNCLINE_TARGETS__", "/x"), @"
     error: the environment variable SYNCLINE_TARGETS__ matches no setting

@@ -45,12 +45,20 @@ impl Default for Retries {
     }
 }
 
+impl Retries {
+    /// The delays between the attempts, from the first one on.
+    #[must_use]
+    pub fn delays(self) -> Delays {
+        let random = self.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        Delays { retries: self, done: 0, random }
+    }
+}
+
 impl BackoffBuilder for Retries {
     type Backoff = Delays;
 
     fn build(self) -> Delays {
-        let random = self.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
-        Delays { retries: self, done: 0, random }
+        self.delays()
     }
 }
 

@@ -17,7 +17,7 @@ use syncline_core::{
 };
 
 use crate::content::{ChangedWhileRead, Content};
-use crate::endpoint::{Batch, Capabilities, Endpoint, Health, ScanRequest};
+use crate::endpoint::{Batch, Capabilities, Endpoint, Health, ScanRequest, Words};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layers::fault::{Call, Fault, Hook, pass};
 use crate::listing::{Listing, detect_moves, snapshot_from_listing};
@@ -150,6 +150,7 @@ impl MemoryEndpoint {
             consistent_listing: true,
             watch: false,
             batch_max: 1_000,
+            words: Words::default(),
         };
         Self {
             capabilities: Arc::new(capabilities),

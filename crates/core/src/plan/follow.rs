@@ -6,10 +6,18 @@
 //!
 //! That takes a step on each side. After a kill between the two, the next run finds the edited content at both paths,
 //! or at the new path of one side beside what was moved there on the other: either is brought to the same end.
+//!
+//! The second of these states is also what it looks like when both sides made the same rename and one of them edited
+//! the file besides, and when one side removed it and put another one where the other side moved it. In all of them
+//! one side has under the new name what both had agreed on, to the byte, and the other side something else: as
+//! anywhere, what was edited comes to where nothing was, and what was agreed on stays in history. Only what is known to
+//! be another item is none of these: it came from another path, or what was moved is at another path of its side. Then
+//! two items meet at one name, which is a conflict.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::digest::Digest;
+use crate::path::ItemPath;
 use crate::side::Side;
 use crate::snapshot::Found;
 use crate::step::{Need, Plan};
@@ -25,6 +33,7 @@ pub(super) fn recognise(input: &Input<'_>, nodes: &mut [Node<'_>], side: Side, p
     let edited: HashSet<usize> = (0..nodes.len())
         .filter(|&at| is_edited_source(&nodes[at], side) && held_back(input, &nodes[at]).is_none())
         .collect();
+    let others = Others::on(nodes, on);
     let (mut pairs, mut unhinted) = (Vec::new(), Vec::new());
     for to in 0..nodes.len() {
         let Some(moved) = new_file(&nodes[to], side) else { continue };
@@ -39,8 +48,9 @@ pub(super) fn recognise(input: &Input<'_>, nodes: &mut [Node<'_>], side: Side, p
             }
             Some(pair) if is_done_on_both(input, nodes, pair, side) => {
                 let read = is_read(&nodes[to], side, plan) & is_read(&nodes[to], on, plan);
-                let node = &nodes[to];
-                if read && is_same(&nodes[pair.from], node, side) && !is_same(&nodes[pair.from], node, on) {
+                let (from, node) = (&nodes[pair.from], &nodes[to]);
+                let edited = read && is_same(from, node, side) && !is_same(from, node, on);
+                if edited && !others.hold(from, node) {
                     nodes[to].decision = Decision::Flow(side);
                 }
             }
@@ -91,6 +101,37 @@ fn is_done_on_both(input: &Input<'_>, nodes: &[Node<'_>], pair: Pair, side: Side
     let gone = Side::BOTH.iter().all(|&side| nodes[pair.from].now[side] == Now::Absent);
     let there = new_file(&nodes[pair.to], side.other()).is_some();
     gone && there && held_back(input, &nodes[pair.to]).is_none()
+}
+
+/// What a side is known to have moved by itself.
+struct Others {
+    side: Side,
+    /// The paths from which it moved something, and where that is now, by the endpoint's own word.
+    moved: HashMap<ItemPath, ItemPath>,
+    /// Contents that were agreed on at paths where it has nothing any more.
+    gone: HashSet<Digest>,
+}
+
+impl Others {
+    fn on(nodes: &[Node<'_>], side: Side) -> Self {
+        let moved = nodes.iter().filter_map(|node| {
+            let from = node.now[side].found()?.moved_from.as_ref()?;
+            Some((from.clone(), node.path.clone()))
+        });
+        let gone = nodes.iter().filter(|node| node.now[side] == Now::Absent).filter_map(|node| {
+            let was = node.was.as_ref().filter(|was| !was.kind.is_directory() && was.size > 0)?;
+            Some(was.digest)
+        });
+        Self { side, moved: moved.collect(), gone: gone.collect() }
+    }
+
+    /// Whether what the side has at `to` is known not to be what it made of the item at `from`.
+    fn hold(&self, from: &Node<'_>, to: &Node<'_>) -> bool {
+        let Some(found) = to.now[self.side].found() else { return false };
+        let elsewhere = self.moved.get(&from.path).is_some_and(|now| *now != to.path);
+        let foreign = found.moved_from.as_ref().is_some_and(|origin| *origin != from.path);
+        elsewhere || foreign || found.item.digest.is_some_and(|digest| self.gone.contains(&digest))
+    }
 }
 
 /// Whether the content of what `side` has here is known; otherwise it has to be read.

@@ -1,11 +1,13 @@
 //! Planning: what to do so that both sides agree. Pure: the same input gives the same plan.
 //!
-//! The flow, one file each: [`observe`] joins the two snapshots path by path; [`moves`] recognises renames, and
-//! [`follow`] lets edits of the other side follow them; [`decide`] holds the decision table; [`conflict`] settles
+//! The flow, one file each: [`observe`] joins the two snapshots path by path; [`wishes`]
+//! leaves out what people asked for and what is not as they saw it; [`moves`] recognises renames,
+//! [`follow`] lets edits of the other side follow them, and [`apart`] tells of those that both sides made differently; [`decide`] holds the decision table; [`conflict`] settles
 //! what both sides changed differently; [`names`] stops names that a side would take for another one;
 //! [`directories`] keeps directories that still hold something; [`emit`] turns decisions into ordered steps and
 //! goals; [`guard`] looks at the result and halts it.
 
+mod apart;
 mod conflict;
 mod decide;
 mod directories;
@@ -16,6 +18,7 @@ mod hash;
 mod moves;
 mod names;
 mod observe;
+mod wishes;
 
 pub use conflict::{conflict_path, merged_kind};
 
@@ -59,9 +62,15 @@ pub struct Choices {
     pub merges: BTreeMap<String, MergeResult>,
     /// What paths shall hold, whatever the sides hold now: content comes from the content store.
     pub desired: BTreeMap<ItemPath, Option<Item>>,
+    /// What the paths of a decision held when it was made, one map for each: where one of them holds something else
+    /// by now, nothing that the decision asks for is done.
+    pub made_from: Vec<MadeFrom>,
     /// The hash of the one plan that a person approved.
     pub approved: Option<Digest>,
 }
+
+/// What each side holds at some paths: the digest of a file, or nothing.
+pub type MadeFrom = BTreeMap<ItemPath, Sides<Option<Digest>>>;
 
 /// How a person settles a conflict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +97,7 @@ pub fn plan(input: &Input<'_>) -> Result<Plan, Damaged> {
         return Ok(plan);
     }
     let mut nodes = observe::join(input, &mut plan)?;
+    wishes::check(input, &mut nodes, &mut plan)?;
     moves::recognise(input, &mut nodes, &mut plan);
     decide::all(input, &mut nodes, &mut plan);
     if plan.has_needs() {

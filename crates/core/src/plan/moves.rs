@@ -14,6 +14,7 @@ use crate::snapshot::Problem;
 use crate::step::{Need, Plan};
 
 use super::Input;
+use super::apart;
 use super::follow;
 use super::observe::{Decision, Node, Now};
 
@@ -24,7 +25,7 @@ pub(super) fn recognise(input: &Input<'_>, nodes: &mut [Node<'_>], plan: &mut Pl
         if !input.policy.direction.may_write(to) || !input.policy.abilities[to].moves {
             continue;
         }
-        let mut pairs = pair(nodes, side, plan);
+        let mut pairs = pair(nodes, side, |node| is_source(node, side), plan);
         let carried = if input.policy.abilities[to].directory_moves && !pairs.is_empty() {
             whole_directories(nodes, side, &pairs)
         } else {
@@ -36,6 +37,7 @@ pub(super) fn recognise(input: &Input<'_>, nodes: &mut [Node<'_>], plan: &mut Pl
         }
         tell_left_behind(nodes, side, &pairs, plan);
     }
+    apart::tell(input, nodes, plan);
 }
 
 /// Turns the old half of every rename whose new half was taken back into what it is without it: a removal, or an
@@ -79,12 +81,18 @@ fn is_destination(node: &Node<'_>, side: Side) -> bool {
         && node.now[side.other()] == Now::Absent
 }
 
-/// Pairs what disappeared from `side` with what appeared there: by the endpoint's own word first, then by digest.
-fn pair(nodes: &[Node<'_>], side: Side, plan: &mut Plan) -> Vec<Pair> {
+/// Pairs what disappeared from `side`, as far as it is a source, with what appeared there: by the endpoint's own word
+/// first, then by digest.
+pub(super) fn pair(
+    nodes: &[Node<'_>],
+    side: Side,
+    is_source: impl Fn(&Node<'_>) -> bool,
+    plan: &mut Plan,
+) -> Vec<Pair> {
     let mut sources: BTreeMap<&ItemPath, usize> = BTreeMap::new();
     let mut by_digest: HashMap<Digest, Vec<usize>> = HashMap::new();
     let mut sizes: HashSet<u64> = HashSet::new();
-    for (index, node) in nodes.iter().enumerate().filter(|(_, node)| is_source(node, side)) {
+    for (index, node) in nodes.iter().enumerate().filter(|(_, node)| is_source(node)) {
         let Some(was) = node.was.as_ref().filter(|was| !was.kind.is_directory()) else { continue };
         sources.insert(&node.path, index);
         // Empty files are all alike: they say nothing about where they came from.

@@ -1,7 +1,8 @@
 //! The planner's table: what is agreed, what each side holds, what is to happen.
 
 use syncline_core::{
-    Choices, Digest, Direction, Guard, Kind, MergeResult, Merging, Plan, Policy, Resolution, Rule, Side, Take,
+    Choices, Digest, Direction, Guard, Kind, MergeResult, Merging, Plan, Policy, Resolution, Rule, Side,
+    Sides, Take,
 };
 
 use crate::world::World;
@@ -333,6 +334,96 @@ const ROWS: &[Row] = &[
         local: "y<x k=0",
         remote: "y<x k=0",
         expected: &[],
+    },
+    Row {
+        what: "the same item renamed differently on both sides is kept under both names, and told",
+        policy: both_ways,
+        agreed: "x=1 k=0",
+        local: "y<x k=0",
+        remote: "z<x k=0",
+        expected: &["remote create y", "local create z", "problem renamed_apart"],
+    },
+    Row {
+        what: "the same, where only the content says so",
+        policy: manual,
+        agreed: "d/ d/x=1 k=0",
+        local: "y=1 d/ k=0",
+        remote: "d/ d/z=1 k=0",
+        expected: &["local create d/z", "remote create y", "problem renamed_apart"],
+    },
+    Row {
+        what: "a folder renamed differently on both sides is told once",
+        policy: both_ways,
+        agreed: "d/ d/e/ d/e/x=1 d/y=2 k=0",
+        local: "n<d k=0",
+        remote: "m<d k=0",
+        expected: &[
+            "local create m",
+            "local create m/e",
+            "local create m/e/x",
+            "local create m/y",
+            "remote create n",
+            "remote create n/e",
+            "remote create n/e/x",
+            "remote create n/y",
+            "problem renamed_apart",
+        ],
+    },
+    Row {
+        what: "one way, the other name is drift and no second item",
+        policy: pull,
+        agreed: "x=1 k=0",
+        local: "y<x k=0",
+        remote: "z<x k=0",
+        expected: &["local create z", "drift local y"],
+    },
+    Row {
+        what: "a file that was renamed here and removed there is one item",
+        policy: both_ways,
+        agreed: "x=1 k=0",
+        local: "y<x k=0",
+        remote: "k=0",
+        expected: &["remote create y"],
+    },
+    Row {
+        what: "renamed alike on both sides and edited on one: the edit comes, also where a person was to decide",
+        policy: manual,
+        agreed: "x=1 k=0",
+        local: "y<x y=2 k=0",
+        remote: "y<x k=0",
+        expected: &["remote update y"],
+    },
+    Row {
+        what: "renamed to where the other side moved something else is a conflict",
+        policy: manual,
+        agreed: "x=1 w=2 k=0",
+        local: "y<x w=2 k=0",
+        remote: "y<w k=0",
+        expected: &["local remove w", "! y create-create -"],
+    },
+    Row {
+        what: "the same, where the other side only has the content of what it moved",
+        policy: manual,
+        agreed: "x=1 w=2 k=0",
+        local: "y<x w=2 k=0",
+        remote: "y=2 k=0",
+        expected: &["local remove w", "! y create-create -"],
+    },
+    Row {
+        what: "renamed to where the other side put something new after it moved the file elsewhere is a conflict",
+        policy: manual,
+        agreed: "x=1 k=0",
+        local: "y<x k=0",
+        remote: "z<x y=5 k=0",
+        expected: &["local create z", "! y create-create -"],
+    },
+    Row {
+        what: "renamed to where both sides have nothing in common with what was agreed is a conflict",
+        policy: manual,
+        agreed: "x=1 k=0",
+        local: "y=3 k=0",
+        remote: "y=5 k=0",
+        expected: &["! y create-create -"],
     },
     Row {
         what: "what was moved and edited on one side is a file of its own, and the edit of the other side stays",
@@ -765,5 +856,32 @@ fn a_merged_version_is_not_written_where_the_direction_forbids_it() {
         let made = world.plan(&choices);
         assert!(made.steps.iter().all(|step| step.side != forbidden), "{direction}: {:?}", words(&made));
         assert!(made.conflicts[0].merged.is_none(), "{direction}");
+    }
+}
+
+#[test]
+fn a_wish_is_granted_only_while_what_it_was_made_from_is_there() {
+    let digest = |text: &str| Digest::of(text.as_bytes());
+    for lazy in [false, true] {
+        let mut world = World::new(both_ways());
+        world.lazy = lazy;
+        fill(&mut world, Side::Local, "a=1 b=2 c=3");
+        let first = world.plan(&Choices::default());
+        world.apply(&first);
+        let mut choices = Choices::default();
+        choices.desired.insert(crate::world::path("a"), world.item(Side::Local, "b"));
+        choices.desired.insert(crate::world::path("b"), None);
+        let seen = |text: &str| Sides { local: Some(digest(text)), remote: Some(digest(text)) };
+        let held = [("a", seen("1")), ("b", seen("2"))].map(|(at, held)| (crate::world::path(at), held));
+        choices.made_from.push(held.into());
+        let granted = ["local update a", "remote update a", "local remove b", "remote remove b"];
+        assert_eq!(words(&world.plan(&choices)), granted, "nothing has changed");
+        fill(&mut world, Side::Remote, "a=1 b=5 c=4");
+        assert_eq!(words(&world.plan(&choices)), ["local update c", "problem changed"], "b was edited");
+        fill(&mut world, Side::Remote, "b=2 c=4");
+        assert_eq!(words(&world.plan(&choices)), ["local update c", "problem changed"], "a is gone");
+        fill(&mut world, Side::Remote, "a=2 b=2 c=4");
+        let rest = ["local update a", "local update c", "local remove b", "remote remove b"];
+        assert_eq!(words(&world.plan(&choices)), rest, "one side holds already what was wished");
     }
 }

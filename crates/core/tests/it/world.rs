@@ -139,6 +139,11 @@ impl World {
         self.trees[side].things.insert(at, thing);
     }
 
+    /// What a side holds at a path.
+    pub fn item(&self, side: Side, at: &str) -> Option<Item> {
+        self.trees[side].things.get(&path(at)).map(item)
+    }
+
     pub fn remove(&mut self, side: Side, at: &str) {
         self.trees[side].things.retain(|path, _| path.as_str() != at && !path.is_below(at));
     }

@@ -119,6 +119,7 @@ impl ScriptEndpoint {
             watch: false,
             // What it sends goes out at once: it is run once for all of it.
             batch_max: usize::MAX,
+            words: syncline_connect::Words::default(),
         };
         Self { script: Arc::new(script), open_folder, capabilities, produced: Mutex::default() }
     }

@@ -1,12 +1,16 @@
 //! Single faults and promises, each told as a user would meet it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use syncline_connect::layers::fault::{Call, Fault};
 use syncline_connect::{Error, ErrorKind};
-use syncline_core::{Choices, Digest, Direction, Guard, Policy, Resolution, Root, Rule, Side};
+use syncline_core::{
+    Choices, Digest, Direction, Guard, Item, ItemPath, Kind, Merging, Policy, Resolution, Root, Rule, Side,
+    Sides,
+};
 use syncline_engine::{Options, preview};
-use syncline_store::{ConflictQuery, ErrorKind as StoreErrorKind, RunQuery, RunState};
+use syncline_store::{ConflictQuery, ConflictRecord, ErrorKind as StoreErrorKind, RunQuery, RunState};
 
 use crate::world::{World, block_on, open_guard};
 
@@ -416,5 +420,154 @@ fn what_is_edited_between_the_two_halves_of_a_merge_is_merged_too_or_kept_twice(
             .map(|item| String::from_utf8(item.bytes.to_vec()).unwrap())
             .collect();
         assert!(texts.contains(&edited) && texts.iter().any(|text| text.as_bytes() == merged), "{texts:?}");
+    });
+}
+
+/// The one conflict that is recorded.
+async fn conflict(world: &World) -> ConflictRecord {
+    let mut all = world.context.store.conflicts(&ConflictQuery::default()).await.unwrap();
+    assert_eq!(all.len(), 1, "{all:#?}");
+    all.pop().unwrap()
+}
+
+#[test]
+fn a_conflict_is_settled_only_when_its_steps_were_done() {
+    block_on(async {
+        let policies =
+            [Resolution::Prefer(Side::Local), Resolution::default(), Resolution::Merge(Merging::Markers)];
+        for resolution in policies {
+            let world = half_merged(resolution.clone(), REPEATED).await;
+            let record = conflict(&world).await;
+            assert!(record.pending.is_some(), "{resolution:?}: {record:#?}");
+            assert_eq!((record.resolved, &record.resolution), (None, &None), "{resolution:?}");
+            assert_eq!((record.winner, record.merged.is_none()), (None, true), "{resolution:?}");
+            assert_eq!(record.action, ConflictRecord::PENDING);
+            assert!(world.run().await.unwrap().is_success());
+            let all = world.context.store.conflicts(&ConflictQuery::default()).await.unwrap();
+            let open: Vec<_> = all.iter().filter(|record| record.resolved.is_none()).collect();
+            assert!(open.is_empty(), "{resolution:?}: {open:#?}");
+            let last = all.last().unwrap();
+            assert_eq!(last.resolution.as_deref(), Some(ConflictRecord::BY_POLICY), "{resolution:?}");
+            assert!(last.pending.is_none() && !last.is_untouched(), "{last:#?}");
+        }
+    });
+}
+
+#[test]
+fn a_run_tells_of_a_conflict_only_what_was_done() {
+    block_on(async {
+        let world = agreed(1).await;
+        world.sides.local.put("dir/0.txt", "from here", 2);
+        world.sides.remote.put("dir/0.txt", "from there", 3);
+        let hook = |call: &Call<'_>| match call {
+            Call::Mutate(..) => Fault::Error(Error::new(ErrorKind::NoSpace, "no room")),
+            _ => Fault::None,
+        };
+        let result = world.run_hooked(Arc::new(hook)).await.unwrap().unwrap();
+        assert!(result.conflicts[0].is_untouched() && result.conflicts[0].open, "{:#?}", result.conflicts);
+        assert!(conflict(&world).await.is_untouched());
+        let result = world.run().await.unwrap();
+        assert!(result.conflicts[0].winner.is_some(), "{:#?}", result.conflicts);
+        let record = conflict(&world).await;
+        assert_eq!((record.winner, record.copy.is_some()), (Some(Side::Remote), true));
+        assert_eq!((record.resolved, record.pending), (None, None), "a person has to look at the copy");
+    });
+}
+
+#[test]
+fn what_came_of_a_conflict_is_known_after_a_kill_at_any_call() {
+    block_on(async {
+        for nth in 0.. {
+            let world = agreed(1).await;
+            world.sides.local.put("dir/0.txt", "from here", 2);
+            world.sides.remote.put("dir/0.txt", "from there", 3);
+            if world.run_hooked(crate::crash::killer(nth, &Arc::default())).await.is_some() {
+                assert!(nth > 3, "it was never killed");
+                break;
+            }
+            world.run().await.unwrap();
+            let record = conflict(&world).await;
+            assert_eq!((record.winner, record.pending), (Some(Side::Remote), None), "killed at call {nth}");
+            let copy = record.copy.unwrap();
+            assert_eq!(world.sides.local.get(copy.as_str()).unwrap(), "from here", "killed at call {nth}");
+            assert_eq!(record.resolved, None, "killed at call {nth}");
+        }
+    });
+}
+
+#[test]
+fn a_conflict_of_which_nothing_came_is_superseded_by_the_next_one() {
+    block_on(async {
+        let mut policy = Policy::new(Direction::Bidirectional);
+        policy.rules = vec![Rule::new("**", Resolution::Manual).unwrap()];
+        let world = World::new(policy).await;
+        world.sides.local.put("a.txt", "base", 1);
+        world.run().await.unwrap();
+        world.sides.local.put("a.txt", "from here", 2);
+        world.sides.remote.put("a.txt", "from there", 3);
+        world.run().await.unwrap();
+        world.sides.local.put("a.txt", "from here, again", 4);
+        world.run().await.unwrap();
+        let all = world.context.store.conflicts(&ConflictQuery::default()).await.unwrap();
+        assert_eq!(all.len(), 2);
+        let how = format!("superseded by {}", all[1].id);
+        assert_eq!((all[0].resolution.as_deref(), all[1].resolved), (Some(how.as_str()), None));
+        assert!(all[0].resolved.is_some());
+        // The earlier versions again: that is the earlier conflict, and it is open again.
+        world.sides.local.put("a.txt", "from here", 5);
+        world.run().await.unwrap();
+        let open = ConflictQuery { open_only: true, ..ConflictQuery::default() };
+        let open = world.context.store.conflicts(&open).await.unwrap();
+        assert_eq!(open.iter().map(|record| &record.id).collect::<Vec<_>>(), [&all[0].id]);
+    });
+}
+
+#[test]
+fn a_hand_edit_while_a_wish_is_granted_stays_live() {
+    block_on(async {
+        let world = agreed(2).await;
+        let path = |text: &str| ItemPath::parse(text).unwrap();
+        let digest = |text: &str| Some(Digest::of(text.as_bytes()));
+        let item = Item { kind: Kind::FILE, digest: digest("content 1"), size: 9, modified: 1 };
+        let mut choices = Choices::default();
+        choices.desired.insert(path("dir/0.txt"), Some(item));
+        let seen = Sides { local: digest("content 0"), remote: digest("content 0") };
+        choices.made_from.push([(path("dir/0.txt"), seen)].into());
+        let remote = world.sides.remote.clone();
+        let once = AtomicBool::new(true);
+        world.sides.remote.set_hook(Arc::new(move |call: &Call<'_>| {
+            if matches!(call, Call::Mutate(..)) && once.swap(false, Ordering::Relaxed) {
+                remote.put("dir/0.txt", "by hand", 9);
+            }
+            Fault::None
+        }));
+        let result = world.run_with(choices).await.unwrap();
+        assert_eq!(world.sides.remote.get("dir/0.txt").unwrap(), "by hand", "{result:#?}");
+        assert!(result.problems.iter().any(|problem| problem.code == "changed"), "{:#?}", result.problems);
+        world.run().await.unwrap();
+        assert!(world.contents_of(Side::Local).contains(&digest("by hand").unwrap()), "{}", world.show());
+        assert_eq!(world.shape(Side::Local), world.shape(Side::Remote));
+    });
+}
+
+#[test]
+fn an_open_conflict_goes_where_its_files_are_moved() {
+    block_on(async {
+        for sides in [&Side::BOTH[..], &[Side::Local], &[Side::Remote]] {
+            let world = agreed(1).await;
+            world.sides.local.put("dir/0.txt", "from here", 2);
+            world.sides.remote.put("dir/0.txt", "from there", 3);
+            world.run().await.unwrap();
+            let copy = conflict(&world).await.copy.unwrap();
+            for side in sides {
+                world.sides[*side].put_dir("new");
+                world.sides[*side].rename("dir/0.txt", "new/1.txt");
+                world.sides[*side].rename(copy.as_str(), "new/copy.txt");
+            }
+            assert!(world.run().await.unwrap().is_success());
+            let record = conflict(&world).await;
+            assert_eq!((record.path.as_str(), record.resolved), ("new/1.txt", None), "{sides:?}");
+            assert_eq!(record.copy.unwrap().as_str(), "new/copy.txt", "{sides:?}");
+        }
     });
 }

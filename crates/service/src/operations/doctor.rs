@@ -162,10 +162,19 @@ async fn state(service: &Service, checks: &mut Vec<Check>) {
         Ok(findings) if findings.is_empty() => checks.push(Check::ok("state", format!("{folder} is sound"))),
         Ok(findings) => checks.extend(findings.into_iter().map(|finding| {
             let problem = Problem::new(crate::Class::Damaged, "state_damaged", finding);
-            let hint = "move the state folder away and run again: both sides are compared afresh, nothing is removed";
+            let hint = "`syncline scrub --repair` mends what is damaged, or sets it aside; when the database itself is, \
+                        move the state folder away: the next run compares both sides afresh, and removes nothing";
             Check::fail("state", problem.with_hint(hint))
         })),
         Err(error) => checks.push(Check::fail("state", error.into())),
+    }
+    let aside = store.objects().aside_count();
+    if aside > 0 {
+        let place = service.state().join("objects").join("damaged");
+        let message =
+            format!("{aside} damaged objects of history were set aside, and nothing looks for them any more");
+        let hint = format!("when a backup holds them, compare; otherwise {} can be removed", place.display());
+        checks.push(Check::warn("history", message, Some(hint)));
     }
 }
 

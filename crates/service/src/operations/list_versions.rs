@@ -97,7 +97,7 @@ pub async fn list_versions(service: &Service, request: &Request) -> Result<Respo
             if versions.len() >= request.limit as usize {
                 break;
             }
-            let deltas = store.deltas(&run.start.id).await?;
+            let deltas = store.known_deltas(&run.start.id).await?;
             let deltas = deltas.iter().filter(|delta| concerns(path.as_ref(), &delta.path));
             versions.extend(deltas.map(|delta| describe(&run.start, delta)));
         }

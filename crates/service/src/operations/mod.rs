@@ -21,3 +21,5 @@ pub mod scrub;
 pub mod show_conflict;
 pub mod start_run;
 pub mod status;
+pub mod stop_watch;
+pub mod watch_status;

@@ -221,6 +221,7 @@ mod tests {
             opened: opened * DAY_NS,
             resolved: resolved.map(|day| day * DAY_NS),
             resolution: resolved.map(|_| "by policy".into()),
+            pending: None,
         }
     }
 

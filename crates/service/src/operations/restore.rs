@@ -139,7 +139,7 @@ async fn whole(store: &Store, target: &str, at: Option<&RunRecord>) -> Result<Wi
     }
     let mut tops = BTreeSet::new();
     for run in &runs {
-        for delta in store.deltas(&run.start.id).await? {
+        for delta in store.known_deltas(&run.start.id).await? {
             let top = delta.path.as_str().split('/').next().unwrap_or_default();
             tops.extend(ItemPath::parse(top).ok());
         }

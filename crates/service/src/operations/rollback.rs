@@ -2,12 +2,14 @@
 
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
+use syncline_store::ConflictQuery;
 
+use crate::conflict_undoing::Undoing;
 use crate::operation::{Operation, Scope, ToolHints, answer, post, question};
 use crate::operations::start_run::approval;
 use crate::problem::Result;
 use crate::service::Service;
-use crate::wire::Report;
+use crate::wire::{Remark, Report};
 use crate::wishes::{Granting, grant};
 
 /// The line of this use case in the list.
@@ -45,11 +47,22 @@ pub async fn rollback(service: &Service, request: &Request) -> Result<Report> {
     let (store, _writing) = service.for_run(request.dry_run).await?;
     let run = service.run_to_undo(&store, &request.run).await?;
     let target = service.configured(&run.start.target)?;
-    let desired = syncline_engine::before_run(&store, &run).await?;
+    let mut desired = syncline_engine::before_run(&store, &run).await?;
     let granting = Granting {
         cause: format!("rollback of {}", run.start.id),
         dry_run: request.dry_run,
         approved: request.approve.as_deref().map(approval).transpose()?,
     };
-    grant(service, &store, target, desired, granting).await
+    let what = (run.start.id.as_str(), request.dry_run);
+    let undoing = Undoing::prepare(service, &store, target, what, &mut desired).await?;
+    let mut report = grant(service, &store, target, desired, granting).await?;
+    // What was halted or failed as a whole has undone nothing.
+    let done = report.results.first_mut().filter(|result| result.error.is_none() && result.halts.is_empty());
+    if let (Some(result), Some(undoing), false) = (done, undoing, request.dry_run) {
+        let told = undoing.conclude(service, &store).await?;
+        result.problems.extend(told.iter().map(Remark::from));
+        let query = ConflictQuery { target: Some(target.name.clone()), open_only: true };
+        result.open_conflicts = store.conflicts(&query).await?.len() as u64;
+    }
+    Ok(report)
 }

@@ -17,6 +17,7 @@ use crate::problem::{Class, Problem, Result, WireProblem};
 use crate::service::Service;
 use crate::wire::{self, VERSION};
 
+mod aside;
 mod repair;
 
 /// The line of this use case in the list.
@@ -110,9 +111,22 @@ pub struct ScrubbedHistory {
     pub damaged: Vec<String>,
     /// The digests of those that were repaired.
     pub repaired: Vec<String>,
+    /// Those that nothing could repair, and that were set aside: what asks for them is told so, everything else works.
+    pub set_aside: Vec<SetAside>,
+    /// How many were set aside before, and still lie there.
+    pub aside_before: u64,
     /// Why history could not be scrubbed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<WireProblem>,
+}
+
+/// A damaged object that was set aside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct SetAside {
+    /// Its digest.
+    pub digest: String,
+    /// What is lost with it, in one line.
+    pub message: String,
 }
 
 /// Scrubs targets and history.
@@ -375,17 +389,25 @@ async fn scrub_history(store: &Store, sources: Option<&[Target]>) -> ScrubbedHis
             return ScrubbedHistory { error: Some(problem.to_wire()), ..ScrubbedHistory::default() };
         }
     };
-    let mut repaired = Vec::new();
-    for target in sources.unwrap_or_default() {
-        repaired.extend(repair::history(store, target, &damaged).await);
+    let aside_before = store.objects().aside_count();
+    let (mut repaired, mut set_aside) = (Vec::new(), Vec::new());
+    if let Some(sources) = sources {
+        for target in sources {
+            repaired.extend(repair::history(store, target, &damaged).await);
+        }
+        repaired.extend(repair::from_bases(store, &damaged).await);
+        repaired.sort_unstable();
+        repaired.dedup();
+        let lost = damaged.iter().filter(|digest| !repaired.contains(digest)).copied().collect();
+        set_aside = aside::set_aside(store, lost).await;
     }
-    repaired.sort_unstable();
-    repaired.dedup();
     let text = |digest: &Digest| digest.to_string();
     ScrubbedHistory {
         read,
         damaged: damaged.iter().map(text).collect(),
         repaired: repaired.iter().map(text).collect(),
+        set_aside,
+        aside_before,
         error: None,
     }
 }

@@ -10,7 +10,8 @@ use crate::operation::{Operation, Scope, ToolHints, answer, get, question};
 use crate::problem::{Result, WireProblem};
 use crate::runner::{Job, run_all};
 use crate::service::Service;
-use crate::wire::{Direction, Remark, Run, TargetPlan, VERSION};
+use crate::watch_post;
+use crate::wire::{Direction, Offline, Remark, Run, TargetPlan, VERSION, Watch};
 
 /// The line of this use case in the list.
 pub const OPERATION: Operation = Operation {
@@ -51,6 +52,8 @@ pub struct Response {
     pub open_conflicts: u64,
     /// What history keeps.
     pub backups: Backups,
+    /// Whether a process watches the workspace; `watch_status` tells more.
+    pub watched: bool,
 }
 
 /// How a target is doing.
@@ -73,6 +76,8 @@ pub struct Target {
     pub rescued: Vec<Remark>,
     /// The last run.
     pub last_run: Option<Run>,
+    /// What the watch of the workspace knows of a remote that is away; `null` while it is there, or nobody watches.
+    pub offline: Option<Offline>,
     /// Why it cannot be told what is pending.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<WireProblem>,
@@ -114,10 +119,16 @@ pub struct Backups {
 pub async fn status(service: &Service, request: &Request) -> Result<Response> {
     let chosen = service.workspace().select(&request.targets, None)?;
     let store = service.reading().await?;
+    let running = watch_post::running(service)?;
+    let watched = running.is_some();
+    let watch = running.and_then(|running| running.record).map(Watch::from);
     let mut targets = Vec::new();
     for target in chosen {
         let plan = if request.fast { None } else { Some(look(service, &store, target).await) };
-        targets.push(describe(&store, &target.name, target.direction, plan).await?);
+        let mut described = describe(&store, &target.name, target.direction, plan).await?;
+        let known = watch.iter().flat_map(|watch| &watch.targets).find(|known| known.target == target.name);
+        described.offline = known.and_then(|known| known.offline.clone());
+        targets.push(described);
     }
     let objects = store.objects().clone();
     let total = tokio::task::spawn_blocking(move || objects.total()).await;
@@ -131,6 +142,7 @@ pub async fn status(service: &Service, request: &Request) -> Result<Response> {
         open_conflicts: targets.iter().map(|target| target.open_conflicts).sum(),
         targets,
         backups: Backups { objects: total.count, bytes: total.bytes },
+        watched,
     })
 }
 
@@ -180,6 +192,7 @@ async fn describe(store: &Store, name: &str, direction: Way, plan: Option<Target
         open_conflicts,
         rescued,
         last_run,
+        offline: None,
         error,
     })
 }

@@ -77,6 +77,7 @@ impl Conflict {
     }
 
     pub(crate) fn planned(target: &str, conflict: &core::Conflict) -> Self {
+        let pending = conflict.note.as_deref() == Some(ConflictRecord::PENDING);
         Self {
             id: conflict.id.clone(),
             target: target.to_owned(),
@@ -89,8 +90,8 @@ impl Conflict {
             winner: conflict.winner.map(Side::from),
             copy: conflict.copy.as_ref().map(ToString::to_string),
             merged: conflict.merged.as_ref().map(Item::from),
-            note: conflict.note.clone(),
-            action: None,
+            note: conflict.note.clone().filter(|_| !pending),
+            action: pending.then(|| ConflictRecord::PENDING.to_owned()),
             open: conflict.open,
             clamped: conflict.clamped,
             opened: None,

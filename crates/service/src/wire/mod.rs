@@ -7,6 +7,7 @@ mod junit;
 mod plan;
 mod report;
 mod run;
+mod watch;
 
 pub use conflict::{Conflict, ConflictList};
 pub use drift::{DriftReport, TargetDrift};
@@ -15,6 +16,7 @@ pub use plan::{Drift, Halt, Plan, PlannedStep, Remark, TargetPlan};
 pub(crate) use report::cell;
 pub use report::{CheckReport, Report, Steps, TargetReport};
 pub use run::{Run, RunList};
+pub use watch::{LastRun, Offline, Watch, WatchedTarget};
 
 use syncline_core::Nanos;
 

@@ -129,6 +129,16 @@ impl Steps {
 }
 
 impl TargetReport {
+    /// Whether it did not do what it was to do, though nothing halted it.
+    fn has_failed(&self) -> bool {
+        !self.success && self.halts.is_empty()
+    }
+
+    /// Whether the file is what keeps it from running.
+    fn is_misconfigured(&self) -> bool {
+        self.error.as_ref().is_some_and(WireProblem::is_usage)
+    }
+
     /// Whether it waits for an approval of its plan.
     #[must_use]
     pub fn awaits_approval(&self) -> bool {
@@ -142,8 +152,10 @@ impl Report {
     #[must_use]
     pub fn exit_code(&self, changes_count: bool) -> u8 {
         let any = |holds: fn(&TargetReport) -> bool| self.results.iter().any(holds);
-        if any(|result| !result.success && result.halts.is_empty()) {
+        if any(|result| result.has_failed() && !result.is_misconfigured()) {
             1
+        } else if any(TargetReport::has_failed) {
+            2
         } else if any(|result| !result.halts.is_empty()) {
             4
         } else if any(|result| result.open_conflicts > 0) {

@@ -26,6 +26,8 @@ const ZSTD_LEVEL: i32 = 3;
 /// RFC 8878, section 3.1.2.
 const TRAILER_HEAD: [u8; 8] = [0x5e, 0x2a, 0x4d, 0x18, 8, 0, 0, 0];
 const TRAILER_BYTES: u64 = 16;
+/// Where damaged objects are set aside.
+const ASIDE: &str = "damaged";
 /// An object that is put again is made young again when it is older than this, so that a sweep spares it.
 const REFRESH_AGE: Duration = Duration::from_secs(600);
 
@@ -312,6 +314,31 @@ impl Folder {
         Ok(())
     }
 
+    pub(super) fn set_aside(&self, digest: &Digest) -> Result<bool> {
+        let aside = self.root.join(ASIDE);
+        let mut moved = false;
+        while let Some(place) = self.find(digest) {
+            if self.verify(digest)? {
+                break;
+            }
+            let to = aside.join(aside_name(digest, place.compressed));
+            platform::create_private_folder(&aside)
+                .and_then(|()| fs::rename(&place.path, &to))
+                .map_err(|error| Error::io("set aside", &place.path, &error))?;
+            moved = true;
+        }
+        Ok(moved)
+    }
+
+    pub(super) fn is_set_aside(&self, digest: &Digest) -> bool {
+        let lies = |compressed| self.root.join(ASIDE).join(aside_name(digest, compressed)).exists();
+        (lies(false) || lies(true)) && self.find(digest).is_none()
+    }
+
+    pub(super) fn aside_count(&self) -> u64 {
+        fs::read_dir(self.root.join(ASIDE)).map_or(0, |entries| entries.count() as u64)
+    }
+
     pub(super) fn remove(&self, digest: &Digest) -> Result<bool> {
         let mut removed = false;
         while let Some(place) = self.find(digest) {
@@ -383,6 +410,11 @@ impl Sink for zstd::stream::write::Encoder<'_, &File> {
     fn close(self: Box<Self>) -> io::Result<()> {
         self.finish().map(drop)
     }
+}
+
+/// The name of an object that was set aside.
+fn aside_name(digest: &Digest, compressed: bool) -> String {
+    format!("{digest}{}", if compressed { ".zst" } else { "" })
 }
 
 fn compressor(file: &File) -> io::Result<zstd::stream::write::Encoder<'static, &File>> {

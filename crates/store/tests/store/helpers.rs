@@ -119,5 +119,6 @@ pub(crate) fn conflict(id: &str, target: &str) -> ConflictRecord {
         opened: 10,
         resolved: None,
         resolution: None,
+        pending: None,
     }
 }

@@ -1,9 +1,9 @@
 //! Leases, runs, conflicts, approvals.
 
 use syncline_core::{Mark, Sides};
-use syncline_store::{ConflictQuery, ConflictRecord, ErrorKind, Lease, RunQuery, RunState, Store};
+use syncline_store::{ConflictQuery, ConflictRecord, Decided, ErrorKind, Lease, RunQuery, RunState, Store};
 
-use crate::helpers::{HOUR_NS, acquire, conflict, contents, created, finish, run, start};
+use crate::helpers::{HOUR_NS, acquire, conflict, contents, created, finish, path, run, start};
 
 #[tokio::test]
 async fn a_stale_lease_is_refused_everywhere() {
@@ -237,4 +237,58 @@ async fn a_damaged_journal_does_not_lock_out() {
     let record = store.run("b").await.unwrap().unwrap();
     assert_eq!(record.finish.unwrap().state, RunState::Interrupted);
     assert_eq!(store.deltas("a").await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_decision_is_pending_until_it_is_carried_out() {
+    let store = Store::in_memory().await.unwrap();
+    let lease = acquire(&store, "t").await;
+    for (id, settles) in [("c1", true), ("c2", false)] {
+        let ConflictRecord { winner, copy, merged, action, .. } = conflict(id, "t");
+        let decided = Decided { winner, copy, merged, action, settles };
+        let pending = ConflictRecord {
+            path: path(id),
+            winner: None,
+            copy: None,
+            merged: None,
+            action: ConflictRecord::PENDING.to_owned(),
+            pending: Some(Box::new(decided)),
+            ..conflict(id, "t")
+        };
+        store.put_conflicts(&lease, std::slice::from_ref(&pending)).await.unwrap();
+        let mut read = store.conflict(id).await.unwrap().unwrap();
+        assert_eq!(read, pending);
+        read.carry_out(50);
+        store.put_conflicts(&lease, std::slice::from_ref(&read)).await.unwrap();
+        let done = store.conflict(id).await.unwrap().unwrap();
+        let resolution = settles.then(|| ConflictRecord::BY_POLICY.to_owned());
+        let resolved = settles.then_some(50);
+        assert_eq!(done, ConflictRecord { path: path(id), resolved, resolution, ..conflict(id, "t") });
+    }
+}
+
+#[tokio::test]
+async fn a_conflict_of_which_nothing_came_gives_way_to_the_next_one_at_its_path() {
+    let store = Store::in_memory().await.unwrap();
+    let lease = acquire(&store, "t").await;
+    let untouched = |id: &str, target: &str| ConflictRecord {
+        winner: None,
+        copy: None,
+        merged: None,
+        ..conflict(id, target)
+    };
+    let beside = conflict("beside", "t");
+    let elsewhere = ConflictRecord { path: path("other"), ..untouched("elsewhere", "t") };
+    let records = [untouched("first", "t"), beside.clone(), elsewhere, untouched("foreign", "u")];
+    for record in &records {
+        store.put_conflicts(&lease, std::slice::from_ref(record)).await.unwrap();
+    }
+    let next = ConflictRecord { opened: 77, ..untouched("next", "t") };
+    store.put_conflicts(&lease, &[next]).await.unwrap();
+    let first = store.conflict("first").await.unwrap().unwrap();
+    assert_eq!((first.resolved, first.resolution.as_deref()), (Some(10), Some("superseded by beside")));
+    let open = ConflictQuery { target: None, open_only: true };
+    let open: Vec<String> =
+        store.conflicts(&open).await.unwrap().into_iter().map(|record| record.id).collect();
+    assert_eq!(open, ["beside", "elsewhere", "foreign", "next"], "what stands beside waits for a person");
 }

@@ -79,7 +79,10 @@ fn sides_that_lie_one_inside_the_other_are_refused() {
         world.configure(&format!(
             "version: \"1.0\"\ntargets:\n  main:\n    remote: {{ kind: folder, path: \"{path}\" }}\n"
         ));
-        let report = world.json(1, &["run"]);
+        for arguments in [&["plan"][..], &["run", "--dry-run"], &["status"]] {
+            world.expect(2, arguments);
+        }
+        let report = world.json(2, &["run"]);
         assert_eq!(report["results"][0]["error"]["code"], "nested_sides", "{report:#}");
     }
     world.configure(

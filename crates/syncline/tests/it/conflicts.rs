@@ -196,6 +196,8 @@ fn a_manual_conflict_that_changed_is_another_one() {
     world.expect(5, &["run"]);
     let now = world.conflict();
     assert_ne!(now, id);
+    let before = world.json(0, &["conflicts", "show", &id]);
+    assert_eq!(before["conflict"]["resolution"], format!("superseded by {now}"));
     world.expect(0, &["conflicts", "resolve", &now, "--take", "local"]);
     assert_eq!(world.agreed("a.md").as_deref(), Some("edited again"));
 }
@@ -267,4 +269,129 @@ fn rules_settle_conflicts_by_path() {
     assert_eq!(world.agreed("a.cfg").as_deref(), Some("ours"));
     world.expect(0, &["restore", "a.cfg"]);
     assert_eq!(world.agreed("a.cfg").as_deref(), Some("theirs"));
+}
+
+#[test]
+fn a_rollback_of_how_a_conflict_was_settled_opens_it_again() {
+    for take in ["local", "remote", "merged"] {
+        let world = keep_both();
+        let id = world.conflict();
+        if take == "merged" {
+            // Only what merges cleanly is taken: both versions come to the same.
+            world.write_local(&copy(&world), "remote edit");
+        }
+        world.expect(0, &["conflicts", "resolve", &id, "--take", take]);
+        assert!(copies(&world).is_empty());
+        let told = world.expect(0, &["rollback", "last"]);
+        assert!(
+            format!("{}{}", told.out, told.err).contains("open again"),
+            "{take}: {}{}",
+            told.out,
+            told.err
+        );
+        assert_eq!(world.agreed("a.md").as_deref(), Some("remote edit"), "{take}");
+        assert_eq!(world.agreed(&copy(&world)).as_deref(), Some("local edit"), "{take}");
+        assert_eq!(world.conflict(), id, "{take}");
+        world.expect(5, &["run"]);
+        world.expect(0, &["conflicts", "resolve", &id, "--take", "local"]);
+        assert_eq!(world.agreed("a.md").as_deref(), Some("local edit"), "{take}");
+    }
+}
+
+#[test]
+fn a_rollback_to_before_a_conflict_tells_where_its_versions_are() {
+    for policy in ["auto", "keep-both"] {
+        let world = World::with(&format!("conflicts: {policy}"));
+        world.write_local("a.md", "base");
+        world.expect(0, &["run"]);
+        world.write_local("a.md", "local edit");
+        world.write_remote("a.md", "remote edit");
+        world.run(&["run"]);
+        let told = world.json(0, &["rollback", "last"]);
+        let remark = &told["results"][0]["problems"][0];
+        assert_eq!(
+            (&remark["code"], &remark["path"]),
+            (&"conflict_undone".into(), &"a.md".into()),
+            "{told:#}"
+        );
+        assert_eq!(
+            (&told["results"][0]["success"], &told["results"][0]["open_conflicts"]),
+            (&true.into(), &0.into())
+        );
+        assert_eq!(world.agreed("a.md").as_deref(), Some("base"), "{policy}");
+        world.expect(0, &["run"]);
+        world.expect(0, &["conflicts", "abort", "a.md"]);
+        assert_eq!(world.agreed("a.md").as_deref(), Some("local edit"), "{policy}");
+        assert_eq!(world.agreed(&copy(&world)).as_deref(), Some("remote edit"), "{policy}");
+    }
+}
+
+#[test]
+fn where_what_was_agreed_on_is_not_kept_a_rollback_puts_both_versions_side_by_side() {
+    let world = World::with("conflicts: newest");
+    world.write_local("a.md", "base");
+    world.write_local("b.md", "one");
+    world.expect(0, &["run"]);
+    world.write_local("a.md", "local edit");
+    world.write_remote("a.md", "remote edit");
+    world.write_local("b.md", "two");
+    world.expect(0, &["run"]);
+    let dry = world.json(0, &["rollback", "last", "--dry-run"]);
+    assert_eq!(dry["targets"][0]["problems"].as_array().map(Vec::len), Some(0), "{dry:#}");
+    assert!(world.expect(0, &["conflicts"]).out.contains("no open conflicts"), "a dry run opens nothing");
+    let told = world.json(0, &["rollback", "last"]);
+    assert_eq!(told["results"][0]["open_conflicts"], 1, "{told:#}");
+    assert_eq!(world.agreed("a.md").as_deref(), Some("local edit"));
+    assert_eq!(world.agreed(&copy(&world)).as_deref(), Some("remote edit"));
+    assert_eq!(world.agreed("b.md").as_deref(), Some("one"));
+    world.expect(0, &["conflicts", "resolve", &world.conflict(), "--take", "local"]);
+    assert_eq!(world.agreed("a.md").as_deref(), Some("local edit"));
+    assert!(copies(&world).is_empty());
+}
+
+#[test]
+fn open_markers_that_people_move_on_both_sides_stay_an_open_conflict() {
+    let world = World::with("conflicts: markers");
+    world.write_local("a.md", "base\n");
+    world.expect(0, &["run"]);
+    world.write_local("a.md", "local edit\n");
+    world.write_remote("a.md", "remote edit\n");
+    world.expect(5, &["run"]);
+    let id = world.conflict();
+    for side in [world.local(""), world.remote("")] {
+        std::fs::create_dir(side.join("moved")).unwrap();
+        std::fs::rename(side.join("a.md"), side.join("moved/b.md")).unwrap();
+    }
+    world.expect(5, &["run"]);
+    assert_eq!(world.conflict(), id);
+    let list = world.json(0, &["conflicts", "list"]);
+    assert_eq!(list["conflicts"][0]["path"], "moved/b.md");
+    world.expect(0, &["conflicts", "resolve", "moved/b.md", "--take", "remote"]);
+    assert_eq!(world.agreed("moved/b.md").as_deref(), Some("remote edit\n"));
+    world.expect(0, &["run"]);
+}
+
+#[test]
+fn what_both_sides_rename_differently_is_kept_under_both_names_and_told() {
+    let world = World::new();
+    world.write_local("plan.md", "the plan");
+    world.write_local("other.md", "another file");
+    world.expect(0, &["run"]);
+    std::fs::rename(world.local("plan.md"), world.local("plan-2026.md")).unwrap();
+    std::fs::rename(world.remote("plan.md"), world.remote("old-plan.md")).unwrap();
+    let report = world.json(0, &["run"]);
+    let remark = &report["results"][0]["problems"][0];
+    assert_eq!(
+        (&remark["code"], &remark["path"]),
+        (&"renamed_apart".into(), &"plan.md".into()),
+        "{report:#}"
+    );
+    for name in ["plan-2026.md", "old-plan.md"] {
+        assert!(remark["message"].as_str().unwrap().contains(name), "{report:#}");
+        assert_eq!(world.agreed(name).as_deref(), Some("the plan"));
+    }
+    std::fs::remove_file(world.remote("plan-2026.md")).unwrap();
+    let again = world.json(0, &["run"]);
+    assert_eq!(again["results"][0]["problems"].as_array().map(Vec::len), Some(0), "{again:#}");
+    assert_eq!((world.agreed("plan-2026.md"), world.agreed("old-plan.md").is_some()), (None, true));
 }

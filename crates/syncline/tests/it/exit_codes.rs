@@ -30,6 +30,28 @@ fn a_failed_target_is_1_and_does_not_stop_the_others() {
 }
 
 #[test]
+fn a_target_whose_settings_cannot_be_used_is_2_and_a_failure_beside_it_is_1() {
+    let world = World::new();
+    let bad = "  bad:\n    path: bad\n    remote: { kind: git, url: ../hub.git, token: \"${env:NOBODY_SETS_THIS}\" }\n";
+    let good = "  good:\n    path: good\n    remote: { kind: folder, path: ../remote }\n";
+    world.configure(&format!("version: \"1.0\"\ntargets:\n{bad}{good}"));
+    world.write_local("good/b", "b");
+    for arguments in [&["plan"][..], &["status"], &["run", "--dry-run"]] {
+        world.expect(2, arguments);
+    }
+    let report = world.json(2, &["run"]);
+    let error = &report["results"][0]["error"];
+    assert_eq!((&error["code"], &error["class"]), (&"secret_missing".into(), &"usage".into()), "{report:#}");
+    assert_eq!(world.read_remote("b").as_deref(), Some("b"), "the other one runs all the same");
+    // Waiting may help one of them: that is what counts.
+    let gone = "  gone:\n    path: gone\n    remote: { kind: git, url: ../hub.git }\n";
+    world.configure(&format!("version: \"1.0\"\ntargets:\n{bad}{gone}"));
+    for arguments in [&["plan"][..], &["status"], &["run"]] {
+        world.expect(1, arguments);
+    }
+}
+
+#[test]
 fn a_wrong_command_line_or_file_is_2() {
     let world = World::new();
     world.expect(2, &["run", "--nonsense"]);

@@ -33,4 +33,5 @@ mod shapes;
 mod support;
 mod upstream;
 mod watch;
+mod watch_place;
 mod workspace;

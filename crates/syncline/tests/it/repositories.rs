@@ -86,7 +86,7 @@ fn what_leaves_the_list_leaves_the_workspace_and_local_work_stays() {
 fn a_direction_that_would_write_is_refused() {
     for target in ["direction: bidirectional", "direction: push"] {
         let world = world("", target);
-        let said = world.expect(1, &["run"]).out;
+        let said = world.expect(2, &["run"]).out;
         assert!(said.contains("can only be read") && said.contains("direction: pull"), "{said}");
     }
 }

@@ -76,3 +76,108 @@ fn damage_in_history_is_found() {
     assert_eq!(scrubbed["history"]["damaged"].as_array().unwrap().len(), 1, "{scrubbed:#}");
     world.expect(0, &["doctor"]);
 }
+
+/// The objects of history whose content `holds`.
+fn objects(world: &World, holds: impl Fn(&[u8]) -> bool) -> Vec<std::path::PathBuf> {
+    let folders = std::fs::read_dir(world.local(".syncline/objects")).unwrap();
+    let files = folders.flat_map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap());
+    let files = files.map(|file| file.unwrap().path());
+    files.filter(|file| std::fs::read(file).is_ok_and(|content| holds(&content))).collect()
+}
+
+/// Replaces a file by another one of the same length: the old one may be linked from elsewhere.
+fn damage(file: &std::path::Path) {
+    let mut content = std::fs::read(file).unwrap();
+    let last = content.len() - 1;
+    content[last] ^= 1;
+    std::fs::remove_file(file).unwrap();
+    std::fs::write(file, content).unwrap();
+}
+
+/// A workspace with three versions of `a.bin` and `b.bin`; binary content is not kept to merge from.
+fn three_versions() -> (World, Vec<String>) {
+    let world = World::new();
+    let mut runs = Vec::new();
+    for version in ["one", "two", "three"] {
+        for name in ["a.bin", "b.bin"] {
+            world.write_local(name, &format!("{name} \0 {version}"));
+        }
+        runs.push(world.json(0, &["run"])["results"][0]["run"].as_str().unwrap().to_owned());
+    }
+    (world, runs)
+}
+
+#[test]
+fn a_damaged_version_that_nothing_can_repair_is_set_aside_and_the_rest_works() {
+    let (world, runs) = three_versions();
+    let damaged = objects(&world, |content| content == b"a.bin \0 two");
+    damage(damaged.first().expect("the version is in history"));
+    let found = world.json(1, &["scrub"]);
+    assert_eq!(found["history"]["damaged"].as_array().unwrap().len(), 1, "{found:#}");
+    assert_eq!(found["history"]["set_aside"], serde_json::json!([]), "looking changes nothing");
+    let repair = world.json(1, &["scrub", "--repair"]);
+    assert_eq!(repair["history"]["set_aside"][0]["message"], "a version of a.bin", "{repair:#}");
+    // From now on nothing is damaged any more, and it is told what lies aside.
+    let after = world.json(0, &["scrub"]);
+    assert_eq!((&after["sound"], &after["history"]["aside_before"]), (&true.into(), &1.into()), "{after:#}");
+    let doctor = world.expect(0, &["doctor"]);
+    assert!(doctor.out.contains("set aside"), "{}", doctor.out);
+    world.expect(0, &["run"]);
+    // What was asked for and is lost is told; everything else is done.
+    let back = world.run(&["rollback", &runs[2]]);
+    assert_eq!(back.code, 1, "{}{}", back.out, back.err);
+    assert!(back.out.contains("a.bin"), "{}{}", back.out, back.err);
+    assert_eq!(world.agreed("b.bin").as_deref(), Some("b.bin \0 two"));
+    assert_eq!(world.agreed("a.bin").as_deref(), Some("a.bin \0 three"));
+    world.expect(0, &["rollback", &runs[1]]);
+    assert_eq!(world.agreed("a.bin").as_deref(), Some("a.bin \0 one"));
+}
+
+#[test]
+fn a_damaged_version_is_mended_from_what_is_kept_to_merge_from() {
+    let world = World::new();
+    for version in ["one\n", "two\n", "three\n"] {
+        world.write_local("a.md", version);
+        world.expect(0, &["run"]);
+    }
+    damage(&objects(&world, |content| content == b"two\n")[0]);
+    world.expect(1, &["scrub"]);
+    let repair = world.json(0, &["scrub", "--repair"]);
+    assert_eq!(repair["history"]["repaired"].as_array().unwrap().len(), 1, "{repair:#}");
+    assert_eq!(repair["history"]["set_aside"], serde_json::json!([]));
+    assert_eq!(objects(&world, |content| content == b"two\n").len(), 1);
+}
+
+#[test]
+fn a_damaged_record_of_a_run_is_set_aside_and_the_rest_works() {
+    for damaged in 0..3 {
+        let (world, runs) = three_versions();
+        let records = objects(&world, |content| content.starts_with(b"SYNCDELT"));
+        let mut records: Vec<_> = records
+            .into_iter()
+            .map(|file| (std::fs::metadata(&file).unwrap().modified().unwrap(), file))
+            .collect();
+        records.sort();
+        damage(&records[damaged].1);
+        world.expect(1, &["doctor"]);
+        let repair = world.json(1, &["scrub", "--repair"]);
+        let told = repair["history"]["set_aside"][0]["message"].as_str().unwrap().to_owned();
+        assert!(told.contains(&runs[damaged]), "{told}");
+        // What was agreed on is found anew, without a removal.
+        world.write_local("c.bin", "new");
+        world.expect(0, &["run"]);
+        assert_eq!(world.agreed("a.bin").as_deref(), Some("a.bin \0 three"));
+        assert_eq!(world.agreed("c.bin").as_deref(), Some("new"));
+        for command in [&["doctor"][..], &["scrub"], &["history"], &["status"], &["explain", "a.bin"]] {
+            world.expect(0, command);
+        }
+        world.write_local("c.bin", "newer");
+        world.expect(0, &["run"]);
+        world.expect(0, &["rollback", "last"]);
+        assert_eq!(world.agreed("c.bin").as_deref(), Some("new"));
+        let refused = world.expect(1, &["rollback", &runs[damaged]]);
+        assert!(refused.err.contains("was set aside"), "{}", refused.err);
+        world.expect(0, &["restore", "c.bin"]);
+        assert_eq!(world.agreed("c.bin").as_deref(), Some("newer"));
+    }
+}

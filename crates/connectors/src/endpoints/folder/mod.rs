@@ -29,7 +29,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use syncline_connect::{
     Batch, Capabilities, Content, Endpoint, EndpointKind, Error, ErrorKind, Health, OpenRequest, Result,
-    ScanRequest, Watch,
+    ScanRequest, Watch, Words,
 };
 use syncline_core::{Abilities, Change, ItemPath, Outcome, Root, Seen, Snapshot, Version};
 use tokio::runtime::Handle;
@@ -102,6 +102,7 @@ impl FolderEndpoint {
             consistent_listing: true,
             watch: true,
             batch_max: BATCH_MAX,
+            words: Words::default(),
         };
         Self { root: root.to_owned(), capabilities, keep_staging: workspace, opened: Mutex::default() }
     }

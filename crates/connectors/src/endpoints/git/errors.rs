@@ -1,6 +1,20 @@
 //! What Git says when something fails, as errors with a kind and a hint.
 
-use syncline_connect::{Error, ErrorKind};
+use syncline_connect::{Error, ErrorKind, Words};
+
+/// What befalls a branch, in the words of Git.
+pub(super) const WORDS: Words = Words {
+    gone: Some(
+        "the branch is gone from the repository: it was deleted or renamed there, or the repository was made anew; push it \
+         again from a clone that has it (`git push <remote> <branch>`), or name another one with `branch`; if it is meant, \
+         give the target a new name to start afresh",
+    ),
+    replaced: Some(
+        "the branch does not go on from where the last run left it: its history was rewritten (a force-push), or the \
+         repository was replaced or restored from a backup; if that is not meant, push the old commits again from a clone \
+         that has them",
+    ),
+};
 
 /// Longest part of what Git said that goes into a message.
 const SAID_MAX: usize = 400;

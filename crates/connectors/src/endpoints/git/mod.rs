@@ -102,6 +102,7 @@ impl GitEndpoint {
             consistent_listing: true,
             watch: false,
             batch_max: BATCH_MAX,
+            words: errors::WORDS,
         };
         let shared = Shared { settings, folder, git, objects: Objects::default(), tip: Mutex::default() };
         Ok(Self { shared: Arc::new(shared), capabilities })

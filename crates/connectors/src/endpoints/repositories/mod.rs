@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use syncline_connect::{
     Batch, Capabilities, Content, Endpoint, EndpointKind, Error, ErrorKind, Health, Listing, OpenRequest,
-    Result, ScanRequest, snapshot_from_listing,
+    Result, ScanRequest, Words, snapshot_from_listing,
 };
 use syncline_core::{
     Abilities, Change, Digest, Found, Item, ItemPath, Kind, Outcome, Problem, Seen, Side, Snapshot, Version,
@@ -79,6 +79,7 @@ impl RepositoriesEndpoint {
             consistent_listing: true,
             watch: false,
             batch_max: 1,
+            words: Words::default(),
         };
         let [workspace, folder, state] =
             [request.workspace, request.folder, request.state].map(Path::to_owned);

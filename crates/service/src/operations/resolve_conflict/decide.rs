@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use syncline_core::merge::has_open_markers;
-use syncline_core::{Choices, Digest, Item, ItemPath, Kind, MergeResult, Side, Sides, Take as CoreTake};
+use syncline_core::{
+    Choices, Digest, Item, ItemPath, Kind, MadeFrom, MergeResult, Side, Sides, Take as CoreTake,
+};
 use syncline_engine::Target;
 use syncline_store::{ConflictRecord, Store};
 
@@ -63,6 +65,11 @@ impl Meaning {
         if take == Take::Merged {
             both_ways(target, "a merged version cannot be taken")?;
         }
+        // First of all: whoever edits one of them from here on does so without knowing of the decision.
+        let seen = match Standing::of(record) {
+            Standing::Untouched => MadeFrom::new(),
+            Standing::Beside | Standing::Marked => seen(target, store, record).await?,
+        };
         match (Standing::of(record), take) {
             (Standing::Untouched, Take::Merged) => {
                 self.merge_untouched(store, target, record, deciding).await
@@ -77,6 +84,19 @@ impl Meaning {
             (Standing::Beside, _) => self.take_beside(store, target, record, take).await,
             (Standing::Marked, Take::Merged) => self.accept_marked(store, target, record, deciding).await,
             (Standing::Marked, _) => self.undo_marked(store, target, record, take).await,
+        }?;
+        self.bind(record, seen);
+        Ok(())
+    }
+
+    /// Makes the wishes about a conflict depend on what its paths held when the decision was made.
+    fn bind(&mut self, record: &ConflictRecord, mut seen: MadeFrom) {
+        if let Some(After::Beside(_, copy)) = self.after.get(&record.id) {
+            seen.insert(copy.clone(), Sides::default());
+        }
+        seen.retain(|path, _| self.choices.desired.contains_key(path));
+        if !seen.is_empty() {
+            self.choices.made_from.push(seen);
         }
     }
 
@@ -199,6 +219,20 @@ impl Meaning {
         self.after.insert(record.id.clone(), After::Beside(Side::Local, copy));
         Ok(())
     }
+}
+
+/// What each side holds at the paths of a conflict.
+async fn seen(target: &Target, store: &Store, record: &ConflictRecord) -> Result<MadeFrom> {
+    let mut seen = MadeFrom::new();
+    for path in [Some(&record.path), record.copy.as_ref()].into_iter().flatten() {
+        let here = glance::at(store, target, path).await?;
+        let mut digests: Sides<Option<Digest>> = Sides::default();
+        for side in Side::BOTH {
+            digests[side] = glance::digest(target, side, path, &here[side]).await?;
+        }
+        seen.insert(path.clone(), digests);
+    }
+    Ok(seen)
 }
 
 /// The merged version, in history, and what kind of file it is.

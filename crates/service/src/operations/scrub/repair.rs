@@ -168,6 +168,27 @@ pub(super) async fn history(store: &Store, target: &Target, damaged: &BTreeSet<D
     repaired
 }
 
+/// Fetches damaged contents of history from what is kept to merge from; which of them are sound again.
+pub(super) async fn from_bases(store: &Store, damaged: &BTreeSet<Digest>) -> Vec<Digest> {
+    let (store, damaged) = (store.clone(), damaged.clone());
+    let fetched = tokio::task::spawn_blocking(move || {
+        let found = store.bases().find(&damaged.iter().copied().collect())?;
+        let mut repaired = Vec::new();
+        for digest in damaged {
+            if let Some(bytes) = found.read(&digest) {
+                store.objects().put(&bytes)?;
+                repaired.push(digest);
+            }
+        }
+        store.objects().sync()?;
+        Ok::<_, syncline_store::Error>(repaired)
+    });
+    match fetched.await {
+        Ok(Ok(repaired)) => repaired,
+        _ => Vec::new(),
+    }
+}
+
 /// Reads from history, and keeps in it.
 struct Bridge(Objects);
 

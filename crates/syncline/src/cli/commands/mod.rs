@@ -19,6 +19,7 @@ pub(crate) mod run;
 pub(crate) mod scrub;
 pub(crate) mod status;
 pub(crate) mod targets;
+mod watch;
 
 use clap::ValueEnum;
 use syncline_service::{Problem, wire};

@@ -57,8 +57,10 @@ impl Plan {
 /// The exit code of a plan: 1 when there is none, and when details count, 4 for a halt and 3 for changes.
 pub(crate) fn exit_code(plan: &wire::Plan, details: bool) -> u8 {
     let any = |holds: fn(&wire::TargetPlan) -> bool| plan.targets.iter().any(holds);
-    if any(|target| target.error.is_some()) {
+    if any(|target| target.error.as_ref().is_some_and(|error| !error.is_usage())) {
         1
+    } else if any(|target| target.error.is_some()) {
+        2
     } else if details && any(|target| !target.halts.is_empty()) {
         4
     } else if details && any(|target| target.pending() > 0) {

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use syncline_service::operations::make_plan;
 use syncline_service::operations::start_run::{Request, start_run};
-use syncline_service::wire::{self, Plan, Report, TargetPlan, TargetReport};
-use syncline_service::{Problem, Service, WatchNews};
-use tokio::sync::{mpsc, oneshot, watch};
+use syncline_service::wire::{Plan, Report, TargetPlan, TargetReport};
+use syncline_service::{Problem, Service};
+use tokio::sync::oneshot;
 
-use super::{OneWay, Selection, plan};
+use super::{OneWay, Selection, plan, watch};
 use crate::cli::args::Globals;
 use crate::cli::output::Output;
 use crate::cli::text::{paint, shown, style};
@@ -30,7 +30,9 @@ Examples:
   syncline run --plan notes.plan             do what was planned, or nothing when something changed since
   syncline run --report report.md --ci       in a CI job
   syncline run --watch                       keep running: every change starts a run
-  syncline run --watch --interval 60s        keep running: once a minute")]
+  syncline run --watch --interval 60s        keep running: once a minute
+  syncline run --status                      is it kept running, and how is that doing?
+  syncline run --stop                        end it when what is going on is through")]
 pub(crate) struct Run {
     #[command(flatten)]
     selection: Selection,
@@ -61,6 +63,15 @@ pub(crate) struct Run {
     /// With --watch: run every so often instead of at every change, such as `60s` or `15m`.
     #[arg(long, value_name = "TIME", requires = "watch", value_parser = interval)]
     interval: Option<Duration>,
+    /// Tell whether a watch of this workspace runs, and how it is doing.
+    #[arg(long, conflicts_with_all = ["targets", "direction", "one_way", "dry_run", "plan", "approve", "verify", "watch", "report", "stop"])]
+    status: bool,
+    /// Ask the running watch of this workspace to end when its run is through, and wait until it has.
+    #[arg(long, conflicts_with_all = ["targets", "direction", "one_way", "dry_run", "plan", "approve", "verify", "watch", "report"])]
+    stop: bool,
+    /// With --stop: how long to wait, such as `60s` or `15m` [default: 60s].
+    #[arg(long, value_name = "TIME", requires = "stop", value_parser = interval)]
+    wait: Option<Duration>,
     /// Write the report to a file: Markdown when its name ends in `.md`, JUnit XML when it ends in `.xml`, JSON
     /// otherwise.
     #[arg(long, value_name = "FILE", conflicts_with = "watch")]
@@ -70,6 +81,14 @@ pub(crate) struct Run {
 impl Run {
     /// Runs the command.
     pub(crate) fn run(self, globals: &Globals, output: &Output) -> Result<u8, Problem> {
+        if self.status || self.stop {
+            let service = session::open_quietly(globals, output, "command line")?;
+            return if self.stop {
+                watch::stop(&service, self.wait, output)
+            } else {
+                watch::status(&service, output)
+            };
+        }
         let service = session::open_with_plan(globals, output, self.plan.as_deref())?;
         let request = Request {
             targets: self.selection.targets.clone(),
@@ -81,7 +100,12 @@ impl Run {
             verify: self.verify,
         };
         if self.watch {
-            return runtime::block_on_to_the_end(keep_running(&service, &request, self.interval, output));
+            return runtime::block_on_to_the_end(watch::keep_running(
+                &service,
+                &request,
+                self.interval,
+                output,
+            ));
         }
         let report = runtime::block_on(self.finish(&service, &request, output))?;
         let changes_count = service.workspace().fail_on_diff;
@@ -176,66 +200,4 @@ async fn ask(service: &Service, request: &Request, result: &TargetReport) -> Res
     });
     let approved = answer.await.unwrap_or(false);
     Ok(shown_plan.hash.filter(|_| approved))
-}
-
-/// Runs targets whenever something changes, until the user or the system ends it.
-async fn keep_running(
-    service: &Service,
-    request: &Request,
-    interval: Option<Duration>,
-    output: &Output,
-) -> Result<u8, Problem> {
-    let (stop, stopped) = watch::channel(false);
-    let (tell, mut news) = mpsc::unbounded_channel();
-    output.note(paint(style::FAINT, "watching; ctrl-c ends it"));
-    let working = syncline_service::watch(service, request, interval, tell, stopped);
-    tokio::pin!(working);
-    loop {
-        tokio::select! {
-            biased;
-            () = runtime::wait_for_signal() => {
-                // The run that is going on comes to its end first; a second signal ends it at once.
-                let _ = stop.send(true);
-                tokio::select! {
-                    result = &mut working => result?,
-                    () = runtime::wait_for_signal() => {}
-                }
-                return Ok(0);
-            }
-            Some(news) = news.recv() => {
-                told(&news, output);
-                if output.is_unread() {
-                    // Nobody sees any more what is done: the run that is going on is the last.
-                    let _ = stop.send(true);
-                }
-            }
-            result = &mut working => return result.map(|()| 0),
-        }
-    }
-}
-
-/// Prints what a watch tells; a run that found nothing to do is not worth a line.
-fn told(news: &WatchNews, output: &Output) {
-    match news {
-        WatchNews::Ran(result) => {
-            // A run that only had times to remember is none that people look for.
-            let idle = result.steps.total() == 0 && result.success && result.conflicts.is_empty();
-            if output.is_json() {
-                // One document on each line.
-                let document = serde_json::json!({ "version": wire::VERSION, "result": result });
-                if let Ok(line) = serde_json::to_string(&document) {
-                    output.raw(&format!("{line}\n"));
-                }
-            } else if !idle {
-                output.raw(&render::report::target(result, 0, output.verbose));
-            }
-        }
-        WatchNews::Limited { target, side, message } => {
-            output.warn(format_args!("{}: {} side: {}", shown(target), side.name(), shown(message)));
-        }
-        WatchNews::Note { target: Some(target), message } => {
-            output.note(format_args!("{}: {}", shown(target), shown(message)));
-        }
-        WatchNews::Note { target: None, message } => output.note(shown(message)),
-    }
 }

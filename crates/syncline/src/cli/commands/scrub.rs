@@ -14,7 +14,8 @@ use crate::cli::{runtime, session};
 /// Re-read everything, and find content that rotted.
 ///
 /// Reads every item that both sides agreed on, and everything that history keeps, and compares the digests. Content
-/// that differs although nobody wrote it is reported, and with --repair replaced from where it is still good.
+/// that differs although nobody wrote it is reported, and with --repair replaced from where it is still good. What
+/// history keeps and nothing can repair is then set aside, so that everything else works.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -60,8 +61,20 @@ fn page(response: &Response, repair: bool) -> String {
     let _ = writeln!(text, "{} history  {} read", sign(sound), count(history.read, "content"));
     text.extend(history.error.iter().map(error_lines));
     for digest in &history.damaged {
-        let state = if history.repaired.contains(digest) { "damaged; it was repaired" } else { "damaged" };
+        let aside = history.set_aside.iter().find(|aside| aside.digest == *digest);
+        let state = match aside {
+            Some(aside) => format!("damaged; it was set aside, with it is lost {}", shown(&aside.message)),
+            None if history.repaired.contains(digest) => "damaged; it was repaired".to_owned(),
+            None => "damaged".to_owned(),
+        };
         let _ = writeln!(text, "  {} {digest}: {state}", paint(style::BAD, "✗"));
+    }
+    if history.aside_before > 0 {
+        let line = format!(
+            "{} set aside before, see `syncline doctor`",
+            count(history.aside_before, "damaged object")
+        );
+        let _ = writeln!(text, "  {}", paint(style::FAINT, &line));
     }
     if !response.sound && !repair {
         let _ = writeln!(text, "{}", paint(style::FAINT, "repair what can be: syncline scrub --repair"));

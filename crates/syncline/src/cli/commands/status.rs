@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use syncline_service::Problem;
 use syncline_service::operations::status::{Request, Response, State, Target, status};
+use syncline_service::wire::Offline;
+use syncline_service::{Problem, WireProblem};
 
 use crate::cli::args::Globals;
 use crate::cli::output::Output;
@@ -35,7 +36,13 @@ impl Status {
         let request = Request { targets: self.targets, fast: self.fast };
         let response = runtime::block_on(status(&service, &request))?;
         output.result(&response, || page(&response));
-        Ok(u8::from(response.targets.iter().any(|target| target.error.is_some())))
+        let errors = || response.targets.iter().filter_map(|target| target.error.as_ref());
+        let all_usage = errors().all(WireProblem::is_usage);
+        Ok(match errors().next() {
+            None => 0,
+            Some(_) if all_usage => 2,
+            Some(_) => 1,
+        })
     }
 }
 
@@ -52,9 +59,28 @@ fn page(response: &Response) -> String {
         parts.push(format!("{} pending", count(pending, "change")));
     }
     parts.push(count(response.open_conflicts, "open conflict"));
+    if response.watched {
+        parts.push("watched".to_owned());
+    }
     let backups = response.backups;
     parts.push(format!("history: {} ({})", count(backups.objects, "object"), bytes(backups.bytes)));
     let _ = writeln!(text, "{}", paint(style::FAINT, &parts.join(" · ")));
+    text
+}
+
+/// What is known of a remote that is away, in one line.
+pub(super) fn offline_line(offline: &Offline) -> String {
+    let mut text = format!(
+        "offline since {}, tried {}",
+        local_time(&offline.since),
+        count(offline.tries.into(), "time")
+    );
+    if let Some(next) = &offline.next_try {
+        let _ = write!(text, ", next {}", local_time(next));
+    }
+    if let Some(waiting) = offline.waiting.filter(|&waiting| waiting > 0) {
+        let _ = write!(text, ", {} waiting", count(waiting, "changed path"));
+    }
     text
 }
 
@@ -80,6 +106,7 @@ fn lines(target: &Target, width: usize) -> String {
         };
         facts.push(format!("last run {}: {became}", local_time(&run.started)));
     }
+    facts.extend(target.offline.as_ref().map(|offline| paint(style::WARN, &offline_line(offline))));
     let name = shown(&target.target);
     let gap = " ".repeat(width.saturating_sub(name.chars().count()));
     let mut text = format!("  {}{gap}  {word}  {}\n", paint(style::STRONG, &name), facts.join(" · "));

@@ -162,7 +162,10 @@ pub(crate) fn conflict_line(conflict: &Conflict) -> String {
             "merged, with markers to be finished by hand".to_owned()
         }
         _ if conflict.merged.is_some() => "the edits of both sides are in it".to_owned(),
-        (None, _) => "waits for your decision; nothing is touched".to_owned(),
+        (None, _) => match &conflict.action {
+            Some(action) => shown(action),
+            None => "waits for your decision; nothing is touched".to_owned(),
+        },
         (Some(winner), Some(copy)) => {
             format!("the {} version keeps the name, the other one is {}", winner.name(), shown(copy))
         }

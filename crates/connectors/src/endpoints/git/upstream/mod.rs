@@ -24,6 +24,7 @@ use tokio::runtime::Handle;
 
 use super::GivenUp;
 use super::command::Git;
+use super::errors;
 use super::names;
 use super::notes::Notes;
 use super::objects::Objects;
@@ -94,6 +95,7 @@ impl UpstreamEndpoint {
             consistent_listing: true,
             watch: false,
             batch_max: BATCH_MAX,
+            words: errors::WORDS,
         };
         let shared = Shared {
             references: format!("refs/syncline/{}", &blake3::hash(root.as_bytes()).to_hex()[..16]),

@@ -1,0 +1,112 @@
+//! The one watch of a workspace: taking its place, and telling others how it is doing.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use syncline_core::Nanos;
+use syncline_engine::Away;
+use syncline_store::{LastRun, RunningWatch, Taking, WatchAway, WatchLock, WatchRecord, WatchedTarget};
+
+use crate::problem::{Class, Problem, Result};
+use crate::service::Service;
+use crate::wire::{self, TargetReport};
+
+/// The place of the watch, taken by this process.
+pub(crate) struct WatchPost {
+    lock: WatchLock,
+    record: Mutex<WatchRecord>,
+}
+
+impl WatchPost {
+    /// Becomes the watch of the workspace.
+    pub(crate) async fn take(
+        service: &Service,
+        interval: Option<Duration>,
+        names: impl Iterator<Item = String>,
+    ) -> Result<Self> {
+        // The state folder is made, or refused, before anything is put into it.
+        service.stored().await?;
+        let record = WatchRecord {
+            pid: std::process::id(),
+            id: uuid::Uuid::now_v7().to_string(),
+            since: service.clock().now(),
+            interval,
+            targets: names.map(|name| WatchedTarget { name, ..WatchedTarget::default() }).collect(),
+        };
+        match WatchLock::take(service.state(), &record)? {
+            Taking::Ours(lock) => Ok(Self { lock, record: Mutex::new(record) }),
+            Taking::Taken(other) => Err(refused(other)),
+        }
+    }
+
+    pub(crate) fn is_asked_to_stop(&self) -> bool {
+        self.lock.is_asked_to_stop()
+    }
+
+    /// Tells of a run.
+    pub(crate) fn ran(&self, report: &TargetReport, finished: Nanos, next: Nanos) {
+        self.tell(&report.target, |target| {
+            target.failures = if report.success { 0 } else { target.failures.saturating_add(1) };
+            target.next = Some(next);
+            target.last = Some(LastRun {
+                run: report.run.clone(),
+                finished,
+                success: report.success,
+                message: report.message.clone(),
+            });
+        });
+    }
+
+    /// Tells that a remote is away; whether that is news.
+    pub(crate) fn away(&self, name: &str, away: &Away) -> bool {
+        let mut news = false;
+        self.tell(name, |target| {
+            news = target.away.is_none();
+            // The run that found it away was counted when it was told of.
+            target.failures = target.failures.saturating_add(u32::from(!news));
+            target.next = Some(away.next);
+            target.away = Some(WatchAway {
+                since: away.since,
+                tries: away.tries,
+                reason: away.reason.clone(),
+                waiting: away.waiting,
+            });
+        });
+        news
+    }
+
+    /// Tells when a target that is halted is looked at again.
+    pub(crate) fn waits(&self, name: &str, next: Nanos) {
+        self.tell(name, |target| target.next = Some(next));
+    }
+
+    /// Tells that a remote is there again.
+    pub(crate) fn back(&self, name: &str) {
+        self.tell(name, |target| target.away = None);
+    }
+
+    fn tell(&self, name: &str, change: impl FnOnce(&mut WatchedTarget)) {
+        let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(target) = record.targets.iter_mut().find(|target| target.name == name) else { return };
+        change(target);
+        if let Err(error) = self.lock.tell(&record) {
+            // What is synced does not depend on what is told about it.
+            tracing::warn!(%error, "how the watch is doing could not be written");
+        }
+    }
+}
+
+/// The watch of a workspace, if one runs, in the words of its own record.
+pub(crate) fn running(service: &Service) -> Result<Option<RunningWatch>> {
+    Ok(RunningWatch::of(service.state())?)
+}
+
+fn refused(other: RunningWatch) -> Problem {
+    let who = match other.record.map(wire::Watch::from) {
+        Some(watch) => format!(" by process {} since {}", watch.pid, watch.since),
+        None => " by a process that has only just begun".to_owned(),
+    };
+    Problem::new(Class::Busy, "watch_running", format!("the workspace is watched already{who}")).with_hint(
+        "`syncline run --status` tells how it is doing; `syncline run --stop` ends it when its run is through",
+    )
+}
