@@ -105,12 +105,8 @@ pub(crate) async fn cycle(
         takes_over,
     };
     let gates = gates::of(target, options);
-    if let Some(gates) = gates {
-        result.checked = gates.before().await;
-        result.halts.extend(gates::halts(&result.checked));
-        if !result.halts.is_empty() {
-            return journal.finish(result).await;
-        }
+    if !result.may_begin(gates).await {
+        return journal.finish(result).await;
     }
     let mut only = options.only.clone();
     for round in 0..ROUNDS_MAX {
@@ -151,8 +147,17 @@ pub(crate) async fn cycle(
     }
     let result = journal.finish(result).await;
     Keeper::finish(keeper);
-    let mut result = result?;
-    if let (Some(lease), Some(_)) = (&*lease, &result.run) {
+    concluded(context, target, lease.as_ref(), result?).await
+}
+
+/// A run that is over, with what became of the decisions about its conflicts.
+async fn concluded(
+    context: &Context,
+    target: &Target,
+    lease: Option<&Lease>,
+    mut result: RunResult,
+) -> Result<RunResult> {
+    if let (Some(lease), Some(_)) = (lease, &result.run) {
         let waiting = settling::conclude(context, target, lease, Some(&result.plan)).await?;
         result.admit(&waiting);
     }
@@ -248,6 +253,15 @@ fn check_saved(target: &Target, options: &Options, found: &str) -> Result<()> {
 }
 
 impl RunResult {
+    /// Makes the checks before a run; one that fails halts it.
+    async fn may_begin(&mut self, gates: Option<&Gates>) -> bool {
+        if let Some(gates) = gates {
+            self.checked = gates.before().await;
+            self.halts.extend(gates::halts(&self.checked));
+        }
+        self.halts.is_empty()
+    }
+
     /// Takes over what was checked while the sides were looked at; what failed halts the plan.
     fn look_back(&mut self, gates: Option<&Gates>, plan: &mut Plan) {
         let checked = gates.map(Gates::looked).unwrap_or_default();

@@ -54,6 +54,14 @@ pub struct Target {
     pub remote: Remote,
     /// Whether changes start a run while Syncline is running.
     pub watch: bool,
+    /// When it is due: five fields of cron in UTC, or `every` and a span.
+    pub schedule: Option<String>,
+    /// Globs of what a script works with.
+    pub inputs: Vec<String>,
+    /// Globs of what a script makes.
+    pub outputs: Vec<String>,
+    /// The names of the checks around its runs.
+    pub checks: Vec<String>,
 }
 
 /// The place outside.
@@ -85,6 +93,10 @@ pub fn list_targets(service: &Service, request: &Request) -> Result<Response> {
             settings: target.remote.public_settings(),
         },
         watch: target.watch,
+        schedule: target.schedule.as_ref().map(ToString::to_string),
+        inputs: target.script.as_ref().map(|script| script.inputs.clone()).unwrap_or_default(),
+        outputs: target.script.as_ref().map(|script| script.outputs.clone()).unwrap_or_default(),
+        checks: target.checks.iter().map(|check| check.name.clone()).collect(),
     });
     Ok(Response { version: VERSION, targets: targets.collect() })
 }

@@ -49,7 +49,8 @@ fn line(target: &Target, width: usize) -> String {
         "push" => "→",
         _ => "↔",
     };
-    let place = target.remote.settings.get("path").and_then(serde_json::Value::as_str).unwrap_or_default();
+    let setting = |name: &str| target.remote.settings.get(name).and_then(serde_json::Value::as_str);
+    let place = setting("path").or_else(|| setting("entrypoint")).unwrap_or_default();
     let remote = format!("{} {place}", target.remote.kind);
     let name = shown(&target.name);
     let gap = " ".repeat(width.saturating_sub(name.chars().count()));
@@ -59,6 +60,9 @@ fn line(target: &Target, width: usize) -> String {
         shown(&target.path),
         shown(remote.trim_end())
     );
+    if let Some(schedule) = &target.schedule {
+        text.push_str(&format!("  {}", paint(style::PLACE, &shown(schedule))));
+    }
     if let Some(description) = &target.description {
         text.push_str(&format!("  {}", paint(style::FAINT, &shown(description))));
     }
