@@ -31,6 +31,7 @@ pub use reference::reference_markdown;
 pub use schema::{KindSchema, schema};
 pub use secret::Redacted;
 pub use sections::checks::{Check, Phase};
+pub use sections::committing::GitCommit;
 pub use sections::endpoint::EndpointConfig;
 pub use sections::history::HistoryConfig;
 pub use sections::schedule::Schedule;

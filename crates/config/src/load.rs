@@ -15,6 +15,7 @@ use crate::error::{ConfigError, ConfigErrors, Warning};
 use crate::privacy::private;
 use crate::schema::{KindSchema, schema};
 use crate::secret::{Lookup, Redacted};
+use crate::sections::committing;
 use crate::sections::endpoint::check_secrets;
 use crate::sections::target::Surroundings;
 use crate::sections::{File, Resolver, VERSION, is_name, name_rule};
@@ -133,6 +134,7 @@ fn resolve(
     let checks = written.safety.resolve(&["safety"], &mut resolver);
     let around = Surroundings {
         idempotent: written.defaults.idempotent,
+        git_commit: written.defaults.git_commit.and_then(committing::Written::resolve),
         checks: &checks,
         direction: written.defaults.direction.into(),
         endpoints: &written.endpoints,

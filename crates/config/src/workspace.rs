@@ -6,6 +6,7 @@ use syncline_core::{Direction, Guard, ItemPath, Rule};
 
 use crate::error::{ConfigError, Warning};
 use crate::sections::checks::Check;
+use crate::sections::committing::GitCommit;
 use crate::sections::endpoint::EndpointConfig;
 use crate::sections::history::HistoryConfig;
 use crate::sections::schedule::Schedule;
@@ -64,6 +65,8 @@ pub struct Target {
     pub schedule: Option<Schedule>,
     /// What is checked before and after a run: the checks of the file, then its own.
     pub checks: Vec<Check>,
+    /// How what it brought in is committed, when it is.
+    pub git_commit: Option<GitCommit>,
 }
 
 impl Workspace {

@@ -1,15 +1,20 @@
 //! Running targets one after the other; a failing one never stops the others.
 
+use std::sync::Arc;
+
 use syncline_config::Target as Configured;
 use syncline_core::{Direction, ItemPath, Nanos, Problem as Trouble};
 use syncline_engine::checks::Checked;
-use syncline_engine::{Context, Event, Options, RunResult};
+use syncline_engine::{Context, Event, Options, RunResult, Target};
 use syncline_store::{ConflictQuery, RunState, Store};
 
 use crate::conflict_closing::close_vanished;
 use crate::gates::VERIFICATION;
+use crate::git::committing::{Committed, Committing};
+use crate::glance;
 use crate::problem::{Class, Problem, Result};
 use crate::service::Service;
+use crate::targets;
 use crate::wire::{
     self, CheckReport, Conflict, Halt, Remark, Report, Steps, TargetPlan, TargetReport, seconds, timestamp,
 };
@@ -76,11 +81,58 @@ async fn attempt(service: &Service, context: &Context, job: &Job<'_>) -> Result<
     if is_to_be_idempotent(job, &result) {
         result.problems.extend(differs_again(service, &context.store, job).await);
     }
+    if !job.options.dry_run && result.halts.is_empty() {
+        result.problems.extend(commit(service, &context.store, job.target, &target, &result).await?);
+    }
     let whole = job.options.only.is_none();
     if whole && !job.options.dry_run && result.halts.is_empty() {
         close_vanished(service, &context.store, &target, &result).await?;
     }
     Ok(result)
+}
+
+/// Commits what the target has brought in, when it is to be; what there is to say about that.
+async fn commit(
+    service: &Service,
+    store: &Store,
+    configured: &Configured,
+    target: &Target,
+    result: &RunResult,
+) -> Result<Option<Trouble>> {
+    let Some(how) = configured.git_commit.clone() else { return Ok(None) };
+    let baseline = glance::baseline(store, &target.name).await?;
+    let (folder, filter) = (targets::local_root(service, configured), Arc::clone(&target.filter));
+    let (name, run) = (target.name.clone(), result.run.clone());
+    let committed = tokio::task::spawn_blocking(move || {
+        let committing = Committing {
+            target: &name,
+            folder: &folder,
+            filter: &filter,
+            baseline: baseline.as_ref(),
+            run: run.as_deref(),
+            how: &how,
+        };
+        committing.commit()
+    });
+    let committed = committed.await.unwrap_or_else(|error| {
+        Err(Problem::new(Class::Failed, "git_failed", format!("committing was cut short: {error}")))
+    });
+    Ok(match committed {
+        Ok(Committed::Nothing) => None,
+        Ok(Committed::Made { commit, branch, files }) => {
+            let short = commit.get(..12).unwrap_or(&commit);
+            Some(Trouble::new("", "commit", format!("{files} files are committed as {short} on {branch}")))
+        }
+        Ok(Committed::Waits(why)) => Some(Trouble::new(
+            "",
+            "not_committed",
+            format!("not committed yet: {why}; the next run commits it"),
+        )),
+        Err(problem) => {
+            let hint = problem.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+            Some(Trouble::new("", "not_committed", format!("not committed: {}{hint}", problem.message)))
+        }
+    })
 }
 
 /// Whether a script has changed something that it must not change again.

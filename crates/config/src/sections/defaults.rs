@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use syncline_core as core;
 
+use super::committing;
+
 /// Which way changes may flow.
 // `Serialize` lets the schema show the default.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -40,10 +42,19 @@ pub(crate) struct Defaults {
     pub(crate) fail_on_diff: bool,
     /// Whether running a script twice must come to the same as running it once. Mirrors always do.
     pub(crate) idempotent: bool,
+    /// Whether what a target with `direction: pull`, or a script, brought into the workspace is committed there. Only what
+    /// it brought, and never what people have staged or changed.
+    pub(crate) git_commit: Option<committing::Written>,
 }
 
 impl Default for Defaults {
     fn default() -> Self {
-        Self { direction: Direction::default(), dry_run: false, fail_on_diff: false, idempotent: true }
+        Self {
+            direction: Direction::default(),
+            dry_run: false,
+            fail_on_diff: false,
+            idempotent: true,
+            git_commit: None,
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What may be written, one file per section; each section says how it becomes what will be done.
 
 pub(crate) mod checks;
+pub(crate) mod committing;
 pub(crate) mod conflicts;
 pub(crate) mod defaults;
 pub(crate) mod endpoint;

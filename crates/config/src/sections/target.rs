@@ -7,6 +7,7 @@ use serde::Deserialize;
 use syncline_core::{self as core, ItemPath};
 
 use super::checks::{Check, Safety, Verification};
+use super::committing::{self, GitCommit};
 use super::conflicts::Conflicts;
 use super::defaults::Direction;
 use super::endpoint::{Endpoint, EndpointConfig};
@@ -61,6 +62,8 @@ pub(crate) struct Target {
     /// Whether running a script twice must come to the same as running it once; a run that changed something looks.
     /// Default: that of `defaults`.
     idempotent: Option<bool>,
+    /// Whether what it brought into the workspace is committed there. Default: that of `defaults`.
+    git_commit: Option<committing::Written>,
     /// When it is due, for `syncline ci generate`: five fields of cron in UTC, `@hourly` and the like, or `every 15m`.
     #[schemars(example = &"0 2 * * *")]
     schedule: Option<String>,
@@ -114,6 +117,7 @@ struct Triggers {
 pub(crate) struct Surroundings<'a> {
     pub(crate) direction: core::Direction,
     pub(crate) idempotent: bool,
+    pub(crate) git_commit: Option<GitCommit>,
     /// The checks of the whole file.
     pub(crate) checks: &'a [Check],
     pub(crate) endpoints: &'a BTreeMap<String, Endpoint>,
@@ -123,7 +127,7 @@ pub(crate) struct Surroundings<'a> {
 impl Target {
     /// What will be done; `None` when what was written is wrong.
     pub(crate) fn resolve(
-        self,
+        mut self,
         name: &str,
         around: &Surroundings<'_>,
         resolver: &mut Resolver<'_>,
@@ -148,6 +152,14 @@ impl Target {
         let conflicts = self.conflicts.resolve(name, resolver);
         let guard = self.guard.resolve(name, resolver);
         let schedule = self.schedule.and_then(|text| schedule(&text, name, resolver));
+        let git_commit = match self.git_commit.take() {
+            Some(written) => written.resolve(),
+            None => around.git_commit.clone(),
+        };
+        // What goes both ways is as much of people as of the target, and what is pushed stays as it is.
+        let brings = direction == core::Direction::Pull
+            || self.entrypoint.is_some() && direction == core::Direction::Bidirectional;
+        let git_commit = git_commit.filter(|_| brings);
         let mut checks = around.checks.to_vec();
         checks.extend(self.safety.resolve(&["targets", name, "safety"], resolver));
         checks.extend(self.verification.map(|verification| verification.resolve(name, resolver)));
@@ -186,6 +198,7 @@ impl Target {
             watch: self.triggers.watch,
             schedule,
             checks,
+            git_commit,
         })
     }
 

@@ -11,6 +11,7 @@
 
 pub mod abort;
 mod command;
+pub(crate) mod committing;
 pub mod driver;
 mod policies;
 pub mod resolve;
