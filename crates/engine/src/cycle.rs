@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::gates::{self, Gates};
 use crate::keeper::Keeper;
 use crate::look::{self, View};
-use crate::result::RunResult;
+use crate::result::{RunResult, is_remark};
 use crate::settling;
 
 /// How often a run looks again at paths that changed under its hands.
@@ -302,7 +302,7 @@ impl RunResult {
 
     fn conclude(&mut self, context: &Context) {
         self.finished = context.clock.now();
-        let failed = self.problems.iter().any(|problem| !is_remark(problem));
+        let failed = self.problems.iter().any(|problem| !is_remark(problem.code));
         self.state = match (self.halts.is_empty(), failed) {
             (false, _) => RunState::Halted,
             (true, false) => RunState::Succeeded,
@@ -321,26 +321,6 @@ impl RunResult {
             report: String::new(),
         }
     }
-}
-
-/// Whether a problem is only worth telling: things that can never be synced do not make a run fail, nor does
-/// what an earlier run put aside and a person has not looked at yet, nor what is at another place than expected or at two
-/// of them, nor what waits for somebody to take it, nor from which commit something comes, nor what a script left outside
-/// of its outputs, nor that a wish is granted as far as the direction goes.
-fn is_remark(problem: &Problem) -> bool {
-    matches!(
-        problem.code,
-        "name_not_utf8"
-            | "special_file"
-            | "rescued"
-            | "left_behind"
-            | "renamed_apart"
-            | "proposed"
-            | "converted"
-            | "commit"
-            | "outside_outputs"
-            | "one_sided"
-    )
 }
 
 /// What a run of this attempt writes with.

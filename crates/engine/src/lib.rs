@@ -25,6 +25,6 @@ pub use context::{Clock, Context, Event, Events, Options, Target};
 pub use cycle::{preview, run};
 pub use error::{Error, Result};
 pub use gates::Gates;
-pub use result::{RunResult, Tally};
+pub use result::{RunResult, Tally, is_remark};
 pub use undo::{before_run, version_at};
 pub use watch::{Away, Told, Watching, watch};

@@ -103,10 +103,13 @@ impl RunResult {
         if open > 0 {
             parts.push(format!("{open} open {}", if open == 1 { "conflict" } else { "conflicts" }));
         }
-        match self.problems.len() {
-            0 => {}
-            1 => parts.push("1 problem".to_owned()),
-            count => parts.push(format!("{count} problems")),
+        let remarks = self.problems.iter().filter(|problem| is_remark(problem.code)).count();
+        for (count, word) in [(self.problems.len() - remarks, "problem"), (remarks, "note")] {
+            match count {
+                0 => {}
+                1 => parts.push(format!("1 {word}")),
+                count => parts.push(format!("{count} {word}s")),
+            }
         }
         if parts.is_empty() { "nothing to do".to_owned() } else { parts.join(", ") }
     }
@@ -140,4 +143,27 @@ impl RunResult {
             }
         }
     }
+}
+
+/// Whether what has this code is only worth telling: things that can never be synced do not make a run fail, nor does
+/// what an earlier run put aside and a person has not looked at yet, nor what is at another place than expected or at two
+/// of them, nor what waits for somebody to take it, nor from which commit something comes or into which it went, nor what a script left outside
+/// of its outputs, nor that a wish is granted as far as the direction goes.
+#[must_use]
+pub fn is_remark(code: &str) -> bool {
+    matches!(
+        code,
+        "name_not_utf8"
+            | "special_file"
+            | "rescued"
+            | "left_behind"
+            | "renamed_apart"
+            | "proposed"
+            | "converted"
+            | "commit"
+            | "outside_outputs"
+            | "one_sided"
+            | "not_committed"
+            | "not_idempotent"
+    )
 }

@@ -121,7 +121,14 @@ async fn commit(
         Ok(Committed::Nothing) => None,
         Ok(Committed::Made { commit, branch, files }) => {
             let short = commit.get(..12).unwrap_or(&commit);
-            Some(Trouble::new("", "commit", format!("{files} files are committed as {short} on {branch}")))
+            Some(Trouble::new(
+                "",
+                "commit",
+                format!(
+                    "{} committed as {short} on {branch}",
+                    if files == 1 { "1 file is".to_owned() } else { format!("{files} files are") }
+                ),
+            ))
         }
         Ok(Committed::Waits(why)) => Some(Trouble::new(
             "",

@@ -188,6 +188,14 @@ impl From<&core::Step> for PlannedStep {
     }
 }
 
+impl Remark {
+    /// Whether it is only worth telling, and no trouble.
+    #[must_use]
+    pub fn is_note(&self) -> bool {
+        syncline_engine::is_remark(&self.code)
+    }
+}
+
 impl From<&core::Halt> for Halt {
     fn from(halt: &core::Halt) -> Self {
         Self {

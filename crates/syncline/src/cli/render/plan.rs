@@ -91,8 +91,12 @@ fn headline(plan: &TargetPlan) -> String {
     if !plan.conflicts.is_empty() {
         parts.push(paint(style::WARN, &count(plan.conflicts.len() as u64, "conflict")));
     }
-    if !plan.problems.is_empty() {
-        parts.push(paint(style::BAD, &count(plan.problems.len() as u64, "problem")));
+    let notes = plan.problems.iter().filter(|problem| problem.is_note()).count();
+    if plan.problems.len() > notes {
+        parts.push(paint(style::BAD, &count((plan.problems.len() - notes) as u64, "problem")));
+    }
+    if notes > 0 {
+        parts.push(paint(style::FAINT, &count(notes as u64, "note")));
     }
     parts.push(paint(style::FAINT, &format!("{} agreed", count(plan.agreed, "item"))));
     parts.join(" · ")
@@ -187,7 +191,10 @@ pub(crate) fn conflict_line(conflict: &Conflict) -> String {
 /// A problem, in one line.
 pub(crate) fn problem_line(problem: &Remark) -> String {
     let side = problem.side.map(|side| format!(" ({})", side.name())).unwrap_or_default();
-    format!("  {} {}{side}: {}\n", paint(style::BAD, "✗"), shown(&problem.path), shown(&problem.message))
+    let place = if problem.path.is_empty() { side } else { format!(" {}{side}", shown(&problem.path)) };
+    let place = if place.is_empty() { place } else { format!("{place}:") };
+    let sign = if problem.is_note() { paint(style::FAINT, "·") } else { paint(style::BAD, "✗") };
+    format!("  {sign}{place} {}\n", shown(&problem.message))
 }
 
 /// Why a target could not be handled at all.
