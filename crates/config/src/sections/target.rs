@@ -1,6 +1,7 @@
 //! `targets`: what is kept in agreement with what.
 
 use std::collections::BTreeMap;
+use std::mem;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -163,27 +164,7 @@ impl Target {
         let mut checks = around.checks.to_vec();
         checks.extend(self.safety.resolve(&["targets", name, "safety"], resolver));
         checks.extend(self.verification.map(|verification| verification.resolve(name, resolver)));
-        let (remote, script) = match (self.entrypoint, self.remote) {
-            (Some(entrypoint), _) => {
-                let settings = Endpoint::new(script::settings(&entrypoint, self.env));
-                super::endpoint::check_secrets(&["targets", name, "env"], resolver);
-                let remote = settings.resolve(None, &["targets", name], around.lookup, resolver);
-                let written = script::Written {
-                    entrypoint,
-                    inputs: self.inputs,
-                    outputs: self.outputs,
-                    config: self.config,
-                    limits: self.limits,
-                    allow_write: self.allow_write,
-                    idempotent: self.idempotent.unwrap_or(around.idempotent),
-                    direction,
-                    target: name,
-                };
-                (Some(remote), Some(written.resolve(resolver)))
-            }
-            (None, Some(remote)) => (remote.resolve(name, around, resolver), None),
-            (None, None) => (None, None),
-        };
+        let (remote, script) = self.outside(name, direction, around, resolver);
         Some(crate::Target {
             name: name.to_owned(),
             description: self.description,
@@ -200,6 +181,37 @@ impl Target {
             checks,
             git_commit,
         })
+    }
+
+    /// The place outside; and the script, when that is one.
+    fn outside(
+        &mut self,
+        name: &str,
+        direction: core::Direction,
+        around: &Surroundings<'_>,
+        resolver: &mut Resolver<'_>,
+    ) -> (Option<EndpointConfig>, Option<script::Script>) {
+        match (self.entrypoint.take(), self.remote.take()) {
+            (Some(entrypoint), _) => {
+                let settings = Endpoint::new(script::settings(&entrypoint, mem::take(&mut self.env)));
+                super::endpoint::check_secrets(&["targets", name, "env"], resolver);
+                let remote = settings.resolve(None, &["targets", name], around.lookup, resolver);
+                let written = script::Written {
+                    entrypoint,
+                    inputs: mem::take(&mut self.inputs),
+                    outputs: mem::take(&mut self.outputs),
+                    config: mem::take(&mut self.config),
+                    limits: mem::take(&mut self.limits),
+                    allow_write: mem::take(&mut self.allow_write),
+                    idempotent: self.idempotent.unwrap_or(around.idempotent),
+                    direction,
+                    target: name,
+                };
+                (Some(remote), Some(written.resolve(resolver)))
+            }
+            (None, Some(remote)) => (remote.resolve(name, around, resolver), None),
+            (None, None) => (None, None),
+        }
     }
 
     /// Reports keys that do not go together.
