@@ -149,6 +149,7 @@ impl Target {
         }
         self.check_kind(name, resolver);
         let direction = self.direction.map_or(around.direction, Into::into);
+        let (remote, script) = self.outside(name, direction, around, resolver);
         let path = local_path(self.path.as_deref().unwrap_or("."), name, resolver);
         let conflicts = self.conflicts.resolve(name, resolver);
         let guard = self.guard.resolve(name, resolver);
@@ -159,12 +160,11 @@ impl Target {
         };
         // What goes both ways is as much of people as of the target, and what is pushed stays as it is.
         let brings = direction == core::Direction::Pull
-            || self.entrypoint.is_some() && direction == core::Direction::Bidirectional;
+            || script.is_some() && direction == core::Direction::Bidirectional;
         let git_commit = git_commit.filter(|_| brings);
         let mut checks = around.checks.to_vec();
         checks.extend(self.safety.resolve(&["targets", name, "safety"], resolver));
         checks.extend(self.verification.map(|verification| verification.resolve(name, resolver)));
-        let (remote, script) = self.outside(name, direction, around, resolver);
         Some(crate::Target {
             name: name.to_owned(),
             description: self.description,
