@@ -90,3 +90,36 @@ fn git_pair() {
         .unwrap();
     assert!(String::from_utf8_lossy(&pushed.stdout).contains("More, by hand"), "{texts:?}");
 }
+
+#[test]
+fn directional() {
+    let world = World::new();
+    let folder = world.path("directional");
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/directional");
+    copy(&example, &folder);
+    let page = fs::read_to_string(example.join("README.md")).unwrap();
+    let script: String =
+        page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let program = Path::new(env!("CARGO_BIN_EXE_syncline")).parent().unwrap();
+    let home = world.path("home");
+    fs::create_dir(&home).unwrap();
+    let identity = home.join("identity");
+    fs::write(&identity, "[user]\n\tname = You\n\temail = you@example.org\n").unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-e", "-c", &script]).current_dir(&folder).env("HOME", &home);
+    shell.env("PATH", format!("{}:{}", program.display(), std::env::var("PATH").unwrap()));
+    shell.env("GIT_CONFIG_GLOBAL", &identity).env("GIT_CONFIG_NOSYSTEM", "1");
+    let output = shell.env_remove("SYNCLINE_CONFIG").env_remove("SYNCLINE_STATE").output().unwrap();
+    let texts = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{texts:?}");
+    let read = |path: &str| fs::read_to_string(folder.join(path)).unwrap();
+    assert!(read("docs/runtime/ENV_VARS.prod.txt").contains("DB_PASSWORD=<redacted>"));
+    assert!(read("docs/runtime/apps_truth.json").contains("ERROR"), "{texts:?}");
+    let page = fs::read_to_string(home.join(".syncline-example-site/index.html")).unwrap();
+    assert!(page.contains("ERROR"), "{page}");
+    let report: serde_json::Value = serde_json::from_str(&read("report.json")).unwrap();
+    assert_eq!((&report["total_targets"], &report["successful"]), (&5.into(), &5.into()), "{report}");
+    let log = Command::new("git").args(["log", "--format=%s"]).current_dir(&folder).output().unwrap();
+    assert!(String::from_utf8_lossy(&log.stdout).contains("Sync apps_truth: 1 files"), "{texts:?}");
+    assert_eq!(read("world/prod/env").matches("correct-horse").count(), 1, "what is outside stays as it is");
+}
