@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use syncline_config::{Target, Workspace};
-use syncline_core::Direction;
+use syncline_core::{Direction, Resolution};
 
 use super::cron;
 
@@ -57,6 +57,7 @@ impl Agenda {
         });
         let lost: Vec<String> = lost.collect();
         agenda.warnings.extend(lost);
+        agenda.warn_of_strangers(workspace);
         agenda.warn_of_crowds();
         agenda
     }
@@ -121,6 +122,25 @@ impl Agenda {
         };
         let later = workspace.targets.iter().skip_while(|other| other.name != target.name);
         !later.filter(|other| keeps(other) && together(other)).any(|other| holds(other, target))
+    }
+
+    /// A runner has a fresh checkout, which nothing was agreed on with: unless a side wins, what differs is a conflict.
+    fn warn_of_strangers(&mut self, workspace: &Workspace) {
+        let decides = |target: &&Target| {
+            let mut rules = target.conflicts.iter();
+            rules.any(|rule| matches!(rule.resolution(), Resolution::Prefer(_) | Resolution::Newest))
+        };
+        let only_sends = |target: &&Target| target.script.is_some() && target.direction == Direction::Push;
+        let asking = workspace.targets.iter().filter(|target| !decides(target) && !only_sends(target));
+        let names: Vec<&str> = asking.map(|target| target.name.as_str()).collect();
+        if !names.is_empty() {
+            self.warnings.push(format!(
+                "{}: in a fresh checkout, what differs from the other side is a conflict unless a side wins: write \
+                 `conflicts: [{{ match: \"**\", policy: prefer, side: remote }}]` for what is pulled, `local` for what is \
+                 pushed",
+                names.join(", ")
+            ));
+        }
     }
 
     /// GitHub keeps one run waiting while another is going on, and drops the ones before it.

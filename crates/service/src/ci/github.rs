@@ -170,6 +170,7 @@ fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.replace("${{", "${{ '${{' }}").chars() {
         match c {
+            '\n' => quoted.push_str("\\n"),
             '"' | '\\' => quoted.extend(['\\', c]),
             ' '..='~' => quoted.push(c),
             c if c.is_alphanumeric() => quoted.push(c),

@@ -7,6 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::support::{Ran, World};
+use crate::upstream::support::git;
 
 const WORKFLOW: &str = ".github/workflows/syncline.yml";
 
@@ -248,6 +249,52 @@ fn the_steps_run_what_is_due_and_what_was_asked_for_and_nothing_else() {
     let ran = ask("", "books", "false");
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert_eq!(world.agreed("books/b.md").as_deref(), Some("b"));
+}
+
+#[test]
+fn a_job_in_a_fresh_clone_brings_in_what_is_new_and_pushes_it() {
+    let world = World::new();
+    let hub = world.path("hub.git");
+    git(&world.path("."), &["init", "--quiet", "--bare", "--initial-branch=main", "hub.git"]);
+    let local = world.path("local");
+    git(&local, &["init", "--quiet", "--initial-branch=main"]);
+    git(&local, &["remote", "add", "origin", hub.to_str().unwrap()]);
+    world.configure(
+        "version: \"1.0\"\nnode: { name: runner }\ntargets:\n  news:\n    direction: pull\n    entrypoint: scripts/news.sh\n    \
+         outputs: [\"docs/**\"]\n    schedule: \"@daily\"\n    conflicts: [{ match: \"**\", policy: prefer, side: remote }]\n  \
+         keep:\n    path: docs\n    remote: { kind: upstream }\n    schedule: \"@daily\"\n    \
+         conflicts: [{ match: \"**\", policy: prefer, side: local }]\n",
+    );
+    let news = world.path("news");
+    world.write_local(
+        "scripts/news.sh",
+        &format!("#!/bin/sh\nmkdir -p docs\ncat '{}' > docs/news\n", news.display()),
+    );
+    let made = world.json(0, &["ci", "generate", "github", "--action", "./"]);
+    assert_eq!(made["warnings"], json!([]), "this is how it is meant");
+    let workflow = read(&world.local(WORKFLOW));
+    git(&local, &["add", "."]);
+    git(
+        &local,
+        &["-c", "user.name=person", "-c", "user.email=p@example.org", "commit", "--quiet", "-m", "start"],
+    );
+    git(&local, &["push", "--quiet", "-u", "origin", "main"]);
+    let name = "Run what is due at 0 0 * * *";
+    let targets = step(&workflow, name)["env"]["SYNC_TARGETS"].as_str().unwrap();
+    for said in ["one", "two", "three"] {
+        fs::write(&news, said).unwrap();
+        let ran = run_step(&world, &workflow, name, &[("SYNC_TARGETS", targets)]);
+        assert_eq!(ran.code, 0, "{said}: {}{}", ran.out, ran.err);
+        assert_eq!(git(&hub, &["show", "main:docs/news"]), said);
+        assert_eq!(git(&hub, &["ls-tree", "--name-only", "main:docs"]), "news\n", "no copy of a conflict");
+        // The next job has a clone of its own, and the state of this one.
+        fs::rename(&local, world.path("before")).unwrap();
+        git(&world.path("."), &["clone", "--quiet", "hub.git", "local"]);
+        let copy =
+            Command::new("cp").arg("-R").arg(world.path("before/.syncline")).arg(&local).status().unwrap();
+        assert!(copy.success());
+        fs::remove_dir_all(world.path("before")).unwrap();
+    }
 }
 
 #[test]
