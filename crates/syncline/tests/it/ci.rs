@@ -163,6 +163,13 @@ fn what_github_cannot_do_is_told() {
     assert!(!told("books:"), "a push leaves nothing behind: {warnings:?}");
     assert!(told("the runner must have the program `syncline`"), "{warnings:?}");
     world.expect(2, &["ci", "generate", "github", "--action", "ada/syncline@${{ github.token }}"]);
+    world.configure(&TARGETS.replacen("0 2 * * *", "0 0 * * 1", 1));
+    let crowded = world.expect(0, &["ci", "generate", "github", "--stdout"]);
+    assert!(
+        crowded.err.contains("`0 0 * * 1`, `0 */6 * * *`, `0 0 * * *` may fall on the same minute"),
+        "{}",
+        crowded.err
+    );
 }
 
 #[test]
