@@ -12,6 +12,7 @@ mod shell;
 mod soak;
 mod suite;
 mod tidy;
+mod workflows;
 
 use std::process::ExitCode;
 

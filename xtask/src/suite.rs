@@ -45,7 +45,8 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     report.check("lint", cargo().args(clippy))?;
     report.own("tidy", crate::tidy::run());
     report.own("generate --check", crate::generate::check());
-    report.pages(crate::pages::run());
+    report.checked("pages", crate::pages::run());
+    report.checked("workflows", crate::workflows::run());
     for (name, mut suite) in tests(arguments) {
         report.suite(name, &mut suite)?;
     }
@@ -156,16 +157,16 @@ impl Report {
         self.note_check(name, done);
     }
 
-    /// What checks completions and manual pages may be missing here: then it is named.
-    fn pages(&mut self, checked: Result<Checked>) {
+    /// What checks the files that the program makes may be missing here: then it is named.
+    fn checked(&mut self, name: &str, checked: Result<Checked>) {
         let mut missing = Vec::new();
         let done = checked.map(|checked| {
             missing = checked.missing;
             checked.done
         });
-        self.own("pages", done);
+        self.own(name, done);
         if !missing.is_empty() {
-            self.note("pages", &format!("not checked by what is not installed: {}", missing.join(", ")));
+            self.note(name, &format!("not checked by what is not installed: {}", missing.join(", ")));
         }
     }
 

@@ -129,6 +129,24 @@ pub(crate) fn is_reference(text: &str) -> bool {
         })
 }
 
+/// The names of the environment variables that a setting refers to.
+pub(crate) fn variables(text: &str) -> Vec<&str> {
+    let named = |part| match part {
+        Part::Variable(name) => Some(name),
+        Part::Literal(_) | Part::File(_) => None,
+    };
+    parts(text).unwrap_or_default().into_iter().filter_map(named).collect()
+}
+
+/// The files that a setting refers to.
+pub(crate) fn files(text: &str) -> Vec<&str> {
+    let named = |part| match part {
+        Part::File(path) => Some(path),
+        Part::Literal(_) | Part::Variable(_) => None,
+    };
+    parts(text).unwrap_or_default().into_iter().filter_map(named).collect()
+}
+
 /// Where references are looked up.
 #[derive(Clone, Debug)]
 pub(crate) struct Lookup {
@@ -192,11 +210,8 @@ impl Lookup {
 
     /// Warns of every file that a setting refers to and every user of this machine may read.
     pub(crate) fn exposed_files(&self, text: &str) -> Vec<Warning> {
-        let files = parts(text).unwrap_or_default().into_iter().filter_map(|part| match part {
-            Part::File(path) => Some(path),
-            _ => None,
-        });
-        files
+        files(text)
+            .into_iter()
             .filter(|path| is_readable_by_all(&self.root.join(path)))
             .map(|path| Warning {
                 code: "secret_exposed",

@@ -108,6 +108,12 @@ impl Rule {
     pub fn new(pattern: &str, resolution: Resolution) -> Result<Self, PatternError> {
         Ok(Self { matcher: glob(pattern)?.compile_matcher(), resolution })
     }
+
+    /// How it settles a conflict.
+    #[must_use]
+    pub const fn resolution(&self) -> &Resolution {
+        &self.resolution
+    }
 }
 
 /// When a run must stop and ask before it touches anything.

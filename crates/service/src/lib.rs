@@ -4,6 +4,7 @@
 //! face is derived. [`Service`] is an open workspace; [`problem`] maps every error to every face; [`wire`] holds
 //! the shapes that leave the program, with their versions.
 
+pub mod ci;
 mod clock;
 mod conflict_choice;
 mod conflict_closing;
@@ -50,6 +51,8 @@ pub const OPERATIONS: &[Operation] = &[
     operations::report_conflicts::OPERATION,
     operations::scrub::OPERATION,
     operations::doctor::OPERATION,
+    operations::generate_ci::OPERATION,
+    operations::check_ci::OPERATION,
     operations::config_schema::OPERATION,
 ];
 

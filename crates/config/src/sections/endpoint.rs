@@ -1,7 +1,7 @@
 //! `endpoints`: places outside, and their settings.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -14,7 +14,7 @@ use crate::document::{Node, Value as Written};
 use crate::error::{ConfigError, ConfigErrors, Location, Warning};
 use crate::schema::ENDPOINT_MARK;
 use crate::secret::{
-    Lookup, Redacted, has_reference, is_reference, is_secret_key, needs_resolution, reference_problem,
+    self, Lookup, Redacted, has_reference, is_reference, is_secret_key, needs_resolution, reference_problem,
 };
 use crate::source::{Mark, REDACTED, mask_url_password};
 
@@ -101,6 +101,22 @@ impl EndpointConfig {
     #[must_use]
     pub fn public_settings(&self) -> Value {
         public(&self.settings, false)
+    }
+
+    /// The names of the environment variables that the settings refer to as `${env:NAME}`.
+    #[must_use]
+    pub fn variables(&self) -> BTreeSet<&str> {
+        self.texts_with_references().flat_map(secret::variables).collect()
+    }
+
+    /// The files that the settings refer to as `${file:PATH}`, as they are written.
+    #[must_use]
+    pub fn secret_files(&self) -> BTreeSet<&str> {
+        self.texts_with_references().flat_map(secret::files).collect()
+    }
+
+    fn texts_with_references(&self) -> impl Iterator<Item = &str> {
+        self.references.keys().filter_map(|pointer| self.settings.pointer(pointer)?.as_str())
     }
 
     /// What is wrong with the files that settings refer to: every user of this machine may read them, say.

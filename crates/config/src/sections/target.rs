@@ -84,7 +84,7 @@ pub(crate) struct Target {
     #[schemars(extend("examples" = [["*.tmp", "build/"]]))]
     exclude: Vec<String>,
     /// What happens when both sides changed an item differently: one word for the whole target, or rules, of which
-    /// the first that matches decides.
+    /// the first that matches decides. What a script made wins where nothing is said.
     #[serde(default)]
     #[schemars(extend("default" = "auto"))]
     conflicts: Conflicts,
@@ -151,7 +151,11 @@ impl Target {
         let direction = self.direction.map_or(around.direction, Into::into);
         let (remote, script) = self.outside(name, direction, around, resolver);
         let path = local_path(self.path.as_deref().unwrap_or("."), name, resolver);
-        let conflicts = self.conflicts.resolve(name, resolver);
+        let mut conflicts = self.conflicts.resolve(name, resolver);
+        if script.is_some() && conflicts.is_empty() {
+            // It was given what is here, and made something else of it.
+            conflicts.extend(core::Rule::new("**", core::Resolution::Prefer(core::Side::Remote)));
+        }
         let guard = self.guard.resolve(name, resolver);
         let schedule = self.schedule.and_then(|text| schedule(&text, name, resolver));
         let git_commit = match self.git_commit.take() {

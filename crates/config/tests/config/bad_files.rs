@@ -46,13 +46,13 @@ fn unknown_keys() {
        |                       ^^^^^
       = help: did you mean `policy`?
     "#);
-    assert_snapshot!(refusal("version: \"1.0\"\ndefaults: { git_commit: true }\n"), @"
-    error: unknown key `git_commit` in defaults
+    assert_snapshot!(refusal("version: \"1.0\"\ndefaults: { loudness: 11 }\n"), @"
+    error: unknown key `loudness` in defaults
       --> syncline.yaml:2:13
        |
-     2 | defaults: { git_commit: true }
-       |             ^^^^^^^^^^
-      = help: known keys: `direction`, `dry_run`, `fail_on_diff`, `idempotent`
+     2 | defaults: { loudness: 11 }
+       |             ^^^^^^^^
+      = help: known keys: `direction`, `dry_run`, `fail_on_diff`, `git_commit`, `idempotent`
     ");
 }
 

@@ -32,6 +32,21 @@ fn references_are_resolved_when_asked_for() {
 }
 
 #[test]
+fn what_a_target_refers_to_is_known_without_any_of_it() {
+    let text = with_remote(
+        r#"{ kind: s3, bucket: "b-${env:STAGE}", token: "${file:secrets/token}", prefixes: ["$${env:NOT}", "${env:B}${env:A}"] }"#,
+    );
+    let workspace = load(&text).unwrap();
+    let remote = &workspace.targets[0].remote;
+    assert_eq!(Vec::from_iter(remote.variables()), ["A", "B", "STAGE"]);
+    assert_eq!(Vec::from_iter(remote.secret_files()), ["secrets/token"]);
+    let script = "version: \"1.0\"\ntargets:\n  main:\n    direction: pull\n    entrypoint: a.sh\n    outputs: [\"a/**\"]\n    \
+                  env: { KEY: \"${env:TOKEN}\" }\n    config: { home: \"${HOME}\" }\n";
+    let workspace = load(script).unwrap();
+    assert_eq!(Vec::from_iter(workspace.targets[0].remote.variables()), ["TOKEN"]);
+}
+
+#[test]
 fn a_file_gives_its_first_line() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("secrets")).unwrap();

@@ -3,10 +3,12 @@
 //! Each file has a request, a response, the typed function that performs it, and the line for the list.
 
 pub mod abort_conflict;
+pub mod check_ci;
 pub mod check_drift;
 pub mod config_schema;
 pub mod doctor;
 pub mod explain;
+pub mod generate_ci;
 pub mod history;
 pub mod list_conflicts;
 pub mod list_targets;

@@ -100,6 +100,7 @@ pub(crate) enum Command {
     Scrub(commands::scrub::Scrub),
     Doctor(commands::doctor::Doctor),
     Git(commands::git::Git),
+    Ci(commands::ci::Ci),
     Demo(commands::demo::Demo),
     Config(commands::config::Config),
     Call(commands::call::Call),

@@ -150,6 +150,22 @@ fn a_script_that_does_not_come_to_the_same_twice_is_told() {
 }
 
 #[test]
+fn what_a_script_made_wins_over_an_edit_which_is_kept_in_history() {
+    let world = world(PULL, "echo one > docs/a.txt");
+    world.expect(0, &["run"]);
+    world.write_local("docs/a.txt", "mine");
+    script(&world, "echo two > docs/a.txt");
+    let report = world.json(0, &["run"]);
+    assert_eq!(result(&report)["conflicts"][0]["winner"], "remote", "{report}");
+    assert_eq!(world.read_local("docs/a.txt").as_deref(), Some("two\n"));
+    // As on a runner of a CI system: the files are there, and nothing is agreed on.
+    std::fs::remove_dir_all(world.local(".syncline")).unwrap();
+    script(&world, "echo three > docs/a.txt");
+    world.expect(0, &["run"]);
+    assert_eq!(world.read_local("docs/a.txt").as_deref(), Some("three\n"));
+}
+
+#[test]
 fn an_entrypoint_that_is_not_there_is_told() {
     let world = world(PULL, "");
     fs::remove_file(world.local("scripts/main.sh")).unwrap();

@@ -1,6 +1,7 @@
 //! The commands: one file each, as the command tree has them.
 
 pub(crate) mod call;
+pub(crate) mod ci;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod conflicts;
@@ -47,6 +48,7 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<u8, Problem> {
         Command::Doctor(command) => command.run(&globals, output),
         Command::Git(command) => command.run(&globals, output),
         Command::Demo(command) => command.run(&globals, output),
+        Command::Ci(command) => command.run(&globals, output),
         Command::Call(command) => command.run(&globals, output),
         Command::Config(command) => command.run(&globals, output),
         Command::Completions(command) => command.run(output),

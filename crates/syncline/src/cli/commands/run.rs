@@ -73,9 +73,9 @@ pub(crate) struct Run {
     #[arg(long, value_name = "TIME", requires = "stop", value_parser = interval)]
     wait: Option<Duration>,
     /// Write the report to a file: Markdown when its name ends in `.md`, JUnit XML when it ends in `.xml`, JSON
-    /// otherwise.
+    /// otherwise. May be given more than once.
     #[arg(long, value_name = "FILE", conflicts_with = "watch")]
-    report: Option<PathBuf>,
+    report: Vec<PathBuf>,
 }
 
 impl Run {
@@ -135,7 +135,7 @@ impl Run {
                 report.replace(index, start_run(service, &approved).await?);
             }
         }
-        if let Some(file) = &self.report {
+        for file in &self.report {
             report_file::write_report(file, &report)?;
         }
         Ok(report)
