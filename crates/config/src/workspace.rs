@@ -10,6 +10,7 @@ use crate::sections::endpoint::EndpointConfig;
 use crate::sections::history::HistoryConfig;
 use crate::sections::schedule::Schedule;
 use crate::sections::script::Script;
+use crate::sections::secrets::SecretScan;
 use crate::suggest::{hint, quote};
 
 /// A workspace, as its file describes it.
@@ -64,6 +65,8 @@ pub struct Target {
     pub schedule: Option<Schedule>,
     /// What is checked before and after a run: the checks of the file, then its own.
     pub checks: Vec<Check>,
+    /// What is looked for before anything leaves; `None` when nothing is.
+    pub secrets: Option<SecretScan>,
 }
 
 impl Workspace {

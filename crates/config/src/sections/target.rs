@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use syncline_core::{self as core, ItemPath};
 
-use super::checks::{Check, Safety, Verification};
+use super::checks::{self, Safety, Verification};
 use super::conflicts::Conflicts;
 use super::defaults::Direction;
 use super::endpoint::{Endpoint, EndpointConfig};
@@ -66,7 +66,7 @@ pub(crate) struct Target {
     schedule: Option<String>,
     /// What the outputs must come to after a run; otherwise the run is taken back.
     verification: Option<Verification>,
-    /// Checks of this target, besides those of the file.
+    /// Checks of this target, besides those of the file, and what of its content must not leave.
     #[serde(default)]
     safety: Safety,
     /// Which way changes may flow. Default: that of `defaults`.
@@ -114,8 +114,8 @@ struct Triggers {
 pub(crate) struct Surroundings<'a> {
     pub(crate) direction: core::Direction,
     pub(crate) idempotent: bool,
-    /// The checks of the whole file.
-    pub(crate) checks: &'a [Check],
+    /// What counts for the whole file.
+    pub(crate) safety: &'a checks::Resolved,
     pub(crate) endpoints: &'a BTreeMap<String, Endpoint>,
     pub(crate) lookup: &'a Lookup,
 }
@@ -148,8 +148,9 @@ impl Target {
         let conflicts = self.conflicts.resolve(name, resolver);
         let guard = self.guard.resolve(name, resolver);
         let schedule = self.schedule.and_then(|text| schedule(&text, name, resolver));
-        let mut checks = around.checks.to_vec();
-        checks.extend(self.safety.resolve(&["targets", name, "safety"], resolver));
+        let safety = self.safety.resolve(&["targets", name, "safety"], resolver);
+        let mut checks = around.safety.checks.clone();
+        checks.extend(safety.checks);
         checks.extend(self.verification.map(|verification| verification.resolve(name, resolver)));
         let (remote, script) = match (self.entrypoint, self.remote) {
             (Some(entrypoint), _) => {
@@ -172,12 +173,14 @@ impl Target {
             (None, Some(remote)) => (remote.resolve(name, around, resolver), None),
             (None, None) => (None, None),
         };
+        let remote = remote?;
+        let secrets = safety.secrets.resolve(&around.safety.secrets, &remote.kind);
         Some(crate::Target {
             name: name.to_owned(),
             description: self.description,
             direction,
             path: path.ok()?,
-            remote: remote?,
+            remote,
             script,
             include: self.include,
             exclude: self.exclude,
@@ -186,6 +189,7 @@ impl Target {
             watch: self.triggers.watch,
             schedule,
             checks,
+            secrets,
         })
     }
 

@@ -29,6 +29,7 @@ mod random;
 mod repositories;
 mod scripts;
 mod scrub;
+mod secrets;
 mod shapes;
 mod support;
 mod upstream;
