@@ -161,7 +161,7 @@ pub(crate) async fn plan(
                 made.halts.push(distrusted(&view));
             }
             name_places(target, &mut made);
-            if !secrets::search(context, target, options, &mut made, &mut view).await {
+            if !secrets::search(context, target, options, &mut made, &mut view).await? {
                 continue;
             }
             // The plan holds all that is needed from here on, but for content that is still to be found.

@@ -3,7 +3,7 @@
 //! It is searched at the version that is going to be sent, so whatever changes afterwards is refused by its step and
 //! planned, and searched, anew.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -11,9 +11,12 @@ use std::sync::{Arc, OnceLock};
 use syncline_connect::{Content, Endpoint, ErrorKind};
 use syncline_core::secrets::{ALLOW_MARKER, PatternError, SCAN_BYTES_MAX, Scanner, SecretFinding};
 use syncline_core::{Action, Digest, Halt, ItemPath, Plan, Problem, Seen, Side, Source, Step, Version};
-use syncline_store::Objects;
+use syncline_store::Store;
 
+use crate::apply::{Holder, holders};
+use crate::bridge::translate;
 use crate::context::{Context, Event, Options, Target};
+use crate::error::Result;
 use crate::look::{View, unreadable};
 use crate::spread::spread;
 
@@ -27,7 +30,7 @@ pub struct SecretScan {
     baseline: PathBuf,
     name: String,
     /// Made when something is about to leave: most runs send nothing.
-    scanner: OnceLock<Result<Arc<Scanner>, PatternError>>,
+    scanner: OnceLock<std::result::Result<Arc<Scanner>, PatternError>>,
 }
 
 impl SecretScan {
@@ -38,7 +41,7 @@ impl SecretScan {
         Self { patterns, baseline, name, scanner: OnceLock::new() }
     }
 
-    fn scanner(&self) -> Result<Arc<Scanner>, PatternError> {
+    fn scanner(&self) -> std::result::Result<Arc<Scanner>, PatternError> {
         self.scanner.get_or_init(|| Scanner::new(&self.patterns).map(Arc::new)).clone()
     }
 
@@ -58,20 +61,20 @@ pub(crate) async fn search(
     options: &Options,
     plan: &mut Plan,
     view: &mut View,
-) -> bool {
+) -> Result<bool> {
     let gates = target.gates.as_deref();
     // What is put back to what it was has been there before.
     let scan = gates.and_then(|gates| gates.secrets.as_ref()).filter(|_| options.choices.desired.is_empty());
-    let Some(scan) = scan else { return true };
-    let outgoing: Vec<Outgoing> = plan.steps.iter().filter_map(|step| outgoing(step, view)).collect();
+    let Some(scan) = scan else { return Ok(true) };
+    let outgoing = outgoing(plan, view)?;
     if outgoing.is_empty() {
-        return true;
+        return Ok(true);
     }
     let scanner = match scan.scanner() {
         Ok(scanner) => scanner,
         Err(error) => {
             plan.halts.push(halt(format!("what is about to leave cannot be searched for secrets: {error}")));
-            return true;
+            return Ok(true);
         }
     };
     let mut found = Vec::new();
@@ -88,9 +91,13 @@ pub(crate) async fn search(
     }
     if !found.is_empty() {
         plan.halts.push(halt(message(&found, &scan.name)));
-        return true;
+        return Ok(true);
     }
-    unread.into_iter().fold(true, |stands, (path, problem)| !leave_out(&path, problem, plan, view) && stands)
+    let mut stands = true;
+    for (path, problem) in unread {
+        stands &= !leave_out(&path, problem, plan, view);
+    }
+    Ok(stands)
 }
 
 async fn search_all(
@@ -98,21 +105,18 @@ async fn search_all(
     target: &Target,
     scanner: Arc<Scanner>,
     outgoing: Vec<Outgoing>,
-) -> Vec<(ItemPath, Result<Vec<SecretFinding>, Problem>)> {
+) -> Vec<(ItemPath, std::result::Result<Vec<SecretFinding>, Problem>)> {
     let items = outgoing.len() as u64;
     context.events.happened(&Event::Searching { target: target.name.clone(), items });
-    let (local, objects) = (Arc::clone(&target.endpoints.local), context.store.objects().clone());
+    let (local, store) = (Arc::clone(&target.endpoints.local), context.store.clone());
     let progress = context.events.progress();
     let search = move |item: Outgoing| {
-        let (local, objects) = (Arc::clone(&local), objects.clone());
+        let (local, store) = (Arc::clone(&local), store.clone());
         let (scanner, progress) = (Arc::clone(&scanner), Arc::clone(&progress));
         async move {
-            let searched = match item.read(&local, &objects).await {
+            let searched = match item.read(&local, &store).await {
                 Ok(bytes) => Ok(scanner.scan(&bytes)),
-                // Its step will be refused for the same reason.
-                Err(error) if matches!(error.kind(), ErrorKind::Changed | ErrorKind::NotFound) => {
-                    Ok(Vec::new())
-                }
+                Err(error) if item.will_be_refused(&error) => Ok(Vec::new()),
                 Err(error) => Err(unreadable(item.path.as_str(), &error)),
             };
             progress.add(1, 0);
@@ -124,43 +128,76 @@ async fn search_all(
 
 /// Content that is about to leave.
 struct Outgoing {
-    /// Its path in the workspace's part of the target.
     path: ItemPath,
-    from: Place,
+    place: Place,
 }
 
+/// Where it can be read.
 enum Place {
-    Local(Version),
-    Object(Digest),
+    Workspace(Version),
+    Store(Digest),
 }
 
-/// What a step sends, when it sends something that can be searched.
-fn outgoing(step: &Step, view: &View) -> Option<Outgoing> {
-    let Action::Write { item, source } = &step.action else { return None };
-    let (path, from) = match source {
-        _ if step.side == Side::Local => return None,
-        Source::Nothing => return None,
-        Source::Opposite { path, version } => (path, Place::Local(version.clone())),
-        // What is merged is not there yet. What of it is ours stands in our version; the rest comes from there.
-        Source::Object(digest) => match view.merges.get(digest) {
-            Some(need) => (&need.path, Place::Local(need.found.local.version.clone())),
-            None => (&step.path, Place::Object(*digest)),
-        },
+/// What a plan sends, as far as it can be searched.
+fn outgoing(plan: &Plan, view: &View) -> Result<Vec<Outgoing>> {
+    let sent =
+        || plan.steps.iter().filter(|step| step.side == Side::Remote && step.bytes() <= SCAN_BYTES_MAX);
+    let objects = sent().filter_map(|step| match &step.action {
+        Action::Write { source: Source::Object(digest), .. } => Some(*digest),
+        _ => None,
+    });
+    let elsewhere: HashSet<Digest> = objects.filter(|digest| !view.merges.contains_key(digest)).collect();
+    let holders = if elsewhere.is_empty() { HashMap::new() } else { holders(view, &elsewhere)? };
+    Ok(sent().filter_map(|step| outgoing_of(step, view, &holders)).collect())
+}
+
+fn outgoing_of(step: &Step, view: &View, holders: &HashMap<Digest, Vec<Holder>>) -> Option<Outgoing> {
+    let Action::Write { source, .. } = &step.action else { return None };
+    let ours = |path: &ItemPath, version: &Version| {
+        Some(Outgoing { path: path.clone(), place: Place::Workspace(version.clone()) })
     };
-    (item.size <= SCAN_BYTES_MAX).then(|| Outgoing { path: path.clone(), from })
+    let digest = match source {
+        Source::Nothing => return None,
+        Source::Opposite { path, version } => return ours(path, version),
+        Source::Object(digest) => digest,
+    };
+    // What is merged is not there yet. What of it is ours stands in our version, and the rest comes from there.
+    if let Some(need) = view.merges.get(digest) {
+        return ours(&need.path, &need.found.local.version);
+    }
+    let holders = holders.get(digest).map(Vec::as_slice).unwrap_or_default();
+    if holders.iter().any(|(side, ..)| *side == Side::Remote) {
+        return None;
+    }
+    match holders.first() {
+        Some((_, path, version)) => ours(path, version),
+        None => Some(Outgoing { path: step.path.clone(), place: Place::Store(*digest) }),
+    }
 }
 
 impl Outgoing {
     /// Reads it; blocks while it does.
-    async fn read(&self, local: &Arc<dyn Endpoint>, objects: &Objects) -> syncline_connect::Result<Vec<u8>> {
-        let content = match &self.from {
-            Place::Local(version) => local.read(&self.path, version).await?,
-            Place::Object(digest) => Content::reader(objects.open(digest).map_err(crate::bridge::translate)?),
+    async fn read(&self, local: &Arc<dyn Endpoint>, store: &Store) -> syncline_connect::Result<Vec<u8>> {
+        let content = match &self.place {
+            Place::Workspace(version) => local.read(&self.path, version).await?,
+            Place::Store(digest) => match store.objects().open(digest) {
+                Ok(object) => Content::reader(object),
+                Err(error) => {
+                    let bases = store.bases().find(&HashSet::from([*digest])).map_err(translate)?;
+                    Content::bytes(bases.read(digest).ok_or_else(|| translate(error))?)
+                }
+            },
         };
         let mut bytes = Vec::new();
         let mut reader = content.into_reader().take(SCAN_BYTES_MAX + 1);
         reader.read_to_end(&mut bytes).map_err(|error| syncline_connect::Error::io(error, "reading"))?;
         Ok(bytes)
+    }
+
+    /// Whether its step will be refused for the same reason for which it could not be read.
+    fn will_be_refused(&self, error: &syncline_connect::Error) -> bool {
+        let is_other = matches!(error.kind(), ErrorKind::Changed | ErrorKind::NotFound);
+        is_other && matches!(self.place, Place::Workspace(_))
     }
 }
 
