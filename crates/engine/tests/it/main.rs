@@ -10,4 +10,5 @@ mod power;
 mod process;
 #[path = "../../../core/tests/it/random.rs"]
 mod random;
+mod secrets;
 mod world;
