@@ -36,5 +36,6 @@ pub use sections::endpoint::EndpointConfig;
 pub use sections::history::HistoryConfig;
 pub use sections::schedule::Schedule;
 pub use sections::script::{Script, ScriptLimits};
+pub use sections::secrets::SecretScan;
 pub use starter::{starter, starter_pair};
 pub use workspace::{Target, Workspace};

@@ -131,11 +131,11 @@ fn resolve(
     for name in written.endpoints.keys() {
         check_endpoint(name, &mut resolver);
     }
-    let checks = written.safety.resolve(&["safety"], &mut resolver);
+    let safety = written.safety.resolve(&["safety"], &mut resolver);
     let around = Surroundings {
         idempotent: written.defaults.idempotent,
         git_commit: written.defaults.git_commit.and_then(committing::Written::resolve),
-        checks: &checks,
+        safety: &safety,
         direction: written.defaults.direction.into(),
         endpoints: &written.endpoints,
         lookup: &lookup,

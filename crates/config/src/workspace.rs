@@ -11,6 +11,7 @@ use crate::sections::endpoint::EndpointConfig;
 use crate::sections::history::HistoryConfig;
 use crate::sections::schedule::Schedule;
 use crate::sections::script::Script;
+use crate::sections::secrets::SecretScan;
 use crate::suggest::{hint, quote};
 
 /// A workspace, as its file describes it.
@@ -67,6 +68,8 @@ pub struct Target {
     pub checks: Vec<Check>,
     /// How what it brought in is committed, when it is.
     pub git_commit: Option<GitCommit>,
+    /// What is looked for before anything leaves; `None` when nothing is.
+    pub secrets: Option<SecretScan>,
 }
 
 impl Workspace {

@@ -13,6 +13,7 @@ pub mod merge;
 pub mod path;
 pub mod plan;
 pub mod policy;
+pub mod secrets;
 pub mod side;
 pub mod snapshot;
 pub mod step;

@@ -188,10 +188,10 @@ async fn fill_store(
 }
 
 /// Where a content can be read: the side, the path and the version there.
-type Holder = (Side, ItemPath, Version);
+pub(crate) type Holder = (Side, ItemPath, Version);
 
 /// Everything on both sides that holds one of these contents.
-fn holders(view: &View, digests: &HashSet<Digest>) -> Result<HashMap<Digest, Vec<Holder>>> {
+pub(crate) fn holders(view: &View, digests: &HashSet<Digest>) -> Result<HashMap<Digest, Vec<Holder>>> {
     let mut holders: HashMap<Digest, Vec<Holder>> = HashMap::new();
     let mut changed = Sides::from_fn(|_| HashSet::new());
     for side in Side::BOTH {

@@ -49,6 +49,13 @@ pub enum Event {
         /// How many items are to be read.
         items: u64,
     },
+    /// What is about to leave is being searched for secrets.
+    Searching {
+        /// The target.
+        target: String,
+        /// How many items are to be searched.
+        items: u64,
+    },
     /// Steps are being applied.
     Applying {
         /// The target.

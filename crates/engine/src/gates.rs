@@ -1,5 +1,5 @@
-//! Gates: the checks around a run. One that fails before it keeps it from beginning; one that fails after it has what it
-//! did taken back, by a run of its own.
+//! Gates: the checks around a run, and what must not leave. A check that fails before a run keeps it from beginning; one
+//! that fails after it has what it did taken back, by a run of its own.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,9 +13,10 @@ use crate::context::{Context, Options, Target};
 use crate::cycle;
 use crate::error::Result;
 use crate::result::RunResult;
+use crate::secrets::SecretScan;
 use crate::undo::before_run;
 
-/// The checks of a target.
+/// The gates of a target.
 #[derive(Debug, Default)]
 pub struct Gates {
     /// Made before anything is changed.
@@ -26,6 +27,8 @@ pub struct Gates {
     pub folder: PathBuf,
     /// What is added to their environment.
     pub environment: BTreeMap<String, String>,
+    /// What is looked for in everything that leaves.
+    pub secrets: Option<SecretScan>,
     /// What checks came to that were made while the sides were looked at.
     pub looked: std::sync::Arc<Mutex<Vec<Checked>>>,
 }

@@ -15,6 +15,7 @@ use crate::context::{Context, Event, Options, Target};
 use crate::error::Result;
 use crate::keeper::Keeper;
 use crate::merging;
+use crate::secrets;
 use crate::spread::spread;
 
 /// How often the planner may ask for more content before it must have decided.
@@ -144,7 +145,7 @@ fn foreign(target: &Target, state: &TargetState, snapshots: &Sides<Snapshot>) ->
     }
 }
 
-/// Plans, reading whatever content the planner needs to know.
+/// Plans, reading whatever content the planner needs to know, and searching what would leave.
 pub(crate) async fn plan(
     context: &Context,
     target: &Target,
@@ -170,6 +171,9 @@ pub(crate) async fn plan(
                 made.halts.push(distrusted(&view));
             }
             name_places(target, view.agreed_count, &mut made);
+            if !secrets::search(context, target, options, &mut made, &mut view).await? {
+                continue;
+            }
             // The plan holds all that is needed from here on, but for content that is still to be found.
             if !made.steps.iter().any(is_from_store) {
                 view.snapshots = view.snapshots.map(|snapshot| Snapshot { changes: Vec::new(), ..snapshot });

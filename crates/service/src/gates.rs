@@ -1,30 +1,42 @@
-//! From configured checks to the gates of a target.
+//! From configured checks, and what must not leave, to the gates of a target.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use syncline_config::{Check as Configured, Phase, Target};
-use syncline_core::Direction;
-use syncline_engine::Gates;
+use syncline_core::{Direction, Side};
 use syncline_engine::checks::{Check, Checked};
+use syncline_engine::{Gates, SecretScan};
 
 use crate::service::Service;
 
 /// The word for the verification of a target in reports.
 pub(crate) const VERIFICATION: &str = "verification";
 
-/// The gates of a target, when it has any. `looked` is filled while the sides are looked at.
-pub(crate) fn of(service: &Service, target: &Target, looked: Arc<Mutex<Vec<Checked>>>) -> Option<Gates> {
+/// The gates of a target for a run of this direction, when it has any. `looked` is filled while the sides are looked at.
+pub(crate) fn of(
+    service: &Service,
+    target: &Target,
+    direction: Direction,
+    looked: Arc<Mutex<Vec<Checked>>>,
+) -> Option<Gates> {
+    let root = &service.workspace().root;
     let after = if is_checked_early(target) { Vec::new() } else { after(target) };
     let before = checks(target, |phase| phase == Phase::Before);
-    (!target.checks.is_empty()).then(|| Gates {
+    // Nothing leaves a target that only brings something in.
+    let secrets = target.secrets.as_ref().filter(|_| direction.may_write(Side::Remote)).map(|secrets| {
+        let baseline = root.join(secrets.baseline.as_str());
+        SecretScan::new(secrets.patterns.clone(), baseline, secrets.baseline.to_string())
+    });
+    (!target.checks.is_empty() || secrets.is_some()).then(|| Gates {
         before,
         after,
-        folder: service.workspace().root.clone(),
+        folder: root.clone(),
         environment: BTreeMap::from([
             ("SYNCLINE_TARGET".to_owned(), target.name.clone()),
             ("SYNCLINE_DIRECTION".to_owned(), target.direction.to_string()),
         ]),
+        secrets,
         looked,
     })
 }

@@ -50,7 +50,7 @@ pub(crate) fn open(
         abilities: sides.as_ref().map(|endpoint| endpoint.capabilities().abilities),
     };
     let endpoints = Sides::from_fn(|side| guarded(&sides[side], direction.may_write(side)));
-    let gates = gates::of(service, target, checked).map(Arc::new);
+    let gates = gates::of(service, target, direction, checked).map(Arc::new);
     Ok(Target { name: target.name.clone(), endpoints, filter: Arc::new(filter), policy, gates })
 }
 

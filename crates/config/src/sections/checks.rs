@@ -1,11 +1,11 @@
-//! `safety` and `verification`: commands whose outcome decides whether a run may begin, and whether it counts.
+//! `safety` and `verification`: what decides whether a run may begin, whether anything may leave, and whether it counts.
 
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use syncline_core::{Direction, Expectation};
 
-use super::Resolver;
+use super::{Resolver, secrets};
 
 /// Checks of every target, or of one.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -17,6 +17,22 @@ pub(crate) struct Safety {
     post_sync_checks: Vec<Written>,
     /// Checked after the changes, in a scratch copy: how far something is from where it should be.
     drift_gates: Vec<Written>,
+    /// Whether content is searched for secrets before it leaves: what looks like one halts the run. Default: yes, unless
+    /// the remote is a folder.
+    secret_scan: Option<bool>,
+    /// Secrets of your own kinds: names such as `NOTION_.*_DB_ID`, which find what is assigned to them, or regular
+    /// expressions for the secret itself.
+    #[schemars(extend("examples" = [["NOTION_.*_DB_ID", "SUPABASE_.*KEY", "password"]]))]
+    secret_patterns: Vec<String>,
+    /// A file of the workspace with the fingerprints of what looks like a secret and is allowed, one in a line.
+    #[schemars(example = &".syncline-secrets")]
+    secret_baseline: Option<String>,
+}
+
+/// What counts around the runs of every target, or of one.
+pub(crate) struct Resolved {
+    pub(crate) checks: Vec<Check>,
+    pub(crate) secrets: secrets::Written,
 }
 
 /// A check: a command, and what it must come to.
@@ -100,7 +116,9 @@ pub struct Check {
 }
 
 impl Safety {
-    pub(crate) fn resolve(self, path: &[&str], resolver: &mut Resolver<'_>) -> Vec<Check> {
+    pub(crate) fn resolve(self, path: &[&str], resolver: &mut Resolver<'_>) -> Resolved {
+        let (scan, patterns) = (self.secret_scan, self.secret_patterns);
+        let secrets = secrets::Written::read(scan, patterns, self.secret_baseline, path, resolver);
         let parts = [
             (Phase::Before, "pre_sync_checks", self.pre_sync_checks),
             (Phase::After, "post_sync_checks", self.post_sync_checks),
@@ -115,7 +133,7 @@ impl Safety {
                 checks.push(check.resolve(phase));
             }
         }
-        checks
+        Resolved { checks, secrets }
     }
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod node;
 mod quantity;
 pub(crate) mod schedule;
 pub(crate) mod script;
+pub(crate) mod secrets;
 pub(crate) mod target;
 
 use std::collections::BTreeMap;
@@ -45,7 +46,7 @@ pub(crate) struct File {
     /// What is kept in agreement, by name.
     #[serde(default)]
     pub(crate) targets: BTreeMap<String, target::Target>,
-    /// Checks of every target.
+    /// Checks of every target, and what must not leave.
     #[serde(default)]
     pub(crate) safety: checks::Safety,
     /// How long old versions are kept.

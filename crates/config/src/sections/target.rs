@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use syncline_core::{self as core, ItemPath};
 
-use super::checks::{Check, Safety, Verification};
+use super::checks::{self, Safety, Verification};
 use super::committing::{self, GitCommit};
 use super::conflicts::Conflicts;
 use super::defaults::Direction;
@@ -70,7 +70,7 @@ pub(crate) struct Target {
     schedule: Option<String>,
     /// What the outputs must come to after a run; otherwise the run is taken back.
     verification: Option<Verification>,
-    /// Checks of this target, besides those of the file.
+    /// Checks of this target, besides those of the file, and what of its content must not leave.
     #[serde(default)]
     safety: Safety,
     /// Which way changes may flow. Default: that of `defaults`.
@@ -119,8 +119,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) direction: core::Direction,
     pub(crate) idempotent: bool,
     pub(crate) git_commit: Option<GitCommit>,
-    /// The checks of the whole file.
-    pub(crate) checks: &'a [Check],
+    /// What counts for the whole file.
+    pub(crate) safety: &'a checks::Resolved,
     pub(crate) endpoints: &'a BTreeMap<String, Endpoint>,
     pub(crate) lookup: &'a Lookup,
 }
@@ -166,15 +166,18 @@ impl Target {
         let brings = direction == core::Direction::Pull
             || script.is_some() && direction == core::Direction::Bidirectional;
         let git_commit = git_commit.filter(|_| brings);
-        let mut checks = around.checks.to_vec();
-        checks.extend(self.safety.resolve(&["targets", name, "safety"], resolver));
+        let safety = self.safety.resolve(&["targets", name, "safety"], resolver);
+        let mut checks = around.safety.checks.clone();
+        checks.extend(safety.checks);
         checks.extend(self.verification.map(|verification| verification.resolve(name, resolver)));
+        let remote = remote?;
+        let secrets = safety.secrets.resolve(&around.safety.secrets, &remote.kind);
         Some(crate::Target {
             name: name.to_owned(),
             description: self.description,
             direction,
             path: path.ok()?,
-            remote: remote?,
+            remote,
             script,
             include: self.include,
             exclude: self.exclude,
@@ -184,6 +187,7 @@ impl Target {
             schedule,
             checks,
             git_commit,
+            secrets,
         })
     }
 

@@ -191,3 +191,105 @@ fn the_file_can_be_named() {
       = help: run `syncline init` to make one, or name it with `--config`
     ");
 }
+
+/// The file of a directional sync system, as its users have it.
+const DIRECTIONAL: &str = r#"
+version: "1.0"
+
+defaults:
+  direction: bidirectional  # pull | push | bidirectional
+  dry_run: false
+  fail_on_diff: false
+  idempotent: true
+  git_commit: true  # PULL only
+
+targets:
+  oca_repos:
+    direction: pull
+    entrypoint: "scripts/sync-oca-repos.sh"
+    schedule: "0 2 * * *"  # Daily at 2 AM UTC
+    outputs:
+      - "insightpulse_odoo/addons/oca/**"
+    verification:
+      command: "find insightpulse_odoo/addons/oca -name '__manifest__.py' | wc -l"
+      expected_min: 100
+  claude_config:
+    direction: bidirectional
+    entrypoint: "scripts/sync-claude-configs.sh"
+    schedule: "0 4 * * *"  # Daily at 4 AM UTC
+    config:
+      claude_md: "claude.md"
+      mcp_config: "$HOME/.config/Code/User/globalStorage/saoudrizwan.claude-dev/settings/cline_mcp_settings.json"
+      agent_dir: "$HOME/.claude/superclaude/agents"
+      skills_dir: "docs/claude-code-skills"
+    outputs:
+      - "docs/claude-config-drift.md"
+  apps_truth:
+    direction: pull
+    entrypoint: "scripts/apps-truth-sync.sh"
+    schedule: "0 */6 * * *"  # Every 6 hours
+    outputs:
+      - "docs/runtime/apps_truth.json"
+    verification:
+      command: "test -f docs/runtime/apps_truth.json && jq -e '.apps | length > 0' docs/runtime/apps_truth.json"
+      expected_exit_code: 0
+  live_to_docs:
+    direction: pull
+    entrypoint: "scripts/sync-live-to-docs.sh"
+    schedule: "0 */12 * * *"  # Every 12 hours
+    outputs:
+      - "docs/runtime/ADDONS_PATH.prod.txt"
+      - "docs/runtime/DB_CONFIG.prod.txt"
+      - "docs/runtime/ENV_VARS.prod.txt"
+  skillsmith_catalog:
+    direction: pull
+    entrypoint: "scripts/skillsmith_sync.py"
+    schedule: "0 5 * * 0"  # Weekly on Sunday at 5 AM
+    outputs:
+      - "docs/claude-code-skills/**"
+    verification:
+      command: "python scripts/skillsmith_sync.py --check"
+      expected_exit_code: 0
+
+safety:
+  secret_patterns: [NOTION_API_TOKEN, "NOTION_.*_DB_ID", GITHUB_TOKEN, "SUPABASE_.*KEY", password, secret]
+  pre_sync_checks:
+    - name: "Git clean"
+      command: "git diff --quiet && git diff --staged --quiet"
+      skip_on_pull: false
+    - name: "No secrets in repo"
+      command: "git grep -i -E '(password|secret|token).*=' | grep -v '.insightpulse/sync.yaml' | grep -v 'env.example'"
+      expected_exit_code: 1  # Expect no matches
+  post_sync_checks:
+    - name: "Valid JSON/YAML outputs"
+      command: "find docs/runtime -name '*.json' -exec jq empty {} \\;"
+      skip_on_push: true
+    - name: "Python compileall"
+      command: "python -m compileall scripts/"
+      skip_on_push: false
+  drift_gates:
+    - name: "Claude config drift"
+      command: "scripts/sync-claude-configs.sh"
+      max_drift_score: 0
+    - name: "OCA module count"
+      command: "find insightpulse_odoo/addons/oca -name '__manifest__.py' | wc -l"
+      min_value: 100
+"#;
+
+#[test]
+fn the_file_of_a_directional_sync_system_loads_as_it_is() {
+    let workspace = load(DIRECTIONAL).unwrap();
+    assert!(workspace.warnings.is_empty(), "{:?}", workspace.warnings);
+    let names: Vec<&str> = workspace.targets.iter().map(|target| target.name.as_str()).collect();
+    assert_eq!(names, ["oca_repos", "claude_config", "apps_truth", "live_to_docs", "skillsmith_catalog"]);
+    let modules = workspace.target("oca_repos").unwrap();
+    assert_eq!(modules.schedule.as_ref().map(ToString::to_string).as_deref(), Some("0 2 * * *"));
+    assert!(modules.git_commit.as_ref().is_some_and(|commit| !commit.push && !commit.propose));
+    let checks: Vec<&str> = modules.checks.iter().map(|check| check.name.as_str()).collect();
+    let of_all = ["Git clean", "No secrets in repo", "Valid JSON/YAML outputs", "Python compileall"];
+    assert_eq!(checks[..4], of_all);
+    assert_eq!(checks[4..], ["Claude config drift", "OCA module count", "verification"]);
+    let claude = workspace.target("claude_config").unwrap().script.as_ref().unwrap();
+    assert_eq!(claude.config["skills_dir"], "docs/claude-code-skills");
+    assert!(claude.idempotent);
+}

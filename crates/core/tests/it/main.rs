@@ -6,5 +6,6 @@
 mod merge;
 mod properties;
 mod random;
+mod secrets;
 mod table;
 mod world;

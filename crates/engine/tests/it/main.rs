@@ -10,5 +10,6 @@ mod power;
 mod process;
 #[path = "../../../core/tests/it/random.rs"]
 mod random;
+mod secrets;
 mod watching;
 mod world;

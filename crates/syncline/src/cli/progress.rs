@@ -17,6 +17,7 @@ const PATIENCE: Duration = Duration::from_millis(250);
 
 const SCANNING: &str = "{spinner} {prefix}: scanning, {pos} items";
 const COMPARING: &str = "{prefix}: comparing {bar:24} {pos}/{len} items, {eta} left";
+const SEARCHING: &str = "{prefix}: searching for secrets {bar:24} {pos}/{len} items, {eta} left";
 const STEPS: &str = "{prefix}: applying {bar:24} {pos}/{len} steps, {eta} left";
 const BYTES: &str =
     "{prefix}: applying {bar:24} {bytes}/{total_bytes}, {msg}, {binary_bytes_per_sec}, {eta} left";
@@ -75,6 +76,10 @@ impl Events for Bars {
                 let look = style(COMPARING);
                 self.show(ProgressBar::new(*items).with_style(look).with_prefix(shown(target)), false);
             }
+            Event::Searching { target, items } => {
+                let look = style(SEARCHING);
+                self.show(ProgressBar::new(*items).with_style(look).with_prefix(shown(target)), false);
+            }
             Event::Applying { target, steps, bytes: 0 } => {
                 let look = style(STEPS);
                 self.show(ProgressBar::new(*steps).with_style(look).with_prefix(shown(target)), false);
@@ -110,6 +115,7 @@ mod tests {
         for event in [
             Event::Scanning { target: target() },
             Event::Comparing { target: target(), items: 3 },
+            Event::Searching { target: target(), items: 3 },
             Event::Applying { target: target(), steps: 3, bytes: 0 },
             Event::Applying { target: target(), steps: 3, bytes: 7 },
         ] {
@@ -123,7 +129,7 @@ mod tests {
 
     #[test]
     fn templates_are_understood() {
-        for template in [SCANNING, COMPARING, STEPS, BYTES] {
+        for template in [SCANNING, COMPARING, SEARCHING, STEPS, BYTES] {
             ProgressStyle::with_template(template).unwrap();
         }
     }

@@ -31,6 +31,7 @@ mod random;
 mod repositories;
 mod scripts;
 mod scrub;
+mod secrets;
 mod shapes;
 mod support;
 mod upstream;
