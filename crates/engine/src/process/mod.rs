@@ -144,7 +144,15 @@ impl Call {
                 Some(End::Cancelled)
             } else if began.elapsed() >= self.limits.time {
                 Some(End::TimedOut)
-            } else if counted.elapsed() >= COUNT || self.may_be_too_many(before) {
+            } else if self.may_be_too_many(before) {
+                // Counting takes long beside a fork bomb that goes on: it holds still meanwhile.
+                group.hold_still();
+                let excess = self.excess(&group);
+                if excess.is_none() {
+                    group.go_on();
+                }
+                excess
+            } else if counted.elapsed() >= COUNT {
                 counted = Instant::now();
                 self.excess(&group)
             } else {

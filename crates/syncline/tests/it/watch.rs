@@ -149,3 +149,37 @@ fn a_watch_follows_the_ignore_file_and_tells_of_a_new_configuration() {
     assert!(err.contains("main: the ignore rules changed"), "{err}");
     assert!(err.contains("start the watch again"), "{err}");
 }
+
+/// The most memory that a process has had, in bytes.
+#[cfg(target_os = "linux")]
+fn memory(running: &Running) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", running.0.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_watch_that_has_done_much_takes_no_more_memory_than_one_that_has_done_little() {
+    const CALM: u64 = 24 * 1024 * 1024;
+    const MOST: u64 = 200 * 1024 * 1024;
+    let world = World::new();
+    for file in 0..2_000 {
+        world.write_local(&format!("notes/{}/{file}.md", file % 40), &format!("note {file}\n").repeat(20));
+    }
+    let running = watching(&world, &[]);
+    let round = |number: usize| {
+        for file in (0..2_000).step_by(50) {
+            let path = format!("notes/{}/{file}.md", file % 40);
+            world.write_local(&path, &format!("note {file}, edit {number}\n").repeat(20));
+        }
+        let last = format!("last-{number}.md");
+        world.write_local(&last, "last");
+        within(Duration::from_secs(60), "an edit", || world.read_remote(&last).is_some());
+    };
+    (0..10).for_each(round);
+    let before = memory(&running);
+    (10..60).for_each(round);
+    let after = memory(&running);
+    assert!(after < MOST && after < before + CALM, "{before} bytes after 10 rounds, {after} after 60");
+}

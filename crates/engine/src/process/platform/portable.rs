@@ -18,6 +18,10 @@ impl Group {
         Ok(child.try_wait()?.is_some())
     }
 
+    pub(in super::super) fn hold_still(&self) {}
+
+    pub(in super::super) fn go_on(&self) {}
+
     pub(in super::super) fn kill(&self) {
         // `taskkill` knows the children of a process, which the standard library does not.
         if cfg!(windows) {

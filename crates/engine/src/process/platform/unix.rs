@@ -28,11 +28,25 @@ impl Group {
         Ok(waitid(WaitId::Pid(pid), options)?.is_some())
     }
 
+    /// Stops all of them at once, until they may go on.
+    pub(in super::super) fn hold_still(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets all of them go on.
+    pub(in super::super) fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
     /// Ends all of them at once. The kernel lets no process of a group start another one while it is being ended.
     pub(in super::super) fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    fn signal(&self, signal: Signal) {
         if let Some(group) = self.0 {
             // None may be left.
-            let _ = kill_process_group(group, Signal::KILL);
+            let _ = kill_process_group(group, signal);
         }
     }
 
