@@ -1,12 +1,13 @@
 //! Running targets one after the other; a failing one never stops the others.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use syncline_config::Target as Configured;
 use syncline_core::{Direction, ItemPath, Nanos, Problem as Trouble};
 use syncline_engine::checks::Checked;
 use syncline_engine::{Context, Event, Options, RunResult, Target};
-use syncline_store::{ConflictQuery, RunState, Store};
+use syncline_store::{ConflictQuery, RunQuery, RunState, Store};
 
 use crate::conflict_closing::close_vanished;
 use crate::gates::VERIFICATION;
@@ -103,12 +104,14 @@ async fn commit(
     let baseline = glance::baseline(store, &target.name).await?;
     let (folder, filter) = (targets::local_root(service, configured), Arc::clone(&target.filter));
     let (name, run) = (target.name.clone(), result.run.clone());
+    let removed = removed_lately(store, &target.name).await?;
     let committed = tokio::task::spawn_blocking(move || {
         let committing = Committing {
             target: &name,
             folder: &folder,
             filter: &filter,
             baseline: baseline.as_ref(),
+            removed: &removed,
             run: run.as_deref(),
             how: &how,
         };
@@ -140,6 +143,22 @@ async fn commit(
             Some(Trouble::new("", "not_committed", format!("not committed: {}{hint}", problem.message)))
         }
     })
+}
+
+/// The paths of which the last word of the runs of a target is that they were removed.
+async fn removed_lately(store: &Store, target: &str) -> Result<HashSet<ItemPath>> {
+    /// How far back a removal that could not be committed at once is found.
+    const RUNS_MAX: u32 = 50;
+    let query = RunQuery { target: Some(target.to_owned()), limit: Some(RUNS_MAX), ..RunQuery::default() };
+    let (mut seen, mut removed) = (HashSet::new(), HashSet::new());
+    for run in store.runs(&query).await? {
+        for delta in store.deltas(&run.start.id).await? {
+            if seen.insert(delta.path.clone()) && delta.after.is_none() {
+                removed.insert(delta.path);
+            }
+        }
+    }
+    Ok(removed)
 }
 
 /// Whether a script has changed something that it must not change again.

@@ -15,7 +15,7 @@ pub(crate) struct Safety {
     pre_sync_checks: Vec<Written>,
     /// Checked after the changes: when one fails, they are taken back.
     post_sync_checks: Vec<Written>,
-    /// Checked after the changes, in a scratch copy: how far something is from where it should be.
+    /// Checked after the changes: how far something is from where it should be. Of a script, in a copy.
     drift_gates: Vec<Written>,
     /// Whether content is searched for secrets before it leaves: what looks like one halts the run. Default: yes, unless
     /// the remote is a folder.

@@ -125,10 +125,7 @@ pub(super) fn environment(script: &Script, scratch: &Scratch) -> BTreeMap<String
 /// What is said of a script that failed.
 fn failure(script: &Script, finished: &Finished) -> Error {
     let how = finished.end.describe(&script.limits);
-    let mut words = finished.last_words(LAST_LINES);
-    for secret in script.secrets.iter().filter(|secret| !secret.is_empty()) {
-        words = words.replace(secret.as_str(), "[redacted]");
-    }
+    let words = script.redacted(&finished.last_words(LAST_LINES));
     let said = if words.is_empty() { String::new() } else { format!("; it said: {words}") };
     let kind = match finished.end {
         End::TimedOut => ErrorKind::TimedOut,

@@ -80,6 +80,14 @@ pub struct Script {
     pub scratch: Option<PathBuf>,
 }
 
+impl Script {
+    /// What a program said, without the values that must not be seen.
+    fn redacted(&self, said: &str) -> String {
+        let secrets = self.secrets.iter().filter(|secret| !secret.is_empty());
+        secrets.fold(said.to_owned(), |text, secret| text.replace(secret.as_str(), "[redacted]"))
+    }
+}
+
 /// Opens a folder as an endpoint.
 pub type OpenFolder = Arc<dyn Fn(&std::path::Path) -> Result<Arc<dyn Endpoint>> + Send + Sync>;
 
@@ -174,6 +182,9 @@ impl ScriptEndpoint {
             } else {
                 made.push(checks::make(check, &scratch.root(), &environment).await);
             }
+        }
+        for failure in made.iter_mut().filter_map(|checked| checked.failure.as_mut()) {
+            *failure = self.script.redacted(failure);
         }
         *self.script.checked.lock().unwrap_or_else(PoisonError::into_inner) = made;
         Ok(())

@@ -4,7 +4,7 @@
 //! exactly what the target brought, whatever a person is doing at the moment; and what a run that was killed did not get
 //! to commit, the next one does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::Read;
 use std::path::Path;
@@ -17,6 +17,8 @@ use crate::problem::{Class, Problem, Result};
 
 /// Whoever commits when nobody is configured.
 const NOBODY: (&str, &str) = ("Syncline", "syncline@localhost");
+/// Keeps the hooks of the repository from running.
+const NO_HOOKS: [&str; 2] = ["-c", "core.hooksPath=/dev/null"];
 /// What stands in front of the run in a message.
 const TRAILER: &str = "Syncline-Run:";
 /// What shows that a person is in the middle of something, in the Git directory.
@@ -40,6 +42,8 @@ pub(crate) struct Committing<'a> {
     pub(crate) filter: &'a Filter,
     /// What both sides agree on.
     pub(crate) baseline: &'a dyn Baseline,
+    /// What runs of the target have removed last: of no other removal is it known whose it is.
+    pub(crate) removed: &'a HashSet<ItemPath>,
     /// The run, when there was one.
     pub(crate) run: Option<&'a str>,
     /// How it is committed.
@@ -84,7 +88,8 @@ impl Committing<'_> {
         }
         let head = repository.ask(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]);
         let tree = tree_of(&repository, head.as_deref(), &changes)?;
-        let before = repository.ask(&["rev-parse", "--verify", "--quiet", "HEAD^{tree}"]);
+        let on = if self.how.propose { format!("refs/heads/{}", self.proposal()) } else { "HEAD".to_owned() };
+        let before = repository.ask(&["rev-parse", "--verify", "--quiet", &format!("{on}^{{tree}}")]);
         if before.as_deref() == Some(tree.as_str()) {
             return Ok(Committed::Nothing);
         }
@@ -139,8 +144,8 @@ impl Committing<'_> {
         let agreed = self.baseline.get(item)?;
         let there = fs::symlink_metadata(file).ok();
         let (Some(agreed), Some(there)) = (&agreed, there) else {
-            // Removed by both, or a person's own.
-            return Ok((agreed.is_none() && fs::symlink_metadata(file).is_err()).then_some(Change::Remove));
+            let gone = agreed.is_none() && fs::symlink_metadata(file).is_err();
+            return Ok((gone && self.removed.contains(item)).then_some(Change::Remove));
         };
         let read = || -> std::io::Result<Vec<u8>> {
             if there.is_symlink() {
@@ -190,6 +195,11 @@ impl Committing<'_> {
         Ok(String::from_utf8_lossy(&commit).trim().to_owned())
     }
 
+    /// The branch on which it is proposed.
+    fn proposal(&self) -> String {
+        format!("syncline/{}", self.target)
+    }
+
     fn message(&self, files: usize) -> String {
         let first = self.how.message.replace("{target}", self.target).replace("{files}", &files.to_string());
         let run = self.run.unwrap_or("an earlier run");
@@ -208,15 +218,34 @@ impl Committing<'_> {
         // The hash of nothing: no branch may be there yet.
         let nothing = "0".repeat(commit.len());
         if self.how.propose {
-            let branch = format!("syncline/{}", self.target);
+            let branch = self.proposal();
             let name = format!("refs/heads/{branch}");
-            let old = repository.ask(&["rev-parse", "--verify", "--quiet", &name]).unwrap_or(nothing);
-            repository.run(&["update-ref", "-m", "syncline", &name, commit, &old])?;
+            let old = repository.ask(&["rev-parse", "--verify", "--quiet", &name]);
+            if old.is_some() && !is_own(repository, &name) {
+                let message = format!("somebody has committed on {branch}");
+                return Err(Problem::new(Class::Busy, "git_failed", message)
+                    .with_hint("merge or rename that branch, then the next run proposes on a new one"));
+            }
+            let old = old.unwrap_or(nothing);
+            repository.run(&[
+                NO_HOOKS[0],
+                NO_HOOKS[1],
+                "update-ref",
+                "-m",
+                "syncline",
+                &name,
+                commit,
+                &old,
+            ])?;
             return Ok(branch);
         }
         // Refused when somebody has committed meanwhile; the next run commits on top of that.
-        repository.run(&["update-ref", "-m", "syncline", "HEAD", commit, head.unwrap_or(&nothing)])?;
-        repository.feed(&["update-index", "-z", "--index-info"], &index_lines(changes, commit.len()))?;
+        let old = head.unwrap_or(&nothing);
+        repository.run(&[NO_HOOKS[0], NO_HOOKS[1], "update-ref", "-m", "syncline", "HEAD", commit, old])?;
+        repository.feed(
+            &[NO_HOOKS[0], NO_HOOKS[1], "update-index", "-z", "--index-info"],
+            &index_lines(changes, commit.len()),
+        )?;
         let branch = repository.ask(&["symbolic-ref", "--quiet", "--short", "HEAD"]);
         let branch = branch.unwrap_or_else(|| "a detached HEAD".to_owned());
         if self.how.push {
@@ -227,9 +256,8 @@ impl Committing<'_> {
 
     /// Pushes what an earlier run has committed and could not push.
     fn push_again(&self, repository: &Repository) -> Result<()> {
-        let message = repository.ask(&["log", "-1", "--format=%B"]).unwrap_or_default();
         let ahead = repository.ask(&["rev-list", "--count", "@{upstream}..HEAD"]);
-        let own = message.lines().any(|line| line.starts_with(TRAILER));
+        let own = is_own(repository, "HEAD");
         if self.how.push && own && ahead.is_some_and(|count| count != "0") {
             push(repository)
         } else {
@@ -238,9 +266,16 @@ impl Committing<'_> {
     }
 }
 
+/// Whether the last commit of a branch is one of Syncline's.
+fn is_own(repository: &Repository, branch: &str) -> bool {
+    let message = repository.ask(&["log", "-1", "--format=%B", branch, "--"]).unwrap_or_default();
+    message.lines().any(|line| line.starts_with(TRAILER))
+}
+
 /// Pushes the branch that is checked out to its upstream; never by force.
 fn push(repository: &Repository) -> Result<()> {
-    let arguments = ["-c", "push.default=upstream", "push", "--quiet", "--no-verify"];
+    let arguments =
+        [NO_HOOKS[0], NO_HOOKS[1], "-c", "push.default=upstream", "push", "--quiet", "--no-verify"];
     let hint = "it is committed; pull in this workspace, and the next run pushes it";
     repository.run(&arguments).map(drop).map_err(|problem| problem.with_hint(hint))
 }

@@ -92,6 +92,23 @@ fn what_is_proposed_goes_on_a_branch_of_its_own() {
     assert_eq!(git(&folder, &["rev-parse", "HEAD"]), head);
     assert_eq!(git(&folder, &["show", "--name-status", "--format=", "syncline/main"]), "A\ta.md\n");
     assert_eq!(git(&folder, &["status", "--porcelain"]), "?? a.md\n");
+    let proposed = git(&folder, &["rev-parse", "syncline/main"]);
+    world.expect(0, &["run"]);
+    assert_eq!(git(&folder, &["rev-parse", "syncline/main"]), proposed, "it is proposed once");
+}
+
+#[test]
+fn what_a_person_removed_is_theirs_to_commit() {
+    let world = world(PULL);
+    let folder = world.path("local");
+    world.write_local("mine.md", "mine");
+    git(&folder, &["add", "mine.md"]);
+    git(&folder, &["commit", "--quiet", "-m", "Mine"]);
+    world.write_remote("a.md", "a");
+    fs::remove_file(folder.join("mine.md")).unwrap();
+    world.expect(0, &["run"]);
+    assert_eq!(git(&folder, &["show", "--name-status", "--format="]), "A\ta.md\n");
+    assert_eq!(git(&folder, &["status", "--porcelain"]), " D mine.md\n");
 }
 
 #[test]
