@@ -126,6 +126,8 @@ pub struct ScanRequest {
     pub only: Option<Vec<ItemPath>>,
     /// Whether the changes that are reported must be durable: a run is going to agree on them.
     pub durable: bool,
+    /// Whether this continues a look that has just begun: whoever makes what it lists need not make it again.
+    pub again: bool,
     /// Whether directories are agreed on by themselves; not where one of the sides keeps none.
     pub directories: bool,
     /// Counts what was done so far, for people who wait.

@@ -74,6 +74,7 @@ async fn scan(endpoint: &FolderEndpoint, baseline: Arc<dyn Baseline>) -> Snapsho
         sentinel: None,
         only: None,
         durable: false,
+        again: false,
         directories: true,
         progress: Arc::new(Progress::default()),
     };

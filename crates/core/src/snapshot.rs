@@ -1,6 +1,8 @@
 //! What one side holds at one moment, written as the changes against the baseline.
 
-use crate::baseline::Entry;
+use std::sync::Arc;
+
+use crate::baseline::{Entry, MemoryBaseline};
 use crate::item::{Item, Version};
 use crate::path::ItemPath;
 use crate::side::Side;
@@ -112,6 +114,9 @@ pub struct Snapshot {
     /// Whether the side has something to finish that no change tells of, such as a branch to bring along; leaving a mark
     /// there finishes it.
     pub unsettled: bool,
+    /// What the items were made from, where the side makes them out of the other one for this very look: the baseline
+    /// where none is known.
+    pub origin: Option<Arc<MemoryBaseline>>,
     /// Trouble that concerns no single change.
     pub problems: Vec<Problem>,
 }

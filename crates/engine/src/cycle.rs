@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use syncline_core::{ItemPath, Mark, Nanos, Plan, Problem, Sides};
 use syncline_store::{
-    ConflictRecord, ErrorKind, Lease, RunFinish, RunQuery, RunStart, RunState, TargetState, WorkspaceLock,
+    ConflictRecord, ErrorKind, Lease, Opening, Right, RunFinish, RunQuery, RunStart, RunState, TargetState,
+    WorkspaceLock,
 };
 
 use crate::apply;
@@ -357,31 +358,28 @@ impl Journal<'_> {
             return Ok(());
         }
         let (store, clock) = (&self.context.store, &self.context.clock);
-        let lease = match self.lease.take() {
-            Some(lease) => lease,
+        let right = match self.lease.as_ref() {
+            Some(lease) => Right::Held(lease),
             // The plan was made without it, so it counts only while nobody else has had the target since.
-            None => store.acquire_as_seen(state, &self.context.holder, clock.now(), LEASE_NS).await?,
+            None => Right::AsSeen {
+                seen: state,
+                holder: &self.context.holder,
+                now: clock.now(),
+                ttl_ns: LEASE_NS,
+            },
         };
-        let lease = self.lease.insert(lease);
         let run = clock.identifier();
-        if view.distrust.is_some() {
-            store.reset_baseline(lease).await?;
-        }
-        let identity = self.target.identity();
-        if state.identity.as_deref() != Some(&identity) {
-            store.set_identity(lease, &identity).await?;
-        }
+        let forget = view.distrust.is_some();
         // A mark that an interrupted run left is the known one from now on; only then may another be announced.
         let known = Sides::from_fn(|side| match &view.snapshots[side].mark {
-            Some(there) if view.distrust.is_none() && Some(there) == state.pending_mark.as_ref() => {
-                Some(there.clone())
-            }
-            _ if view.distrust.is_some() => None,
+            Some(there) if !forget && Some(there) == state.pending_mark.as_ref() => Some(there.clone()),
+            _ if forget => None,
             _ => state.marks[side].clone(),
         });
-        store.announce_mark(lease, &known, &Mark(run.clone())).await?;
+        let opening = Opening { forget, identity: self.target.identity(), known, pending: Mark(run.clone()) };
         let start = self.start(&run, plan, hash, clock.now());
-        store.begin_run(held(self.lease)?, &start).await?;
+        let lease = store.open_run(right, &opening, &start).await?;
+        *self.lease = Some(lease);
         self.run = Some(run);
         Ok(())
     }

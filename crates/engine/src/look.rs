@@ -56,14 +56,30 @@ pub(crate) async fn look(
     };
     let agreed_count = baseline.count();
     let partial = only.is_some();
-    let snapshots = scan(context, target, state, &baseline, only, durable).await?;
+    let looking = Looking { context, target, state, durable };
+    let mut snapshots = looking.scan(&baseline, only, false).await?;
     distrust = distrust.or_else(|| foreign(target, state, &snapshots));
-    if distrust.is_none() {
+    // What one side was made from, a moment ago, is what both agreed on then.
+    let origin = snapshots.remote.origin.take().filter(|_| distrust.is_some() || !state.has_baseline);
+    if distrust.is_none() && origin.is_none() {
         return Ok(View { baseline, snapshots, agreed_count, partial, distrust, merges: HashMap::new() });
     }
-    let baseline = nothing();
-    let snapshots = scan(context, target, state, &baseline, None, durable).await?;
+    let consequence = match &origin {
+        Some(_) => "what the script changed is told by what it was given",
+        None => "nothing is removed in this run, and differing versions are both kept",
+    };
+    distrust = distrust.map(|why| format!("{why}; {consequence}"));
+    let agreed_count = origin.as_ref().map_or(agreed_count, |origin| origin.count());
+    let baseline = origin.map_or_else(nothing, |origin| origin as Arc<dyn Baseline>);
+    let snapshots = looking.scan(&baseline, None, true).await?;
     Ok(View { baseline, snapshots, agreed_count, partial: false, distrust, merges: HashMap::new() })
+}
+
+struct Looking<'a> {
+    context: &'a Context,
+    target: &'a Target,
+    state: &'a TargetState,
+    durable: bool,
 }
 
 /// Whether a side that may be written has something to finish that the plan does not tell of.
@@ -79,37 +95,39 @@ fn nothing() -> Arc<dyn Baseline> {
     Arc::new(MemoryBaseline::default())
 }
 
-async fn scan(
-    context: &Context,
-    target: &Target,
-    state: &TargetState,
-    baseline: &Arc<dyn Baseline>,
-    only: Option<Vec<ItemPath>>,
-    durable: bool,
-) -> Result<Sides<Snapshot>> {
-    let request = |side: Side| ScanRequest {
-        side,
-        baseline: Arc::clone(baseline),
-        filter: Arc::clone(&target.filter),
-        mark: state.id.clone(),
-        sentinel: target.policy.guard.sentinel.clone(),
-        only: only.clone(),
-        durable,
-        directories: Side::BOTH.iter().all(|&side| target.policy.abilities[side].directories),
-        progress: context.events.progress(),
-    };
-    let local = target.endpoints.local.scan(request(Side::Local));
-    let remote = target.endpoints.remote.scan(request(Side::Remote));
-    let (local, remote) = if context.workers == 0 {
-        // In a fixed order, so that a simulation repeats itself.
-        (local.await, remote.await)
-    } else {
-        tokio::join!(local, remote)
-    };
-    Ok(Sides {
-        local: local.map_err(|error| error.on(Side::Local))?,
-        remote: remote.map_err(|error| error.on(Side::Remote))?,
-    })
+impl Looking<'_> {
+    async fn scan(
+        &self,
+        baseline: &Arc<dyn Baseline>,
+        only: Option<Vec<ItemPath>>,
+        again: bool,
+    ) -> Result<Sides<Snapshot>> {
+        let Self { context, target, state, durable } = *self;
+        let request = |side: Side| ScanRequest {
+            side,
+            baseline: Arc::clone(baseline),
+            filter: Arc::clone(&target.filter),
+            mark: state.id.clone(),
+            sentinel: target.policy.guard.sentinel.clone(),
+            only: only.clone(),
+            durable,
+            again,
+            directories: Side::BOTH.iter().all(|&side| target.policy.abilities[side].directories),
+            progress: context.events.progress(),
+        };
+        let local = target.endpoints.local.scan(request(Side::Local));
+        let remote = target.endpoints.remote.scan(request(Side::Remote));
+        let (local, remote) = if context.workers == 0 {
+            // In a fixed order, so that a simulation repeats itself.
+            (local.await, remote.await)
+        } else {
+            tokio::join!(local, remote)
+        };
+        Ok(Sides {
+            local: local.map_err(|error| error.on(Side::Local))?,
+            remote: remote.map_err(|error| error.on(Side::Remote))?,
+        })
+    }
 }
 
 /// Why the baseline does not belong to what was found, when it does not: a side was replaced, or restored from
@@ -125,22 +143,20 @@ fn foreign(target: &Target, state: &TargetState, snapshots: &Sides<Snapshot>) ->
         let known = there.is_some() && (there == Some(left) || there == state.pending_mark.as_ref());
         if snapshots[side].root == syncline_core::Root::Present && !known {
             if let Some(replaced) = target.endpoints[side].capabilities().words.replaced {
-                return Some(format!(
-                    "{replaced}; nothing is removed in this run, and differing versions are both kept"
-                ));
+                return Some(replaced.to_owned());
             }
             return Some(format!(
                 "the {side} side does not carry the mark that the last run left: it was replaced, copied, or \
-                 restored from a backup; nothing is removed in this run, and differing versions are both kept"
+                 restored from a backup"
             ));
         }
         marked |= side == Side::Remote;
     }
     let identity = target.identity();
     match &state.identity {
-        Some(known) if !marked && *known != identity => Some(format!(
-            "the remote is {identity}, but the baseline was made with {known}; nothing is removed in this run"
-        )),
+        Some(known) if !marked && *known != identity => {
+            Some(format!("the remote is {identity}, but the baseline was made with {known}"))
+        }
         _ => None,
     }
 }

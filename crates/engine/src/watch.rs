@@ -42,7 +42,7 @@ pub struct Watching {
 impl Default for Watching {
     fn default() -> Self {
         Self {
-            quiet: Duration::from_millis(15),
+            quiet: Duration::from_millis(10),
             ceiling: Duration::from_millis(200),
             rescan: Duration::from_secs(600),
             poll: Duration::from_secs(10),

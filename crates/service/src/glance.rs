@@ -126,6 +126,7 @@ pub(crate) async fn scan(
         sentinel: None,
         only,
         durable: false,
+        again: false,
         directories: true,
         progress: Arc::new(Progress::default()),
     };

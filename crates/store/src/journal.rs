@@ -7,14 +7,79 @@ use crate::database::begin;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fold::{Folded, fold};
 use crate::layers::encode_deltas;
-use crate::lease::fence;
-use crate::records::{Delta, Layer, Lease, RunFinish, RunStart, RunState};
+use crate::lease::{Claim, fence};
+use crate::records::{Delta, Layer, Lease, RunFinish, RunStart, RunState, TargetState};
 use crate::runs::{RunRow, journal_of, journal_seal, unknown};
 use crate::store::Store;
 use crate::targets::{TargetRow, unknown as unknown_target};
 
+/// By which right a run begins.
+#[derive(Clone, Copy, Debug)]
+pub enum Right<'a> {
+    /// By a lease that is held.
+    Held(&'a Lease),
+    /// By one that is acquired, if nobody else has had the target since it was looked at.
+    AsSeen {
+        /// The target as it was when it was looked at.
+        seen: &'a TargetState,
+        /// Who acquires it.
+        holder: &'a str,
+        /// The moment.
+        now: Nanos,
+        /// For how many nanoseconds.
+        ttl_ns: i64,
+    },
+}
+
+/// What a run says of its target when it begins.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// Whether the baseline and the marks are forgotten, because they cannot be trusted. The history of runs stays; what
+    /// unfinished runs had appended will not become baseline.
+    pub forget: bool,
+    /// What identifies the endpoint of the target.
+    pub identity: String,
+    /// The marks that the sides are known to carry.
+    pub known: Sides<Option<Mark>>,
+    /// The mark that is about to be left on them; [`Store::finish_run`] with marks settles it.
+    pub pending: Mark,
+}
+
 impl Store {
-    /// Begins a run.
+    /// Begins a run of a target whose lease is held, or acquires it: all of it, or nothing, in one transaction.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Locked`] when the lease is stale, or when somebody has acquired the target since it was looked at or
+    /// has it now; [`ErrorKind::Io`] when the identifier is taken.
+    pub async fn open_run(&self, right: Right<'_>, opening: &Opening, run: &RunStart) -> Result<Lease> {
+        let mut connection = self.database().writer().await;
+        let mut transaction = begin(&mut connection).await?;
+        let lease = match right {
+            Right::Held(lease) => lease.clone(),
+            Right::AsSeen { seen, holder, now, ttl_ns } => {
+                // Every lease has an epoch of its own: what was seen still holds exactly when the epoch is the same.
+                let (target, seen) = (&*seen.name, Some(seen.epoch));
+                let claim = Claim { target, seen, holder, now, ttl_ns, force: false };
+                self.lease_within(&mut transaction, claim).await?
+            }
+        };
+        let mut row = fence(&mut transaction, &lease).await?;
+        if opening.forget {
+            row.forget_baseline(&mut transaction).await?;
+        }
+        row.state.identity = Some(opening.identity.clone());
+        row.state.marks = opening.known.clone();
+        row.state.pending_mark = Some(opening.pending.clone());
+        row.save(&mut transaction).await?;
+        insert_run(&mut transaction, &lease, run).await?;
+        transaction.commit().await?;
+        if opening.forget {
+            self.cache().forget(&row.state.id);
+        }
+        Ok(lease)
+    }
+
+    /// Records a run that changes nothing about its target, such as one that was halted.
     ///
     /// # Errors
     /// [`ErrorKind::Locked`] when the lease is stale; [`ErrorKind::Io`] when the identifier is taken.
@@ -22,16 +87,7 @@ impl Store {
         let mut connection = self.database().writer().await;
         let mut transaction = begin(&mut connection).await?;
         fence(&mut transaction, lease).await?;
-        if run.target != lease.target {
-            let message = format!("the run {:?} is not one of the leased target {:?}", run.id, lease.target);
-            return Err(Error::new(ErrorKind::Denied, message));
-        }
-        if RunRow::load(&mut transaction, &run.id).await?.is_some() {
-            return Err(Error::new(ErrorKind::Io, format!("there is a run {:?} already", run.id)));
-        }
-        let seq = RunRow::next_seq(&mut transaction).await?;
-        let row = RunRow { seq, start: run.clone(), finish: None, layers: Vec::new() };
-        row.insert(&mut transaction).await?;
+        insert_run(&mut transaction, lease, run).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -234,4 +290,16 @@ async fn unreferenced(connection: &mut SqliteConnection, digests: Vec<Digest>) -
         free.push(digest);
     }
     Ok(free)
+}
+
+async fn insert_run(connection: &mut SqliteConnection, lease: &Lease, run: &RunStart) -> Result<()> {
+    if run.target != lease.target {
+        let message = format!("the run {:?} is not one of the leased target {:?}", run.id, lease.target);
+        return Err(Error::new(ErrorKind::Denied, message));
+    }
+    if RunRow::load(connection, &run.id).await?.is_some() {
+        return Err(Error::new(ErrorKind::Io, format!("there is a run {:?} already", run.id)));
+    }
+    let seq = RunRow::next_seq(connection).await?;
+    RunRow { seq, start: run.clone(), finish: None, layers: Vec::new() }.insert(connection).await
 }

@@ -11,6 +11,17 @@ use crate::seal::Seal;
 use crate::store::Store;
 use crate::targets::{TargetRow, unknown};
 
+/// Who wants to change a target, and under which conditions.
+pub(crate) struct Claim<'a> {
+    pub(crate) target: &'a str,
+    /// The epoch at which it was looked at, where nobody may have had it since.
+    pub(crate) seen: Option<i64>,
+    pub(crate) holder: &'a str,
+    pub(crate) now: Nanos,
+    pub(crate) ttl_ns: i64,
+    pub(crate) force: bool,
+}
+
 /// The target's row, when `lease` is still the one that holds it. To be called inside the transaction that
 /// changes something.
 ///
@@ -43,11 +54,16 @@ impl Store {
         ttl_ns: i64,
         force: bool,
     ) -> Result<Lease> {
-        self.lease(target, None, holder, now, ttl_ns, force).await
+        let mut connection = self.database().writer().await;
+        let mut transaction = begin(&mut connection).await?;
+        let claim = Claim { target, seen: None, holder, now, ttl_ns, force };
+        let lease = self.lease_within(&mut transaction, claim).await?;
+        transaction.commit().await?;
+        Ok(lease)
     }
 
     /// Whether nobody changes a target, and no earlier run has left anything to take over. Whoever only looks needs no
-    /// lease then: [`Store::acquire_as_seen`] when there is something to change after all.
+    /// lease then: [`Store::open_run`] takes it when there is something to change after all.
     ///
     /// # Errors
     /// When the database fails or a row is damaged.
@@ -58,34 +74,14 @@ impl Store {
         Ok(free && RunRow::unfinished(&mut connection, target).await?.is_empty())
     }
 
-    /// Acquires the right to change a target that was looked at while nobody had it. Every lease has an epoch of its
-    /// own, so what was seen still holds exactly when the epoch is the same.
-    ///
-    /// # Errors
-    /// [`crate::ErrorKind::Locked`] when somebody has acquired the target since, or has it now.
-    pub async fn acquire_as_seen(
+    /// Acquires a target inside of a transaction.
+    pub(crate) async fn lease_within(
         &self,
-        seen: &TargetState,
-        holder: &str,
-        now: Nanos,
-        ttl_ns: i64,
+        transaction: &mut SqliteConnection,
+        claim: Claim<'_>,
     ) -> Result<Lease> {
-        self.lease(&seen.name, Some(seen.epoch), holder, now, ttl_ns, false).await
-    }
-
-    async fn lease(
-        &self,
-        target: &str,
-        seen: Option<i64>,
-        holder: &str,
-        now: Nanos,
-        ttl_ns: i64,
-        force: bool,
-    ) -> Result<Lease> {
-        let id = self.new_id(target);
-        let mut connection = self.database().writer().await;
-        let mut transaction = begin(&mut connection).await?;
-        let mut row = TargetRow::load_or_make(&mut transaction, target, id).await?;
+        let Claim { target, seen, holder, now, ttl_ns, force } = claim;
+        let mut row = TargetRow::load_or_make(transaction, target, self.new_id(target)).await?;
         if self.is_copied(&row.state.id) {
             // From now on original and copy leave their marks beside each other.
             row.state = TargetState { id: self.new_id(target), ..self.doubted(row.state) };
@@ -102,8 +98,7 @@ impl Store {
         row.state.epoch += 1;
         row.holder = Some(holder.to_owned());
         row.expires = Some(now.saturating_add(ttl_ns));
-        row.save(&mut transaction).await?;
-        transaction.commit().await?;
+        row.save(transaction).await?;
         Ok(Lease { target: target.to_owned(), holder: holder.to_owned(), epoch: row.state.epoch })
     }
 

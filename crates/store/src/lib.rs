@@ -32,6 +32,7 @@ mod watching;
 
 pub use bases::{BASE_BYTES_MAX, BaseKeeper, Bases, FoundBases};
 pub use error::{Error, ErrorKind, Result};
+pub use journal::{Opening, Right};
 pub use objects::{ObjectReader, Objects, Total};
 pub use prune::Pruned;
 pub use records::{

@@ -104,6 +104,18 @@ impl TargetRow {
             .bytes(pointer)
     }
 
+    /// Forgets the baseline and the marks. The history of runs stays; what unfinished runs had appended will not become
+    /// baseline.
+    pub(crate) async fn forget_baseline(&mut self, connection: &mut SqliteConnection) -> Result<()> {
+        const FORGET: &str =
+            "DELETE FROM journal WHERE run IN (SELECT seq FROM runs WHERE target = ?1 AND state IS NULL)";
+        self.state.pointer = Pointer::default();
+        self.state.marks = Sides::default();
+        self.state.pending_mark = None;
+        sqlx::query(FORGET).bind(&self.state.name).execute(connection).await?;
+        Ok(())
+    }
+
     /// Writes the row back.
     pub(crate) async fn save(&self, connection: &mut SqliteConnection) -> Result<()> {
         let state = &self.state;
@@ -229,53 +241,6 @@ impl Store {
                 _ => return Err(error),
             }
         }
-    }
-
-    /// Forgets the baseline and the marks, after damage. The history of runs stays; what unfinished runs had
-    /// appended will not become baseline.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Locked`] when the lease is stale; otherwise when the database fails.
-    pub async fn reset_baseline(&self, lease: &Lease) -> Result<()> {
-        const FORGET: &str =
-            "DELETE FROM journal WHERE run IN (SELECT seq FROM runs WHERE target = ?1 AND state IS NULL)";
-        let mut connection = self.database().writer().await;
-        let mut transaction = begin(&mut connection).await?;
-        let mut row = crate::lease::fence(&mut transaction, lease).await?;
-        row.state.pointer = Pointer::default();
-        row.state.marks = Sides::default();
-        row.state.pending_mark = None;
-        row.save(&mut transaction).await?;
-        sqlx::query(FORGET).bind(&lease.target).execute(&mut *transaction).await?;
-        transaction.commit().await?;
-        self.cache().forget(&row.state.id);
-        Ok(())
-    }
-
-    /// Remembers what identifies the endpoint of the target.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Locked`] when the lease is stale; otherwise when the database fails.
-    pub async fn set_identity(&self, lease: &Lease, identity: &str) -> Result<()> {
-        self.change_target(lease, |row| row.state.identity = Some(identity.to_owned())).await
-    }
-
-    /// Remembers the marks that the sides are known to carry, and the one that is about to be left on them;
-    /// [`Store::finish_run`] with marks settles it.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Locked`] when the lease is stale; otherwise when the database fails.
-    pub async fn announce_mark(
-        &self,
-        lease: &Lease,
-        known: &Sides<Option<Mark>>,
-        pending: &Mark,
-    ) -> Result<()> {
-        let change = |row: &mut TargetRow| {
-            row.state.marks = known.clone();
-            row.state.pending_mark = Some(pending.clone());
-        };
-        self.change_target(lease, change).await
     }
 
     pub(crate) async fn change_target(

@@ -86,6 +86,7 @@ impl Bench {
             sentinel: None,
             only: None,
             durable: false,
+            again: false,
             directories: true,
             progress: Arc::new(Progress::default()),
         }

@@ -63,6 +63,7 @@ fn request(baseline: MemoryBaseline) -> ScanRequest {
         sentinel: None,
         only: None,
         durable: false,
+        again: false,
         directories: true,
         progress: Arc::new(Progress::default()),
     }

@@ -149,6 +149,7 @@ pub(crate) fn request(baseline: impl Baseline + 'static) -> ScanRequest {
         sentinel: None,
         only: None,
         durable: false,
+        again: false,
         directories: true,
         progress: Arc::new(Progress::default()),
     }

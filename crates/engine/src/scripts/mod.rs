@@ -20,8 +20,8 @@ use syncline_connect::{
     Batch, Capabilities, Content, Endpoint, Error, ErrorKind, Health, Result, ScanRequest,
 };
 use syncline_core::{
-    Abilities, Action, Change, Digest, Direction, Entry, Filter, Found, ItemPath, Outcome, Problem, Root,
-    Seen, Snapshot, Step, Version,
+    Abilities, Action, Change, Digest, Direction, Entry, Filter, Found, ItemPath, MemoryBaseline, Outcome,
+    Problem, Root, Seen, Snapshot, Step, Version,
 };
 
 use crate::checks::{self, Check, Checked};
@@ -104,6 +104,8 @@ pub struct ScriptEndpoint {
 struct Produced {
     folder: Arc<dyn Endpoint>,
     strays: Vec<Problem>,
+    /// What it was given of its outputs.
+    given: Arc<MemoryBaseline>,
     /// The versions of the copy, by path: those that are told are digests, which are the same in every copy.
     versions: Mutex<HashMap<ItemPath, Version>>,
     // Removed when the endpoint is closed.
@@ -152,6 +154,12 @@ impl ScriptEndpoint {
 
     async fn produce(&self) -> Result<Produced> {
         let scratch = self.scratch().await?;
+        let script = Arc::clone(&self.script);
+        let (scratch, given) = blocking(move || {
+            let given = scratch.digests(&script.outputs)?;
+            Ok((scratch, Arc::new(given)))
+        })
+        .await?;
         launch::run(&self.script, &scratch, None).await?;
         let script = Arc::clone(&self.script);
         let (scratch, strays) = blocking(move || {
@@ -162,7 +170,7 @@ impl ScriptEndpoint {
         self.check_made(&scratch).await?;
         let folder = (self.open_folder)(&scratch.root())?;
         let strays = tell(&self.script, strays);
-        Ok(Produced { folder, strays, versions: Mutex::default(), _scratch: scratch })
+        Ok(Produced { folder, strays, given, versions: Mutex::default(), _scratch: scratch })
     }
 
     async fn scratch(&self) -> Result<Scratch> {
@@ -326,10 +334,11 @@ impl Endpoint for ScriptEndpoint {
             return Ok(Snapshot { root: Root::Present, complete: true, count, ..Snapshot::default() });
         }
         // What is looked at again during a run is what was made for it.
-        let produced = self.produced(request.only.is_none()).await?;
+        let produced = self.produced(request.only.is_none() && !request.again).await?;
         // What is in a scratch copy need not be durable: another run would make it again.
         let mut snapshot = produced.folder.scan(ScanRequest { durable: false, ..request }).await?;
         snapshot.mark = None;
+        snapshot.origin = Some(Arc::clone(&produced.given));
         snapshot.changes = produced.by_content(snapshot.changes).await;
         snapshot.problems.extend(produced.strays.iter().cloned());
         Ok(snapshot)

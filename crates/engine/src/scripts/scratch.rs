@@ -12,9 +12,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use syncline_connect::{Content, Error, ErrorKind, Result};
-use syncline_core::{Digest, Filter, ItemPath, Kind, Verdict};
+use syncline_core::{Digest, Entry, Filter, ItemPath, Kind, MemoryBaseline, Sides, Verdict, Version};
 
 use super::Script;
+use crate::look::digest_of;
 
 /// Most files that are copied.
 const FILES_MAX: usize = 200_000;
@@ -111,6 +112,27 @@ impl Scratch {
             }
         }
         Ok(())
+    }
+
+    /// The files and links among `outputs` as they were copied, with digests as their versions on the remote side: what
+    /// both sides agreed on when the copy was made. To be asked before the script runs.
+    pub(super) fn digests(&self, outputs: &Filter) -> Result<MemoryBaseline> {
+        // No folder gives such a version: whoever looks at the original reads it.
+        let unseen = Version::new(b"as it was given");
+        let mut given = MemoryBaseline::default();
+        for path in self.copied.iter().filter(|(_, state)| !state.is_directory).map(|(path, _)| path) {
+            // A name that is no path of an item belongs to no target.
+            let Ok(item) = ItemPath::parse(path) else { continue };
+            if outputs.decide(&item, false) != Verdict::Included {
+                continue;
+            }
+            let failed = |error: io::Error| Error::io(error, format_args!("reading the copy of {path}"));
+            let (kind, content) = read_entry(&self.root().join(path)).map_err(failed)?;
+            let (digest, size) = digest_of(content).map_err(failed)?;
+            let versions = Sides { local: unseen.clone(), remote: Version::new(&digest.0) };
+            given.set(&item, Some(Entry { kind, digest, size, versions }));
+        }
+        Ok(given)
     }
 
     /// Puts content where the script looks for it; its digest and size.
@@ -293,6 +315,27 @@ fn copy_entry(entry: &fs::DirEntry, to: &Path) -> io::Result<State> {
         return Err(io::ErrorKind::Unsupported.into());
     }
     Ok(State::of(&fs::symlink_metadata(to)?))
+}
+
+fn read_entry(path: &Path) -> io::Result<(Kind, Content)> {
+    if fs::symlink_metadata(path)?.is_symlink() {
+        let target = fs::read_link(path)?;
+        return Ok((Kind::Symlink, Content::bytes(target.as_os_str().as_encoded_bytes().to_vec())));
+    }
+    let file = File::open(path)?;
+    let executable = is_executable(&file.metadata()?);
+    Ok((Kind::File { executable }, Content::reader(file)))
+}
+
+#[cfg(unix)]
+fn is_executable(metadata: &fs::Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    metadata.permissions().mode() & 0o100 != 0
+}
+
+#[cfg(not(unix))]
+fn is_executable(_metadata: &fs::Metadata) -> bool {
+    false
 }
 
 fn remove(path: &Path) -> io::Result<()> {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use syncline_core::{
-    Baseline, Digest, Direction, Entry, Item, ItemPath, Kind, MemoryBaseline, Sides, Version, baseline,
+    Baseline, Digest, Direction, Entry, Item, ItemPath, Kind, Mark, MemoryBaseline, Sides, Version, baseline,
 };
-use syncline_store::{ConflictRecord, Delta, Lease, RunFinish, RunStart, RunState, Store};
+use syncline_store::{ConflictRecord, Delta, Lease, Opening, RunFinish, RunStart, RunState, Store};
 
 pub(crate) const HOUR_NS: i64 = 3_600_000_000_000;
 
@@ -43,6 +43,11 @@ pub(crate) fn start(id: &str, target: &str) -> RunStart {
         plan_hash: "hash".to_owned(),
         steps: 3,
     }
+}
+
+pub(crate) fn opening(identity: &str) -> Opening {
+    let (identity, pending) = (identity.to_owned(), Mark("p".into()));
+    Opening { forget: false, identity, known: Sides::default(), pending }
 }
 
 pub(crate) fn finish() -> RunFinish {

@@ -8,9 +8,9 @@ use std::process::{Command, Stdio};
 
 use sqlx::{Connection, Executor, SqliteConnection};
 use syncline_core::{Mark, Sides};
-use syncline_store::{ErrorKind, Store};
+use syncline_store::{ErrorKind, Opening, Right, Store};
 
-use crate::helpers::{acquire, contents, created, run};
+use crate::helpers::{acquire, contents, created, opening, run, start};
 
 /// Set for the process that holds the lock in `another_process_holds_the_lock`.
 const HOLD: &str = "SYNCLINE_TEST_HOLD_LOCK";
@@ -173,7 +173,8 @@ async fn a_copied_state_is_another_workspace_and_a_moved_one_is_not() {
     let store = Store::open(&at("original")).await.unwrap();
     let lease = acquire(&store, "t").await;
     let known = Sides { local: Some(Mark("m".into())), remote: Some(Mark("m".into())) };
-    store.announce_mark(&lease, &known, &Mark("next".into())).await.unwrap();
+    let opening = Opening { known: known.clone(), ..opening("i") };
+    store.open_run(Right::Held(&lease), &opening, &start("a", "t")).await.unwrap();
     let id = store.target("t").await.unwrap().id;
     store.close().await.unwrap();
     assert!(Command::new("cp").arg("-a").args([at("original"), at("copy")]).status().unwrap().success());

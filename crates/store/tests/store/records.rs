@@ -1,9 +1,11 @@
 //! Leases, runs, conflicts, approvals.
 
 use syncline_core::{Mark, Sides};
-use syncline_store::{ConflictQuery, ConflictRecord, Decided, ErrorKind, Lease, RunQuery, RunState, Store};
+use syncline_store::{
+    ConflictQuery, ConflictRecord, Decided, ErrorKind, Lease, Opening, Right, RunQuery, RunState, Store,
+};
 
-use crate::helpers::{HOUR_NS, acquire, conflict, contents, created, finish, path, run, start};
+use crate::helpers::{HOUR_NS, acquire, conflict, contents, created, finish, opening, path, run, start};
 
 #[tokio::test]
 async fn a_stale_lease_is_refused_everywhere() {
@@ -33,9 +35,7 @@ async fn refused_everywhere(store: &Store, lease: &Lease) {
         store.finish_run(lease, "a", &finish(), None).await,
         store.recover(lease, 1).await.map(drop),
         store.put_conflicts(lease, &[conflict("c", "t")]).await,
-        store.reset_baseline(lease).await,
-        store.set_identity(lease, "i").await,
-        store.announce_mark(lease, &Sides::default(), &Mark("m".into())).await,
+        store.open_run(Right::Held(lease), &opening("i"), &start("b", "t")).await.map(drop),
         store.renew(lease, 1, 1).await,
     ];
     for (index, result) in results.into_iter().enumerate() {
@@ -72,17 +72,19 @@ async fn whoever_looked_without_a_lease_gets_one_only_while_nothing_has_changed(
 
     assert!(store.is_at_rest("t").await.unwrap());
     let seen = store.target("t").await.unwrap();
-    let lease = store.acquire_as_seen(&seen, "me", 0, HOUR_NS).await.unwrap();
+    let as_seen = |holder| Right::AsSeen { seen: &seen, holder, now: 0, ttl_ns: HOUR_NS };
+    let taken = store.open_run(as_seen("me"), &opening("i"), &start("a", "t")).await.unwrap_err();
+    assert_eq!(taken.kind(), ErrorKind::Io, "there is such a run");
+    assert!(store.is_at_rest("t").await.unwrap(), "all of it or nothing");
+    let lease = store.open_run(as_seen("me"), &opening("i"), &start("b", "t")).await.unwrap();
     assert_eq!(lease.epoch, seen.epoch + 1);
     for holder in ["me", "other"] {
-        let error = store.acquire_as_seen(&seen, holder, 0, HOUR_NS).await.unwrap_err();
+        let error = store.open_run(as_seen(holder), &opening("i"), &start("c", "t")).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Locked, "{holder}");
     }
-    store.append(&lease, "b", &[]).await.unwrap_err();
-    store.begin_run(&lease, &start("b", "t")).await.unwrap();
     store.finish_run(&lease, "b", &finish(), None).await.unwrap();
     store.release(lease).await.unwrap();
-    let late = store.acquire_as_seen(&seen, "me", 0, HOUR_NS).await.unwrap_err();
+    let late = store.open_run(as_seen("me"), &opening("i"), &start("d", "t")).await.unwrap_err();
     assert_eq!(late.kind(), ErrorKind::Locked, "what was seen is not what is there any more");
     assert!(store.is_at_rest("t").await.unwrap());
 }
@@ -92,24 +94,24 @@ async fn a_target_remembers_identity_and_marks() {
     let store = Store::in_memory().await.unwrap();
     let made = store.target("t").await.unwrap();
     let lease = acquire(&store, "t").await;
-    store.set_identity(&lease, "bucket 7").await.unwrap();
     let known = Sides { local: None, remote: Some(Mark("r".into())) };
-    store.announce_mark(&lease, &known, &Mark("p".into())).await.unwrap();
+    let opening = Opening { known: known.clone(), ..opening("bucket 7") };
+    store.open_run(Right::Held(&lease), &opening, &start("a", "t")).await.unwrap();
     let state = store.target("t").await.unwrap();
     assert_eq!((state.id, state.identity), (made.id, Some("bucket 7".into())));
-    assert_eq!((state.pending_mark, state.marks), (Some(Mark("p".into())), known));
+    assert_eq!((state.pending_mark, state.marks), (Some(Mark("p".into())), known.clone()));
     assert!(!state.has_baseline);
 
-    store.begin_run(&lease, &start("a", "t")).await.unwrap();
     store.append(&lease, "a", &[created("x", 1)]).await.unwrap();
     let marks = Sides { local: Some(Mark("p".into())), remote: None };
     store.finish_run(&lease, "a", &finish(), Some(marks.clone())).await.unwrap();
     let state = store.target("t").await.unwrap();
     assert_eq!((state.marks, state.pending_mark, state.has_baseline), (marks, None, true));
 
-    store.reset_baseline(&lease).await.unwrap();
+    let distrusting = Opening { forget: true, ..opening };
+    store.open_run(Right::Held(&lease), &distrusting, &start("b", "t")).await.unwrap();
     let state = store.target("t").await.unwrap();
-    assert_eq!((&state.marks, state.has_baseline), (&Sides::default(), false));
+    assert_eq!((&state.marks, state.has_baseline), (&known, false));
     assert!(contents(&*store.baseline(&state).await.unwrap()).is_empty());
     assert_eq!(store.deltas("a").await.unwrap(), [created("x", 1)]);
 }
@@ -231,8 +233,9 @@ async fn a_damaged_journal_does_not_lock_out() {
     let journal = store.run("b").await.unwrap().unwrap().deltas[0];
     store.objects().remove(&journal).unwrap();
     assert_eq!(store.recover(&lease, 1).await.unwrap_err().kind(), ErrorKind::Damaged);
-    store.reset_baseline(&lease).await.unwrap();
-    assert_eq!(store.recover(&lease, 1).await.unwrap(), ["b"]);
+    let distrusting = Opening { forget: true, ..opening("i") };
+    store.open_run(Right::Held(&lease), &distrusting, &start("c", "t")).await.unwrap();
+    assert_eq!(store.recover(&lease, 1).await.unwrap(), ["b", "c"]);
     assert_eq!(store.recover(&lease, 1).await.unwrap(), Vec::<String>::new());
     let record = store.run("b").await.unwrap().unwrap();
     assert_eq!(record.finish.unwrap().state, RunState::Interrupted);

@@ -115,13 +115,9 @@ fn a_script_that_destroys_its_workspace_destroys_a_copy() {
     let world = world(PULL, "rm -rf -- * .[!.]* || true");
     world.write_local("docs/a.txt", "a");
     world.write_local("src/code.rs", "code");
-    let report = world.json(0, &["run"]);
+    let report = world.json(4, &["run"]);
     assert_eq!(world.read_local("src/code.rs").as_deref(), Some("code"), "{report}");
-    assert_eq!(
-        world.read_local("docs/a.txt").as_deref(),
-        Some("a"),
-        "what was never agreed on is not removed"
-    );
+    assert_eq!(world.read_local("docs/a.txt").as_deref(), Some("a"), "a side that is emptied halts the run");
     let told: Vec<&str> =
         result(&report)["problems"].as_array().unwrap().iter().filter_map(|p| p["code"].as_str()).collect();
     assert!(told.contains(&"outside_outputs"), "{report}");
@@ -163,6 +159,51 @@ fn what_a_script_made_wins_over_an_edit_which_is_kept_in_history() {
     script(&world, "echo three > docs/a.txt");
     world.expect(0, &["run"]);
     assert_eq!(world.read_local("docs/a.txt").as_deref(), Some("three\n"));
+}
+
+#[test]
+fn where_nothing_is_known_yet_a_script_is_compared_with_what_it_was_given() {
+    let world = world(PULL, "rm -f docs/old*; echo new > docs/changed.txt; echo more > docs/more.txt");
+    world.write_local("docs/kept.txt", "kept");
+    world.write_local("docs/same.txt", "same");
+    world.write_local("docs/changed.txt", "was");
+    world.write_local("docs/old.txt", "old");
+    let is_done = |world: &World, report: &Value| {
+        assert_eq!(result(report)["conflicts"], json!([]), "{report}");
+        assert_eq!(result(report)["steps"]["removed"], 1, "{report}");
+        assert_eq!(world.read_local("docs/changed.txt").as_deref(), Some("new\n"));
+        assert_eq!(world.read_local("docs/kept.txt").as_deref(), Some("kept"));
+    };
+    is_done(&world, &world.json(0, &["run"]));
+    assert!(!world.local("docs/old.txt").exists());
+    world.expect(0, &["restore", "docs/old.txt"]);
+    assert_eq!(world.read_local("docs/old.txt").as_deref(), Some("old"), "history has what it removed");
+
+    // As in a fresh checkout with a restored cache: the state is a copy, and belongs to other files.
+    let (state, aside) = (world.local(".syncline"), world.local("aside"));
+    fs::rename(&state, &aside).unwrap();
+    assert!(std::process::Command::new("cp").arg("-r").args([&aside, &state]).status().unwrap().success());
+    fs::remove_dir_all(&aside).unwrap();
+    fs::remove_file(world.local("docs/old.txt")).unwrap();
+    world.write_local("docs/old2.txt", "old");
+    world.write_local("docs/changed.txt", "as it was committed");
+    let report = world.json(0, &["run"]);
+    assert!(result(&report)["distrust"].as_str().unwrap().contains("told by what it was given"), "{report}");
+    is_done(&world, &report);
+    assert!(!world.local("docs/old2.txt").exists());
+    let again = world.json(0, &["run"]);
+    assert_eq!((&result(&again)["steps"]["removed"], &result(&again)["distrust"]), (&0.into(), &Value::Null));
+}
+
+#[test]
+fn a_script_that_removes_most_of_what_it_was_given_waits_for_a_person() {
+    let world = world(PULL, "rm -rf docs/*; echo new > docs/new.txt");
+    for index in 0..20 {
+        world.write_local(&format!("docs/{index}.txt"), "x");
+    }
+    let report = world.json(4, &["run"]);
+    assert_eq!(result(&report)["halts"][0]["code"], "too_many_removals", "{report}");
+    assert!(world.local("docs/7.txt").exists());
 }
 
 #[test]

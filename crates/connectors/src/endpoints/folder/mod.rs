@@ -318,6 +318,7 @@ mod tests {
                 sentinel: None,
                 only: None,
                 durable: true,
+                again: false,
                 directories,
                 progress: Arc::default(),
             };

@@ -113,8 +113,7 @@ fn as_before(agreed: &Agreed, request: &ScanRequest, mark: Option<Mark>) -> Snap
         count: agreed.count,
         mark,
         sentinel: agreed.sentinel,
-        unsettled: false,
-        problems: Vec::new(),
+        ..Snapshot::default()
     }
 }
 
