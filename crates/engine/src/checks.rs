@@ -10,6 +10,8 @@ use crate::process::{Call, End, Finished, Limits, What};
 
 /// How much of what a failed check said is shown.
 const LAST_LINES: usize = 4;
+/// How much of the command of a failed check is shown, in characters.
+const COMMAND_CHARS_MAX: usize = 200;
 /// What every program has of the environment of Syncline itself.
 const KEPT: &[&str] = &["PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "SystemRoot"];
 
@@ -74,6 +76,8 @@ pub async fn make(check: &Check, folder: &Path, environment: &BTreeMap<String, S
         Ok(finished) => (failure(check, &finished, &limits), finished.duration),
         Err(error) => (Some(format!("could not be started: {error}")), Duration::ZERO),
     };
+    // Without its words: only a script knows which of them are secret.
+    tracing::debug!(check = check.name, phase = check.phase, command = check.command, passed = failure.is_none(), took = ?duration, "a check was made");
     Checked { name: check.name.clone(), phase: check.phase, failure, keep: check.keep, duration }
 }
 
@@ -84,5 +88,16 @@ fn failure(check: &Check, finished: &Finished, limits: &Limits) -> Option<String
     let printed = String::from_utf8_lossy(&finished.out);
     let failure = check.expectation.failure(code, &printed)?;
     let words = finished.last_words(LAST_LINES);
-    Some(if words.is_empty() { failure } else { format!("{failure}; it said: {words}") })
+    let said = if words.is_empty() { String::new() } else { format!("; it said: {words}") };
+    Some(format!("{failure}{said}; its command is `{}`", cropped(&check.command)))
+}
+
+/// The beginning of a command, on one line.
+fn cropped(command: &str) -> String {
+    let words: Vec<&str> = command.split_whitespace().collect();
+    let line = words.join(" ");
+    match line.char_indices().nth(COMMAND_CHARS_MAX) {
+        Some((at, _)) => format!("{}…", &line[..at]),
+        None => line,
+    }
 }

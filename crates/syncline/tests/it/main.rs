@@ -34,6 +34,7 @@ mod scrub;
 mod secrets;
 mod shapes;
 mod support;
+mod troubleshooting;
 mod upstream;
 mod watch;
 mod watch_place;
