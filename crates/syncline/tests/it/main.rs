@@ -17,6 +17,7 @@ mod git;
 mod git_resolve;
 mod guard;
 mod history;
+mod import;
 mod inbox;
 mod kill;
 mod lock;
