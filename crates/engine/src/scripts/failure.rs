@@ -112,10 +112,16 @@ fn missed<'a>(
     let names = |line: &'a str| line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(is_name);
     // The last line is the likeliest to say why.
     let lines = || words.lines().rev();
-    let here = lines().flat_map(names).find(|name| is_here(name));
+    let complains = |line: &str| NOT_SET.iter().any(|said| line.contains(said));
+    // A word such as DEBUG is more often just that, unless the line says that something is missing.
+    let likely = |line: &'a str| names(line).filter(move |name| name.contains('_') || complains(line));
+    let here = lines().flat_map(likely).find(|name| is_here(name));
     here.map(Missed::NotGranted).or_else(|| {
-        let complaints = lines().filter(|line| NOT_SET.iter().any(|said| line.contains(said)));
-        complaints.flat_map(names).find(|name| name.contains('_')).map(Missed::Unknown)
+        lines()
+            .filter(|line| complains(line))
+            .flat_map(names)
+            .find(|name| name.contains('_'))
+            .map(Missed::Unknown)
     })
 }
 
@@ -127,7 +133,7 @@ mod tests {
     fn the_variable_that_was_missed_is_found_in_the_last_words() {
         let granted =
             BTreeMap::from([("HOME".to_owned(), String::new()), ("A_TOKEN".to_owned(), String::new())]);
-        let here = |name: &str| matches!(name, "NOTION_API_TOKEN" | "HOME" | "PWD");
+        let here = |name: &str| matches!(name, "NOTION_API_TOKEN" | "HOME" | "PWD" | "DEBUG" | "TERM");
         for (words, expected) in [
             (
                 "scripts/x.sh: line 3: NOTION_API_TOKEN: unbound variable",
@@ -142,6 +148,8 @@ mod tests {
             ("SOME_CONSTANT is 3", None),
             ("FATAL: not found", None),
             ("MY_NOTION_API_TOKEN_2 was refused", None),
+            ("DEBUG: connecting", None),
+            ("TERM environment variable not set.", Some(Missed::NotGranted("TERM"))),
             ("", None),
         ] {
             assert_eq!(missed(words, &granted, here), expected, "{words}");

@@ -55,7 +55,7 @@ pub(super) struct Rule {
 pub(super) struct Pipeline {
     /// Seconds between two runs.
     pub(super) interval: Option<u64>,
-    pub(super) events: Vec<String>,
+    pub(super) events: BTreeSet<String>,
     pub(super) parts: Vec<Part>,
 }
 
@@ -123,7 +123,8 @@ impl Draft {
         lines.push("  ecosystem:".to_owned());
         lines.extend(pipeline.interval.map(|seconds| format!("    schedule: \"every {seconds}s\"")));
         if !pipeline.events.is_empty() {
-            lines.push(format!("    triggers: {{ events: [{}] }}", pipeline.events.join(", ")));
+            let events: Vec<&str> = pipeline.events.iter().map(String::as_str).collect();
+            lines.push(format!("    triggers: {{ events: [{}] }}", events.join(", ")));
         }
         for section in ["sources", "exporters", "publishers"] {
             let parts: Vec<&Part> = pipeline.parts.iter().filter(|part| part.section == section).collect();

@@ -80,8 +80,8 @@ fn one(name: &str, text: &str, draft: &mut Draft, notes: &mut Notes) {
         },
         "HELIX_SYNC_INTERVAL" => match values::interval(&value) {
             Some(seconds) => {
-                draft.pipeline().interval.get_or_insert(seconds);
-                notes.commented(name, "the schedule of the pipeline");
+                let slot = &mut draft.pipeline().interval;
+                notes.put_comment(slot, seconds, name, "the schedule of the pipeline");
             }
             None => notes.left(name, "it is no number of seconds"),
         },
@@ -94,22 +94,23 @@ fn one(name: &str, text: &str, draft: &mut Draft, notes: &mut Notes) {
                 draft.mirror();
                 let slot =
                     if name == "HEALTH_PORT" { &mut draft.health_port } else { &mut draft.heartbeat_port };
-                *slot = Some(port);
                 let place = if name == "HEALTH_PORT" { "serve.listen" } else { "peers" };
-                notes.commented(name, format!("the port of `{place}`, which this version does not run"));
+                let message = format!("the port of `{place}`, which this version does not run");
+                notes.put_comment(slot, port, name, message);
             }
             None => notes.left(name, "it is no port"),
         },
         _ if name.ends_with("_TELEGRAM_ID") => {
-            draft.chat.get_or_insert_with(|| name.to_owned());
-            notes
-                .commented(name, format!("whom alerts go to, as `${{env:{name}}}`; this version sends none"));
+            let message = format!("whom alerts go to, as `${{env:{name}}}`; this version sends none");
+            notes.put_comment(&mut draft.chat, name.to_owned(), name, message);
         }
         _ if name.len() > 5 && name.ends_with("_HOST") => match values::host(text) {
             Some(host) => {
                 let peer = name.trim_end_matches("_HOST").to_ascii_lowercase();
-                draft.peers.insert(peer, host.to_owned());
-                notes.commented(name, "a peer, which this version does not talk to by itself");
+                let mut slot = draft.peers.remove(&peer);
+                let message = "a peer, which this version does not talk to by itself";
+                notes.put_comment(&mut slot, host.to_owned(), name, message);
+                draft.peers.extend(slot.map(|host| (peer, host)));
             }
             None => notes.left(name, "it is no name of a host"),
         },

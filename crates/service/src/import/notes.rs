@@ -71,15 +71,23 @@ impl Notes {
 
     /// Puts a value where it belongs, unless another file has put another one there.
     pub(super) fn put<T: PartialEq>(&mut self, slot: &mut Option<T>, value: T, key: &str, place: &str) {
-        match slot {
-            Some(there) if *there != value => {
-                self.left(key, format!("something else is already known for `{place}`; that counts"));
-            }
-            _ => {
-                *slot = Some(value);
-                self.taken(key, format!("is `{place}`"));
-            }
-        }
+        self.settle(slot, value, key, Fate::Taken, format!("is `{place}`"));
+    }
+
+    /// As [`Notes::put`], for what becomes a comment.
+    pub(super) fn put_comment<T: PartialEq>(
+        &mut self,
+        slot: &mut Option<T>,
+        value: T,
+        key: &str,
+        message: impl Into<String>,
+    ) {
+        self.settle(slot, value, key, Fate::Commented, message.into());
+    }
+
+    /// Something that another file has said already, and differently.
+    pub(super) fn known_already(&mut self, key: &str) {
+        self.left(key, "something else is already known of it, and counts");
     }
 
     /// Text that may be repeated: a value that is text, and does not look like a secret.
@@ -99,6 +107,22 @@ impl Notes {
             self.told.push(Told { file: self.file, key: "…".to_owned(), fate: Fate::Left, message });
         }
         self.told
+    }
+
+    fn settle<T: PartialEq>(
+        &mut self,
+        slot: &mut Option<T>,
+        value: T,
+        key: &str,
+        fate: Fate,
+        message: String,
+    ) {
+        if slot.as_ref().is_some_and(|there| *there != value) {
+            self.known_already(key);
+            return;
+        }
+        *slot = Some(value);
+        self.tell(key, fate, message);
     }
 
     fn tell(&mut self, key: &str, fate: Fate, message: String) {

@@ -40,15 +40,15 @@ fn when(schedule: &Map<String, Value>, draft: &mut Draft, notes: &mut Notes) {
         match (key.as_str(), value) {
             ("interval_seconds", value) => match values::interval(value) {
                 Some(seconds) => {
-                    draft.pipeline().interval = Some(seconds);
-                    notes.commented(&path, format!("`schedule`; {COMMENTED}"));
+                    let slot = &mut draft.pipeline().interval;
+                    notes.put_comment(slot, seconds, &path, format!("`schedule`; {COMMENTED}"));
                 }
                 None => notes.left(&path, "it is no number of seconds"),
             },
             (_, Value::Bool(false)) => notes.left(&path, "it is switched off"),
             (key, Value::Bool(true)) => match key.strip_prefix("on_").filter(|event| is_name(event)) {
                 Some(event) => {
-                    draft.pipeline().events.push(event.to_owned());
+                    draft.pipeline().events.insert(event.to_owned());
                     notes.commented(&path, format!("the event `{event}`; {COMMENTED}"));
                 }
                 None => notes.left(&path, "no setting of Syncline"),
@@ -66,6 +66,10 @@ fn part(section: &str, name: &str, value: &Value, draft: &mut Draft, notes: &mut
     };
     if !is_name(name) || !notes.is_plain(name) {
         notes.left(&path, "it cannot be the name of a part");
+        return;
+    }
+    if draft.pipeline().parts.iter().any(|part| part.section == section && part.name == name) {
+        notes.known_already(&path);
         return;
     }
     let mut part = Part { section: section.to_owned(), name: name.to_owned(), settings: Vec::new() };

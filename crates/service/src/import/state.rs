@@ -68,8 +68,11 @@ pub(super) fn one(path: &str, key: &str, value: &Value, draft: &mut Draft, notes
         },
         "remote" if value.as_str().is_some_and(is_name) => {
             let remote = value.as_str().filter(|text| notes.is_plain(text)).map(str::to_owned);
-            if let Some(remote) = remote {
-                notes.put(&mut draft.mirror().remote, remote, path, "targets.*.remote.remote");
+            match remote {
+                Some(remote) => {
+                    notes.put(&mut draft.mirror().remote, remote, path, "targets.*.remote.remote")
+                }
+                None => notes.left(path, "it looks like a secret, which no configuration holds"),
             }
         }
         "remote" | "remote_url" | "repo" | "repository" | "repo_url" | "repository_url" => {

@@ -49,16 +49,17 @@ pub(super) fn branch(text: &str) -> Option<&str> {
 /// The address of a Git repository: `owner/name` is one of GitHub. What may be a secret in it is left out.
 pub(super) fn repository(text: &str) -> Option<String> {
     let text = text.trim();
-    if text.is_empty()
-        || !text.bytes().all(|byte| byte.is_ascii_graphic())
-        || text.contains(['?', '#', '"', '\\'])
-    {
+    // A `$` could begin a reference, which would be resolved when the repository is opened.
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/:@~+%=[]!,()".contains(&byte);
+    if !text.bytes().all(fits) {
         return None;
     }
     if let Some(rest) = text.strip_prefix("https://") {
         let rest = rest.split_once('/').and_then(|(authority, path)| {
             let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-            (!host.is_empty() && !path.is_empty()).then(|| format!("{host}/{path}"))
+            // A `/` in a password would have put the rest of it into the path.
+            let is_whole = !path.is_empty() && !path.contains('@');
+            self::host(host).filter(|_| is_whole).map(|host| format!("{host}/{path}"))
         });
         return rest.map(|rest| format!("https://{rest}"));
     }
@@ -79,7 +80,7 @@ pub(super) fn repository(text: &str) -> Option<String> {
 /// A folder of the workspace; never one outside of it.
 pub(super) fn folder(text: &str) -> Option<String> {
     let text = text.trim_start_matches("./").trim_end_matches('/');
-    if text.contains(['\\', ':']) || text.starts_with('~') || text.chars().any(char::is_control) {
+    if text.contains(['\\', ':', '$']) || text.starts_with('~') || text.chars().any(char::is_control) {
         return None;
     }
     let path = ItemPath::parse(text).ok()?;
@@ -135,6 +136,9 @@ mod tests {
             ("ssh://git@git.example/notes", Some("ssh://git@git.example/notes")),
             ("ssh://git:pw@git.example/notes", None),
             ("https://git.example/x?token=1", None),
+            ("https://ada:pass/word@git.example/x", None),
+            ("https://git.example/${file:/etc/passwd}", None),
+            ("https://git.example/a b", None),
             ("notes", None),
             ("../notes/x", None),
             ("--upload-pack=x/y", None),
@@ -148,7 +152,9 @@ mod tests {
     #[test]
     fn folders_stay_in_the_workspace() {
         assert_eq!(folder("./shared/notes/").as_deref(), Some("shared/notes"));
-        for text in ["..", "a/../b", "/etc", "~/x", "C:\\x", "a\nb", ".git/hooks", ".syncline", ""] {
+        for text in
+            ["..", "${env:X}", "a/../b", "/etc", "~/x", "C:\\x", "a\nb", ".git/hooks", ".syncline", ""]
+        {
             assert_eq!(folder(text), None, "{text:?}");
         }
     }

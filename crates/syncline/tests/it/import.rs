@@ -255,3 +255,23 @@ fn the_operation_takes_texts_and_touches_no_file() {
     assert_eq!(world.read_local("syncline.yaml"), before);
     world.expect(2, &["call", "import_files", "--json", "{}"]);
 }
+
+#[test]
+fn where_two_files_say_different_things_the_first_one_counts() {
+    let other = "NODE_NAME=chad\nCHAD_HOST=elsewhere\nHEALTH_PORT=9090\nSYNC_INTERVAL=60\n";
+    let again = r#"{ "sync_schedule": { "interval_seconds": 60 }, "sources": { "github": { "repos": ["evil/x"] } } }"#;
+    let world =
+        world(&[(".sync_env", ENVIRONMENT), ("other", other), ("c.json", PIPELINE), ("again.json", again)]);
+    let made = world.json(0, &["import", ".sync_env", "other", "c.json", "again.json"]);
+    let left = |file: &str| -> Vec<String> {
+        let keys = made["keys"].as_array().unwrap().iter();
+        let left = keys.filter(|told| told["file"] == file && told["fate"] == "left");
+        left.map(|told| told["key"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(left("other"), ["NODE_NAME", "CHAD_HOST", "HEALTH_PORT"], "what agrees is taken: {made}");
+    assert_eq!(left("again.json"), ["sources.github", "sync_schedule.interval_seconds"], "{made}");
+    let text = world.read_local("syncline.yaml").unwrap();
+    for words in ["elsewhere", "9090", "evil", "every 60s\"\n"] {
+        assert!(!text.contains(words), "{words} in {text}");
+    }
+}
