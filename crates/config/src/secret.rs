@@ -52,7 +52,8 @@ impl<T> fmt::Display for Redacted<T> {
 }
 
 /// Whether the value of a key of this name is probably a secret.
-pub(crate) fn is_secret_key(key: &str) -> bool {
+#[must_use]
+pub fn is_secret_key(key: &str) -> bool {
     let key = key.to_lowercase().replace('-', "_");
     let tells_where = ["_file", "_path", "_env", "_url", "_id", "_name"].iter().any(|end| key.ends_with(end));
     let words = ["password", "passwd", "passphrase", "token", "secret", "credential"];

@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use syncline_core::Expectation;
+use syncline_core::secrets::Scanner;
 
 use crate::process::{Call, End, Finished, Limits, What};
 
 /// How much of what a failed check said is shown.
 const LAST_LINES: usize = 4;
+/// How much of the command of a failed check is shown, in characters.
+const COMMAND_CHARS_MAX: usize = 200;
 /// What every program has of the environment of Syncline itself.
 const KEPT: &[&str] = &["PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "SystemRoot"];
 
@@ -74,6 +77,8 @@ pub async fn make(check: &Check, folder: &Path, environment: &BTreeMap<String, S
         Ok(finished) => (failure(check, &finished, &limits), finished.duration),
         Err(error) => (Some(format!("could not be started: {error}")), Duration::ZERO),
     };
+    // Without its words: only a script knows which of them are secret.
+    tracing::debug!(check = check.name, phase = check.phase, command = shown(&check.command), passed = failure.is_none(), took = ?duration, "a check was made");
     Checked { name: check.name.clone(), phase: check.phase, failure, keep: check.keep, duration }
 }
 
@@ -84,5 +89,34 @@ fn failure(check: &Check, finished: &Finished, limits: &Limits) -> Option<String
     let printed = String::from_utf8_lossy(&finished.out);
     let failure = check.expectation.failure(code, &printed)?;
     let words = finished.last_words(LAST_LINES);
-    Some(if words.is_empty() { failure } else { format!("{failure}; it said: {words}") })
+    let said = if words.is_empty() { String::new() } else { format!("; it said: {words}") };
+    let command = shown(&check.command).map(|command| format!("; its command is `{command}`"));
+    Some(format!("{failure}{said}{}", command.unwrap_or_default()))
+}
+
+/// The beginning of a command, on one line; `None` when something in it looks like a secret.
+fn shown(command: &str) -> Option<String> {
+    let scanner = Scanner::new(&[]).ok()?;
+    if !scanner.scan(command.as_bytes()).is_empty() {
+        return None;
+    }
+    let words: Vec<&str> = command.split_whitespace().collect();
+    let line = words.join(" ");
+    Some(match line.char_indices().nth(COMMAND_CHARS_MAX) {
+        Some((at, _)) => format!("{}…", &line[..at]),
+        None => line,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_shown_in_part_and_never_with_a_secret() {
+        assert_eq!(shown("find addons\n  -name x | wc -l").as_deref(), Some("find addons -name x | wc -l"));
+        assert_eq!(shown(&"é".repeat(1000)).map(|shown| shown.chars().count()), Some(COMMAND_CHARS_MAX + 1));
+        let token = concat!("ghp_", "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8");
+        assert_eq!(shown(&format!("curl -H 'Authorization: Bearer {token}' https://api.example")), None);
+    }
 }

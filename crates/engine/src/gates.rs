@@ -12,6 +12,7 @@ use crate::checks::{Check, Checked, make};
 use crate::context::{Context, Options, Target};
 use crate::cycle;
 use crate::error::Result;
+use crate::process::one_line;
 use crate::result::RunResult;
 use crate::secrets::SecretScan;
 use crate::undo::before_run;
@@ -64,13 +65,23 @@ pub(crate) fn halts(checked: &[Checked]) -> impl Iterator<Item = Halt> + '_ {
     checked.iter().filter(|checked| checked.forbids()).map(|checked| Halt {
         code: "check_failed",
         side: Side::Local,
-        message: format!("{}; nothing was changed", told(checked)),
+        message: format!("{}; {}", told(checked), what_to_do(checked)),
         approvable: false,
     })
 }
 
+/// A check before a run says that it is not the time; one of what a script made says that the script did not do its work.
+fn what_to_do(checked: &Checked) -> &'static str {
+    match checked.phase {
+        "before" => "nothing was changed",
+        _ => {
+            "nothing was changed: what the script made was checked in its copy; mend the script, or what is expected of it"
+        }
+    }
+}
+
 fn told(checked: &Checked) -> String {
-    format!("{}: {}", checked.name, checked.failure.as_deref().unwrap_or("passed"))
+    format!("{}: {}", checked.name, one_line(checked.failure.as_deref().unwrap_or("passed")))
 }
 
 /// Makes the checks after a run, and takes back what it did when one fails that forbids it.

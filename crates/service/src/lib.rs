@@ -17,6 +17,7 @@ mod git_exclude;
 mod glance;
 mod housekeeping;
 mod ignore_file;
+pub mod import;
 pub mod operation;
 pub mod operations;
 pub mod problem;
@@ -53,6 +54,7 @@ pub const OPERATIONS: &[Operation] = &[
     operations::doctor::OPERATION,
     operations::generate_ci::OPERATION,
     operations::check_ci::OPERATION,
+    operations::import_files::OPERATION,
     operations::config_schema::OPERATION,
 ];
 

@@ -139,8 +139,14 @@ async fn commit(
             format!("not committed yet: {why}; the next run commits it"),
         )),
         Err(problem) => {
-            let hint = problem.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
-            Some(Trouble::new("", "not_committed", format!("not committed: {}{hint}", problem.message)))
+            // A run is told where the repository is by its workspace, and not by an option.
+            let hint = match problem.code {
+                "no_repository" => Some("make one with `git init`, or write `git_commit: false`".to_owned()),
+                _ => problem.hint,
+            };
+            let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+            let message = format!("not committed: {}{hint}; the files are in the workspace", problem.message);
+            Some(Trouble::new("", "not_committed", message))
         }
     })
 }

@@ -114,7 +114,8 @@ impl<'a> Resolver<'a> {
 pub(crate) const NAME_MAX: usize = 64;
 
 /// Whether `name` may name a node, an endpoint or a target: letters, digits, `.`, `_` and `-`.
-pub(crate) fn is_name(name: &str) -> bool {
+#[must_use]
+pub fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= NAME_MAX
         && !name.starts_with(['-', '.'])

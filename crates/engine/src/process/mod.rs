@@ -229,6 +229,12 @@ impl Finished {
     }
 }
 
+/// What a program said, on one line.
+pub(crate) fn one_line(said: &str) -> String {
+    let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines.join("; ")
+}
+
 impl End {
     /// How it ended, as a fragment that follows the program's name.
     #[must_use]

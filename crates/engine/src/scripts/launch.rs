@@ -1,4 +1,4 @@
-//! Starting a script, and what is said when it fails.
+//! Starting a script.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -7,13 +7,12 @@ use std::path::{Path, PathBuf};
 use syncline_connect::{Error, ErrorKind, Result};
 use syncline_core::Step;
 
+use super::failure::{LAST_LINES, failure};
 use super::scratch::Scratch;
 use super::{Mode, Script};
 use crate::checks::kept_environment;
-use crate::process::{Call, End, Finished, What};
+use crate::process::{Call, Finished, What};
 
-/// How many of its last lines are shown of a script that failed.
-const LAST_LINES: usize = 8;
 /// The programs that run scripts by their extension, where a file says nothing itself.
 const INTERPRETERS: &[(&str, &str)] =
     &[("sh", "sh"), ("bash", "bash"), ("py", "python3"), ("js", "node"), ("rb", "ruby"), ("pl", "perl")];
@@ -61,18 +60,25 @@ pub(super) async fn run(script: &Script, scratch: &Scratch, changes: Option<&[&S
     }
     let mut writable = vec![scratch.root(), scratch.temporary()];
     writable.extend(script.writable.iter().cloned());
+    // Names alone: what the variables hold may be secret.
+    let given: Vec<&str> = environment.keys().map(String::as_str).collect();
+    let (target, folder) = (&script.target, scratch.root());
+    tracing::debug!(%target, entrypoint = script.entrypoint, folder = %folder.display(), ?given, "a script starts");
     let call = Call {
         what: how(&copy, &program.arguments).map_err(failed)?,
         folder: scratch.root(),
-        environment,
+        environment: environment.clone(),
         limits: script.limits,
         writable: Some(writable),
     };
     let finished = call.run().await.map_err(failed)?;
+    let (how, took) = (finished.end.describe(&script.limits), finished.duration);
+    let said = script.redacted(&finished.last_words(LAST_LINES));
+    tracing::debug!(%target, entrypoint = script.entrypoint, ?took, ?said, "a script {how}");
     if finished.is_success() {
         return Ok(finished);
     }
-    Err(failure(script, &finished))
+    Err(failure(script, &finished, &environment))
 }
 
 /// Its own program when it may be executed and says what by, else the one for its extension.
@@ -120,29 +126,4 @@ pub(super) fn environment(script: &Script, scratch: &Scratch) -> BTreeMap<String
     all.extend(own.map(|(name, value)| (name.to_owned(), value)));
     all.extend(script.environment.clone());
     all
-}
-
-/// What is said of a script that failed.
-fn failure(script: &Script, finished: &Finished) -> Error {
-    let how = finished.end.describe(&script.limits);
-    let words = script.redacted(&finished.last_words(LAST_LINES));
-    let said = if words.is_empty() { String::new() } else { format!("; it said: {words}") };
-    let kind = match finished.end {
-        End::TimedOut => ErrorKind::TimedOut,
-        _ => ErrorKind::Io,
-    };
-    let refused = words.contains("Permission denied") || words.contains("Read-only file system");
-    let hint = match finished.end {
-        End::Exited(_) if refused => {
-            "it may write in its scratch copy, in its TMPDIR, and in the folders that `allow_write` of the target names"
-        }
-        End::Exited(126) => "it may not be executed: `chmod +x` it, or begin it with `#!/bin/sh`",
-        End::Exited(127) => "a program that it calls is not there, or not in PATH",
-        End::Exited(_) | End::Signal(_) => {
-            "nothing was changed; its environment holds what the target grants under `env`, and little else"
-        }
-        End::Cancelled => "nothing was changed",
-        _ => "nothing was changed; `limits` of the target say how much it may take",
-    };
-    Error::new(kind, format!("{} {how}{said}", script.entrypoint)).with_hint(hint)
 }

@@ -8,6 +8,7 @@
 //!
 //! What is absent on purpose: running it in the workspace itself. It could then leave half of what it does.
 
+mod failure;
 mod launch;
 mod scratch;
 

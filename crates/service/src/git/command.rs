@@ -34,6 +34,13 @@ impl Repository {
                 output.stdout.strip_suffix(b"\n").filter(|path| output.status.success() && !path.is_empty());
             path.map(|path| PathBuf::from(name_of(path))).ok_or_else(|| {
                 let (folder, told) = (folder.display(), told(&output.stderr));
+                if told.contains("dubious ownership") {
+                    let message =
+                        format!("Git does not use the repository of {folder}: it belongs to another user");
+                    let hint =
+                        format!("if you trust it: git config --global --add safe.directory '{folder}'");
+                    return Problem::usage("foreign_repository", message).with_hint(hint);
+                }
                 let message = format!("{folder} does not lie in a Git repository with a work tree: {told}");
                 Problem::usage("no_repository", message).with_hint("name one with --repository")
             })

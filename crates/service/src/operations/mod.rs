@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod explain;
 pub mod generate_ci;
 pub mod history;
+pub mod import_files;
 pub mod list_conflicts;
 pub mod list_targets;
 pub mod list_versions;

@@ -87,6 +87,7 @@ pub(crate) enum Color {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Init(commands::init::Init),
+    Import(commands::import::Import),
     Targets(commands::targets::Targets),
     Plan(commands::plan::Plan),
     Run(commands::run::Run),

@@ -39,7 +39,7 @@ pub(crate) fn write_json<T: Serialize>(file: &Path, value: &T) -> Result<(), Pro
 ///
 /// A device or a pipe, such as `/dev/stdout`, is written to: a rename would replace it.
 pub(crate) fn write(file: &Path, bytes: &[u8]) -> Result<(), Problem> {
-    let failed = |error: std::io::Error| Problem::io(error, format_args!("writing {}", file.display()));
+    let failed = |error: std::io::Error| failed(error, file);
     let there = std::fs::metadata(file).ok();
     if there.as_ref().is_some_and(|there| !there.is_file() && !there.is_dir()) {
         let opened = std::fs::File::options().write(true).open(file);
@@ -48,6 +48,21 @@ pub(crate) fn write(file: &Path, bytes: &[u8]) -> Result<(), Problem> {
     // A link keeps leading to the file.
     let resolved = there.and_then(|_| file.canonicalize().ok());
     let file = resolved.as_deref().unwrap_or(file);
+    staged(file, bytes).map_err(failed)?.persist(file).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+/// As [`write`], where nothing is yet; whether nothing was.
+pub(crate) fn write_new(file: &Path, bytes: &[u8]) -> Result<bool, Problem> {
+    match staged(file, bytes).map_err(|error| failed(error, file))?.persist_noclobber(file) {
+        Ok(_) => Ok(true),
+        Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(failed(error.error, file)),
+    }
+}
+
+/// The bytes, safe on the disk beside the file that they become.
+fn staged(file: &Path, bytes: &[u8]) -> std::io::Result<tempfile::NamedTempFile> {
     let folder =
         file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let mut builder = tempfile::Builder::new();
@@ -56,9 +71,12 @@ pub(crate) fn write(file: &Path, bytes: &[u8]) -> Result<(), Problem> {
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
-    let mut temporary = builder.prefix(".syncline-").tempfile_in(folder).map_err(failed)?;
-    temporary.write_all(bytes).map_err(failed)?;
-    temporary.as_file().sync_all().map_err(failed)?;
-    temporary.persist(file).map_err(|error| failed(error.error))?;
-    Ok(())
+    let mut temporary = builder.prefix(".syncline-").tempfile_in(folder)?;
+    temporary.write_all(bytes)?;
+    temporary.as_file().sync_all()?;
+    Ok(temporary)
+}
+
+fn failed(error: std::io::Error, file: &Path) -> Problem {
+    Problem::io(error, format_args!("writing {}", file.display()))
 }

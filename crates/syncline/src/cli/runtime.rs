@@ -7,7 +7,6 @@ use std::time::Duration;
 use syncline_service::{Class, Problem};
 use tokio::runtime::Builder;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
 
 /// How long work that cannot be interrupted may go on after the end.
 const GRACE: Duration = Duration::from_secs(10);
@@ -70,16 +69,13 @@ pub(crate) async fn wait_for_signal() {
 pub(crate) fn log_to_stderr(verbose: u8) {
     let colours = io::IsTerminal::is_terminal(&io::stderr());
     let builder = tracing_subscriber::fmt().with_writer(io::stderr).with_target(false).with_ansi(colours);
-    match std::env::var("SYNCLINE_LOG") {
-        Ok(filter) if !filter.is_empty() => builder.with_env_filter(EnvFilter::new(filter)).init(),
-        _ => {
-            let level = match verbose {
-                0 => LevelFilter::WARN,
-                1 => LevelFilter::INFO,
-                2 => LevelFilter::DEBUG,
-                _ => LevelFilter::TRACE,
-            };
-            builder.with_max_level(level).init();
-        }
-    }
+    let filter = std::env::var("SYNCLINE_LOG").ok().filter(|filter| !filter.is_empty());
+    // What libraries do is of no use to somebody who wants to know what a script did.
+    let usual = match verbose {
+        0 => "warn",
+        1 => "info",
+        2 => "info,syncline=debug",
+        _ => "trace",
+    };
+    builder.with_env_filter(EnvFilter::new(filter.as_deref().unwrap_or(usual))).init();
 }

@@ -13,6 +13,7 @@ fn every_command_has_help_and_a_manual_page() {
     let pages = World::names(&folder);
     let commands = [
         "init",
+        "import",
         "targets",
         "plan",
         "run",

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod acceptance;
 mod checks;
 mod ci;
 mod committing;
@@ -17,6 +18,7 @@ mod git;
 mod git_resolve;
 mod guard;
 mod history;
+mod import;
 mod inbox;
 mod kill;
 mod lock;
@@ -34,6 +36,7 @@ mod scrub;
 mod secrets;
 mod shapes;
 mod support;
+mod troubleshooting;
 mod upstream;
 mod watch;
 mod watch_place;

@@ -11,6 +11,7 @@ pub(crate) mod drift;
 pub(crate) mod explain;
 pub(crate) mod git;
 pub(crate) mod history;
+pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod man;
 pub(crate) mod plan;
@@ -34,6 +35,7 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<u8, Problem> {
     let Args { globals, command } = args;
     match command {
         Command::Init(command) => command.run(output),
+        Command::Import(command) => command.run(output),
         Command::Targets(command) => command.run(&globals, output),
         Command::Plan(command) => command.run(&globals, output),
         Command::Run(command) => command.run(&globals, output),
