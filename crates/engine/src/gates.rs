@@ -13,7 +13,7 @@ use crate::context::{Context, Options, Target};
 use crate::cycle;
 use crate::error::Result;
 use crate::process::one_line;
-use crate::result::RunResult;
+use crate::result::{RunResult, is_remark};
 use crate::secrets::SecretScan;
 use crate::undo::before_run;
 
@@ -133,7 +133,9 @@ async fn take_back(
         options.choices.approved = Digest::from_hex(&undone.plan_hash);
         undone = Box::pin(cycle::cycle(context, target, &options, lease)).await?;
     }
-    let message = match (undone.halts.first(), undone.problems.first()) {
+    // That a side which may not be written stays as it is, is no failure.
+    let failed = undone.problems.iter().find(|problem| !is_remark(problem.code));
+    let message = match (undone.halts.first(), failed) {
         (Some(halt), _) => format!("what was done could not be taken back: {}", halt.message),
         (None, Some(problem)) => format!("not all that was done could be taken back: {}", problem.message),
         (None, None) => "what was done was taken back".to_owned(),

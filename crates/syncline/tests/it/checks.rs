@@ -55,6 +55,19 @@ fn a_verification_that_fails_after_a_run_has_it_taken_back() {
 }
 
 #[test]
+fn what_a_mirror_pulled_is_taken_back_here_alone() {
+    let world = World::with("direction: pull\nverification: { command: \"test ! -e bad.md\" }");
+    world.write_remote("a.md", "a");
+    world.expect(0, &["run"]);
+    world.write_remote("a.md", "a2");
+    world.write_remote("bad.md", "bad");
+    let (_, result) = checks(&world, 1, &["run"]);
+    assert_eq!(result["problems"][1]["message"], "what was done was taken back", "{result}");
+    assert_eq!((world.read_local("a.md").as_deref(), world.read_local("bad.md")), (Some("a"), None));
+    assert_eq!(world.read_remote("a.md").as_deref(), Some("a2"), "nothing is written there");
+}
+
+#[test]
 fn what_fails_may_be_kept() {
     let world = World::with("verification: { command: \"false\", keep: true }");
     world.write_remote("a.md", "a");
