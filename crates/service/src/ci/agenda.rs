@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use syncline_config::{Target, Workspace};
-use syncline_core::{Direction, Resolution};
+use syncline_core::{Direction, Resolution, Schedule};
 
 use super::cron;
 
@@ -65,6 +65,13 @@ impl Agenda {
     fn schedule(&mut self, target: &Target, secrets: &[String]) {
         let Some(schedule) = &target.schedule else { return };
         let told = cron::cron(schedule);
+        if matches!(schedule, Schedule::Cron(_)) && target.timezone != "UTC" {
+            let message = format!(
+                "{}: GitHub counts in UTC, and its schedule is one of {}: `{schedule}` is taken for UTC",
+                target.name, target.timezone
+            );
+            self.warnings.push(message);
+        }
         self.warnings.extend(told.warning.map(|warning| format!("{}: {warning}", target.name)));
         let Some(cron) = told.fields else { return };
         let at = self.due.iter().position(|due| due.cron == cron).unwrap_or_else(|| {
