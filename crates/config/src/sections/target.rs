@@ -169,6 +169,7 @@ impl Target {
         self.check_kind(name, resolver);
         let direction = self.direction.map_or(around.direction, Into::into);
         let (remote, script) = self.outside(name, direction, around, resolver);
+        let timing = self.timing().resolve(&["targets", name], around.timing, resolver);
         let path = local_path(self.path.as_deref().unwrap_or("."), name, resolver);
         let mut conflicts = self.conflicts.resolve(name, resolver);
         if script.is_some() && conflicts.is_empty() {
@@ -176,14 +177,7 @@ impl Target {
             conflicts.extend(core::Rule::new("**", core::Resolution::Prefer(core::Side::Remote)));
         }
         let guard = self.guard.resolve(name, resolver);
-        let schedule = self.schedule.and_then(|text| schedule(&text, name, resolver));
-        let timing = timing::Written {
-            timezone: self.timezone.take(),
-            missed: self.missed,
-            jitter: self.jitter.take(),
-            windows: self.windows.take(),
-        };
-        let timing = timing.resolve(&["targets", name], around.timing, resolver);
+        let schedule = self.schedule.take().and_then(|text| schedule(&text, name, resolver));
         let git_commit = match self.git_commit.take() {
             Some(written) => written.resolve(),
             None => around.git_commit.clone(),
@@ -226,6 +220,16 @@ impl Target {
     /// What decides when it runs among others.
     pub(crate) fn standing<'a>(&'a self, name: &'a str) -> core::Standing<'a> {
         core::Standing { name, after: &self.triggers.after, priority: self.priority.into() }
+    }
+
+    /// When it runs by itself.
+    fn timing(&mut self) -> timing::Written {
+        timing::Written {
+            timezone: self.timezone.take(),
+            missed: self.missed,
+            jitter: self.jitter.take(),
+            windows: self.windows.take(),
+        }
     }
 
     /// The place outside; and the script, when that is one.

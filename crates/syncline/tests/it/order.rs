@@ -109,8 +109,7 @@ fn what_waits_for_a_target_that_failed_is_not_run_and_says_so() {
 
 #[test]
 fn what_waits_for_a_target_that_was_halted_is_not_run() {
-    let world =
-        mirrors("", &[("notes", "description: halts"), ("apps", "triggers: { after: [notes] }")]);
+    let world = mirrors("", &[("notes", "description: halts"), ("apps", "triggers: { after: [notes] }")]);
     world.expect(0, &["run"]);
     fs::remove_dir_all(world.remote("notes")).unwrap();
     world.write_local("apps/later.md", "later");
