@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use syncline_config::{Target, Workspace};
+use syncline_core::order::order;
 use syncline_core::{Direction, Resolution, Schedule};
 
 use super::cron;
@@ -128,7 +129,9 @@ impl Agenda {
                 |name: &str| self.due.iter().position(|due| due.targets.iter().any(|known| known == name));
             target.schedule.is_none() || due(&target.name) == due(&other.name)
         };
-        let later = workspace.targets.iter().skip_while(|other| other.name != target.name);
+        let standings: Vec<_> = workspace.targets.iter().map(Target::standing).collect();
+        let in_order = order(&standings).into_iter().map(|index| &workspace.targets[index]);
+        let later = in_order.skip_while(|other| other.name != target.name);
         !later.filter(|other| keeps(other) && together(other)).any(|other| holds(other, target))
     }
 
