@@ -6,21 +6,23 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use syncline_core::ItemPath;
+use syncline_core::order::circle;
+use syncline_core::{ItemPath, Standing};
 
 use crate::check::check;
 use crate::discover::root_of;
-use crate::document::{self, Node, Value};
+use crate::document::{self, Key, Node, Value};
 use crate::error::{ConfigError, ConfigErrors, Warning};
 use crate::privacy::private;
 use crate::schema::{KindSchema, schema};
 use crate::secret::{Lookup, Redacted};
 use crate::sections::committing;
 use crate::sections::endpoint::check_secrets;
-use crate::sections::target::Surroundings;
+use crate::sections::target::{self, Surroundings};
+use crate::sections::timing;
 use crate::sections::{File, Resolver, VERSION, is_name, name_rule};
 use crate::source::{Mark, Source};
-use crate::suggest::quote;
+use crate::suggest::{hint, quote};
 use crate::twins;
 use crate::workspace::{Target, Workspace};
 
@@ -132,16 +134,20 @@ fn resolve(
         check_endpoint(name, &mut resolver);
     }
     let safety = written.safety.resolve(&["safety"], &mut resolver);
+    let timing =
+        written.defaults.timing().resolve(&["defaults"], &timing::Resolved::default(), &mut resolver);
     let around = Surroundings {
         idempotent: written.defaults.idempotent,
         git_commit: written.defaults.git_commit.and_then(committing::Written::resolve),
         safety: &safety,
+        timing: &timing,
         direction: written.defaults.direction.into(),
         endpoints: &written.endpoints,
         lookup: &lookup,
     };
     let mut targets = written.targets;
     let order = tree.get("targets").map(Node::entries).unwrap_or_default();
+    check_waiting(order, &targets, &mut resolver);
     let in_order =
         order.iter().filter_map(|(key, _)| targets.remove(&key.name).map(|target| (&key.name, target)));
     let targets: Vec<Target> =
@@ -156,11 +162,41 @@ fn resolve(
         node,
         fail_on_diff: written.defaults.fail_on_diff,
         dry_run: written.defaults.dry_run,
+        concurrency: usize::try_from(written.defaults.concurrency).unwrap_or(1),
         history: written.history.resolve(),
         merge_tool: written.merge_tool,
         targets,
         warnings: resolver.warnings,
     })
+}
+
+/// Reports targets that wait for ones that do not exist, or for each other in a circle.
+fn check_waiting(
+    order: &[(Key, Node)],
+    targets: &BTreeMap<String, target::Target>,
+    resolver: &mut Resolver<'_>,
+) {
+    let in_order = order.iter().filter_map(|(key, _)| targets.get_key_value(&key.name));
+    let standings: Vec<Standing<'_>> = in_order.map(|(name, target)| target.standing(name)).collect();
+    for standing in &standings {
+        for (index, name) in
+            standing.after.iter().enumerate().filter(|(_, name)| !targets.contains_key(*name))
+        {
+            let known = targets.keys().map(String::as_str).filter(|known| *known != standing.name);
+            let message = format!("there is no target {} to wait for", quote(name));
+            let at = ["targets", standing.name, "triggers", "after", &index.to_string()];
+            resolver.error(&at, "unknown_target", message, hint(name, known, "known targets"));
+        }
+    }
+    let names = circle(&standings).unwrap_or_default();
+    if let [first, second, ..] = names.as_slice() {
+        let waits = targets.get(*first).map(|target| target.standing(first).after).unwrap_or_default();
+        let index = waits.iter().position(|name| name == second).unwrap_or_default();
+        let message = format!("targets wait for each other: {}", names.join(" -> "));
+        let hint = "none of them could ever go first; take one of these names out of `after`".to_owned();
+        let at = ["targets", first, "triggers", "after", &index.to_string()];
+        resolver.error(&at, "circular", message, hint);
+    }
 }
 
 fn check_endpoint(name: &str, resolver: &mut Resolver<'_>) {

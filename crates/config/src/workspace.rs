@@ -1,15 +1,15 @@
 //! What will be done: the effective configuration.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use syncline_core::{Direction, Guard, ItemPath, Rule};
+use syncline_core::{Direction, Guard, ItemPath, Missed, Rule, Schedule, Standing, Window};
 
 use crate::error::{ConfigError, Warning};
 use crate::sections::checks::Check;
 use crate::sections::committing::GitCommit;
 use crate::sections::endpoint::EndpointConfig;
 use crate::sections::history::HistoryConfig;
-use crate::sections::schedule::Schedule;
 use crate::sections::script::Script;
 use crate::sections::secrets::SecretScan;
 use crate::suggest::{hint, quote};
@@ -27,6 +27,8 @@ pub struct Workspace {
     pub fail_on_diff: bool,
     /// Whether a run only shows what it would do.
     pub dry_run: bool,
+    /// How many targets run at once.
+    pub concurrency: usize,
     /// How long old versions are kept.
     pub history: HistoryConfig,
     /// The program that conflicts are merged with by hand, and its arguments, as it is written.
@@ -62,14 +64,34 @@ pub struct Target {
     pub guard: Guard,
     /// Whether changes on a side that can be watched start a run.
     pub watch: bool,
+    /// The targets that go first, when they are to run as well.
+    pub after: Vec<String>,
+    /// Higher goes first among those that may go.
+    pub priority: i64,
     /// When it is due.
     pub schedule: Option<Schedule>,
+    /// The time zone of its schedule, by its name in the IANA database.
+    pub timezone: String,
+    /// What is made up for of the moments at which nobody was there to run it.
+    pub missed: Missed,
+    /// By how much a run may begin later than it is due, so that not all begin at once.
+    pub jitter: Duration,
+    /// When it may run by itself; at any time when there are none.
+    pub windows: Vec<Window>,
     /// What is checked before and after a run: the checks of the file, then its own.
     pub checks: Vec<Check>,
     /// How what it brought in is committed, when it is.
     pub git_commit: Option<GitCommit>,
     /// What is looked for before anything leaves; `None` when nothing is.
     pub secrets: Option<SecretScan>,
+}
+
+impl Target {
+    /// What decides when it runs among others.
+    #[must_use]
+    pub fn standing(&self) -> Standing<'_> {
+        Standing { name: &self.name, after: &self.after, priority: self.priority }
+    }
 }
 
 impl Workspace {

@@ -10,6 +10,7 @@ pub mod fold;
 pub mod gate;
 pub mod item;
 pub mod merge;
+pub mod order;
 pub mod path;
 pub mod plan;
 pub mod policy;
@@ -17,6 +18,7 @@ pub mod secrets;
 pub mod side;
 pub mod snapshot;
 pub mod step;
+pub mod timing;
 
 pub use baseline::{Baseline, Damaged, Entry, EntryRef, MemoryBaseline};
 pub use digest::Digest;
@@ -24,6 +26,7 @@ pub use filter::{Filter, Verdict};
 pub use fold::fold;
 pub use gate::Expectation;
 pub use item::{Item, Kind, Nanos, Version};
+pub use order::Standing;
 pub use path::{ItemPath, PathError};
 pub use plan::{Choices, Input, MadeFrom, Take, conflict_path, merged_kind, plan};
 pub use policy::{Abilities, Guard, Merging, Policy, Resolution, Rule};
@@ -32,3 +35,4 @@ pub use snapshot::{Change, Found, Mark, Problem, Root, Seen, Snapshot};
 pub use step::{
     Action, Conflict, Expected, Goal, Halt, MergeNeed, MergeResult, Need, Outcome, Plan, Source, Step,
 };
+pub use timing::{Missed, Schedule, Window};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use syncline_connect::{Endpoint, Progress};
-use syncline_core::{Choices, Filter, ItemPath, Nanos, Policy, Side, Sides};
+use syncline_core::{Choices, Filter, ItemPath, Nanos, Policy, Side, Sides, Window};
 use syncline_store::Store;
 
 use crate::gates::Gates;
@@ -102,6 +102,8 @@ pub struct Target {
     pub policy: Policy,
     /// What is checked around its runs.
     pub gates: Option<Arc<Gates>>,
+    /// When it may run by itself; at any time when there are none.
+    pub windows: Vec<Window>,
 }
 
 impl Target {

@@ -15,6 +15,7 @@ mod look;
 mod merging;
 pub mod process;
 mod result;
+pub mod scheduler;
 pub mod scripts;
 mod secrets;
 mod settling;

@@ -165,5 +165,7 @@ pub fn is_remark(code: &str) -> bool {
             | "one_sided"
             | "not_committed"
             | "not_idempotent"
+            | "paused"
+            | "outside_window"
     )
 }

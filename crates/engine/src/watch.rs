@@ -16,6 +16,7 @@ use crate::context::{Context, Options, Target};
 use crate::cycle::{preview, run};
 use crate::error::{Error, Result};
 use crate::result::RunResult;
+use crate::scheduler::{Hold, hold};
 
 /// How a watch is to behave.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +68,7 @@ const PATHS_MAX: usize = 4096;
 /// - While the remote is away, what changes here waits where it is. Tries only look, so that nothing is recorded of
 ///   them; the first one that finds the remote is followed by a run of everything.
 /// - What halts a run is told and recorded once, until something about it changes.
+/// - While the target is paused or outside of its windows it is left alone; then everything is looked at.
 pub async fn watch(
     context: &Context,
     target: &Target,
@@ -90,7 +92,9 @@ pub async fn watch(
         match look {
             Look::Away(reason) => watch.stays_away(reason, context, told),
             Look::Halted => watch.stays_halted(context, told),
+            Look::Held(hold) => watch.stays_held(hold, context, told),
             Look::Run => {
+                watch.goes_on(told);
                 watch.comes_back(target, told);
                 let result = run(context, target, &options).await;
                 watch.note(&result, context);
@@ -120,6 +124,10 @@ pub enum Told<'a> {
     Back(&'a Away),
     /// The run that would follow halts as the last one did: when that is looked at again at the latest.
     Halted(Nanos),
+    /// The target is left alone, and why; when that is looked at again at the latest.
+    Held(&'a Hold, Nanos),
+    /// The target is no longer left alone: a run follows.
+    GoesOn,
     /// A side cannot be watched, wholly or in part: for people.
     Limited(Side, &'a str),
 }
@@ -165,6 +173,8 @@ enum Look {
     Away(String),
     /// The run would halt as the last one did.
     Halted,
+    /// The target is to be left alone.
+    Held(Hold),
 }
 
 struct Watch {
@@ -172,6 +182,8 @@ struct Watch {
     away: Option<Away>,
     /// The hash of the plan at which the last run halted, when it did.
     halted: Option<String>,
+    /// Why the target is left alone, when it is.
+    held: Option<Hold>,
     /// Where something changed here while the remote was away.
     waiting: BTreeSet<ItemPath>,
     watchers: Sides<Option<Watcher>>,
@@ -196,6 +208,7 @@ impl Watch {
         Self {
             away: None,
             halted: None,
+            held: None,
             waiting: BTreeSet::new(),
             watchers,
             watching,
@@ -218,6 +231,10 @@ impl Watch {
         let (context, target) = (context.clone(), target.clone());
         let options = Options { only: None, dry_run: true, ..options.clone() };
         async move {
+            let now = context.clock.now();
+            if let Some(hold) = hold(&context.store, &target.name, &target.windows, now).await {
+                return Look::Held(hold);
+            }
             if !away && halted.is_none() {
                 return Look::Run;
             }
@@ -236,6 +253,26 @@ impl Watch {
     fn stays_halted(&mut self, context: &Context, told: &mut (dyn FnMut(Told<'_>) + Send)) {
         self.next_full = Instant::now() + self.watching.interval.unwrap_or(self.watching.poll);
         told(Told::Halted(self.next(context)));
+    }
+
+    /// Sets the time of the next look at what is left alone; a person is told of it once.
+    fn stays_held(&mut self, hold: Hold, context: &Context, told: &mut (dyn FnMut(Told<'_>) + Send)) {
+        let left = hold.until.map(|until| until.saturating_sub(context.clock.now()));
+        let left = left.and_then(|left| u64::try_from(left).ok()).map(Duration::from_nanos);
+        // It may also be ended by hand before that.
+        self.next_full = Instant::now() + left.unwrap_or(self.watching.poll).min(self.watching.poll);
+        self.unfinished = true;
+        if self.held.as_ref() != Some(&hold) {
+            told(Told::Held(&hold, self.next(context)));
+        }
+        self.held = Some(hold);
+    }
+
+    /// Tells that the target is no longer left alone, when it was.
+    fn goes_on(&mut self, told: &mut (dyn FnMut(Told<'_>) + Send)) {
+        if self.held.take().is_some() {
+            told(Told::GoesOn);
+        }
     }
 
     /// Remembers that the remote is away, and sets the time of the next try.

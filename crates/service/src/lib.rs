@@ -37,6 +37,8 @@ pub const OPERATIONS: &[Operation] = &[
     operations::start_run::OPERATION,
     operations::check_drift::OPERATION,
     operations::status::OPERATION,
+    operations::pause::OPERATION,
+    operations::resume::OPERATION,
     operations::watch_status::OPERATION,
     operations::stop_watch::OPERATION,
     operations::history::OPERATION,

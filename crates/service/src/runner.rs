@@ -1,11 +1,15 @@
-//! Running targets one after the other; a failing one never stops the others.
+//! Running targets; a failing one stops none but those that wait for it.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+
 use syncline_config::Target as Configured;
 use syncline_core::{Direction, ItemPath, Nanos, Problem as Trouble};
 use syncline_engine::checks::Checked;
+use syncline_engine::scheduler::{PAUSED, hold};
 use syncline_engine::{Context, Event, Options, RunResult, Target};
 use syncline_store::{ConflictQuery, RunQuery, RunState, Store};
 
@@ -25,12 +29,14 @@ pub(crate) struct Job<'a> {
     pub(crate) target: &'a Configured,
     pub(crate) direction: Direction,
     pub(crate) options: Options,
+    /// Why it must not be run, when it must not.
+    pub(crate) refusal: Option<Problem>,
 }
 
 impl<'a> Job<'a> {
     /// A job in the direction that the file says.
     pub(crate) fn new(target: &'a Configured, options: Options) -> Self {
-        Self { target, direction: target.direction, options }
+        Self { target, direction: target.direction, options, refusal: None }
     }
 }
 
@@ -51,14 +57,85 @@ pub(crate) async fn run_all(service: &Service, store: &Store, jobs: Vec<Job<'_>>
     let context = service.context(store);
     let mut all = Vec::with_capacity(jobs.len());
     for job in jobs {
-        all.push(run_one(service, &context, job).await);
+        all.push(run_one(service, &context, &job).await);
     }
     all
 }
 
-async fn run_one(service: &Service, context: &Context, job: Job<'_>) -> Done {
+/// Carries out jobs in their order, several at once where the file says so.
+///
+/// - A job begins when those that it waits for have succeeded; when one of them has not, it is not run.
+/// - Two that would work on the same folder or the same remote never go at once.
+pub(crate) async fn run_in_order(service: &Service, store: &Store, jobs: Vec<Job<'_>>) -> Vec<Done> {
+    let context = &service.context(store);
+    let at_once = service.workspace().concurrency.max(1);
+    let mut done: Vec<Option<Done>> = jobs.iter().map(|_| None).collect();
+    let mut waiting: Vec<usize> = (0..jobs.len()).collect();
+    let mut at_work: Vec<usize> = Vec::new();
+    let mut running = FuturesUnordered::new();
+    loop {
+        let may_begin = |&index: &usize| {
+            let target = jobs[index].target;
+            let is_over =
+                |other: usize| done[other].is_some() || !target.after.contains(&jobs[other].target.name);
+            (0..jobs.len()).all(is_over) && !at_work.iter().any(|&other| share(target, jobs[other].target))
+        };
+        let next = waiting.iter().copied().find(may_begin).filter(|_| at_work.len() < at_once);
+        if let Some(index) = next {
+            waiting.retain(|&other| other != index);
+            let job = &jobs[index];
+            let failed = jobs.iter().zip(&done).find(|(before, done)| {
+                let has_failed = done.as_ref().is_some_and(|done| !done.is_success());
+                has_failed && job.target.after.contains(&before.target.name)
+            });
+            match failed {
+                Some((before, _)) => done[index] = Some(not_run(service, job, before.target)),
+                None => {
+                    at_work.push(index);
+                    running.push(async move { (index, run_one(service, context, job).await) });
+                }
+            }
+            continue;
+        }
+        let Some((index, finished)) = running.next().await else { break };
+        at_work.retain(|&other| other != index);
+        done[index] = Some(finished);
+    }
+    done.into_iter().flatten().collect()
+}
+
+/// Whether two targets work on the same folder or the same remote.
+fn share(one: &Configured, other: &Configured) -> bool {
+    let alike = one.remote.kind == other.remote.kind;
+    // Whatever else their settings say, all upstreams are that of the one clone.
+    let remote = alike && (one.remote.kind == "upstream" || *one.remote.settings == *other.remote.settings);
+    // A script has no folder of its own: it says file by file what it makes.
+    let mirrors = one.script.is_none() && other.script.is_none();
+    let inside = |inner: &Configured, outer: &Configured| match (&inner.path, &outer.path) {
+        (_, None) => true,
+        (None, Some(_)) => false,
+        (Some(inner), Some(outer)) => inner == outer || inner.is_below(outer.as_str()),
+    };
+    remote || mirrors && (inside(one, other) || inside(other, one))
+}
+
+/// What becomes of a job that waits for one that did not succeed.
+fn not_run(service: &Service, job: &Job<'_>, before: &Configured) -> Done {
+    let message = format!("not run: {} failed", before.name);
+    let hint = format!("it goes after {}: run that again first, or this one alone", before.name);
+    let problem = Problem::new(Class::Failed, NOT_RUN, message).with_hint(hint);
+    Done::refused(service, job.target, job.direction, problem)
+}
+
+/// The code of a target that was not run because of another one.
+pub(crate) const NOT_RUN: &str = "not_run";
+
+async fn run_one(service: &Service, context: &Context, job: &Job<'_>) -> Done {
+    if let Some(problem) = &job.refusal {
+        return Done::refused(service, job.target, job.direction, problem.clone());
+    }
     let started = service.clock().now();
-    let result = attempt(service, context, &job).await;
+    let result = attempt(service, context, job).await;
     if let Err(problem) = &result {
         tracing::debug!(target = job.target.name, %problem, "the target could not be run");
         context.events.happened(&Event::Finished { target: job.target.name.clone() });
@@ -82,7 +159,14 @@ async fn attempt(service: &Service, context: &Context, job: &Job<'_>) -> Result<
     if is_to_be_idempotent(job, &result) {
         result.problems.extend(differs_again(service, &context.store, job).await);
     }
+    if job.options.dry_run {
+        let now = service.clock().now();
+        let held = hold(&context.store, &target.name, &target.windows, now).await;
+        result.problems.extend(held.map(|hold| Trouble::new("", hold.code, hold.message)));
+    }
     if !job.options.dry_run && result.halts.is_empty() {
+        // Git has one index for all of them.
+        let _committing = service.committing().await;
         result.problems.extend(commit(service, &context.store, job.target, &target, &result).await?);
     }
     let whole = job.options.only.is_none();
@@ -227,10 +311,36 @@ pub(crate) fn report(service: &Service, started: Nanos, dry_run: bool, all: &[Do
         failed: results.len() as u64 - successful,
         total_duration: seconds(started, service.clock().now()),
         results,
+        left_out: Vec::new(),
     }
 }
 
 impl Done {
+    /// A target that was refused before anything was looked at.
+    pub(crate) fn refused(
+        service: &Service,
+        target: &Configured,
+        direction: Direction,
+        problem: Problem,
+    ) -> Self {
+        let now = service.clock().now();
+        Self {
+            name: target.name.clone(),
+            folder: target.path.clone(),
+            direction,
+            started: now,
+            finished: now,
+            dry_run: false,
+            open_conflicts: 0,
+            result: Err(problem),
+        }
+    }
+
+    /// Whether everything was done.
+    fn is_success(&self) -> bool {
+        self.result.as_ref().is_ok_and(RunResult::is_success)
+    }
+
     /// What would be done, or why that is not known.
     pub(crate) fn plan(&self) -> TargetPlan {
         match &self.result {
@@ -314,6 +424,13 @@ fn verification(checked: &[Checked]) -> Option<bool> {
 }
 
 fn with_problem(empty: TargetReport, problem: &Problem) -> TargetReport {
+    if problem.code == PAUSED {
+        // It waits for a person, like everything that is halted; but nobody can approve it.
+        let (code, message) = (problem.code.to_owned(), problem.message.clone());
+        let halt = Halt { code, side: wire::Side::Local, message: message.clone(), approvable: false };
+        let state = RunState::Halted.name().to_owned();
+        return TargetReport { message, halts: vec![halt], state, ..empty };
+    }
     TargetReport { message: problem.message.clone(), error: Some(problem.to_wire()), ..empty }
 }
 

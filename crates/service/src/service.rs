@@ -10,7 +10,7 @@ use syncline_core::{Direction, ItemPath};
 use syncline_engine::scripts::Mode;
 use syncline_engine::{Clock, Context, Events, Options, Target};
 use syncline_store::{RunQuery, RunRecord, RunState, Store, WorkspaceLock};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 use crate::clock::SystemClock;
 use crate::git_exclude;
@@ -50,6 +50,7 @@ pub struct Service {
     events: Arc<dyn Events>,
     clock: Arc<dyn Clock>,
     cause: String,
+    committing: Mutex<()>,
 }
 
 /// The state, opened to be changed; nobody else changes it meanwhile.
@@ -78,6 +79,7 @@ impl Service {
             events: opening.events,
             clock: Arc::new(SystemClock),
             cause: opening.cause,
+            committing: Mutex::new(()),
         })
     }
 
@@ -110,6 +112,11 @@ impl Service {
 
     pub(crate) fn cause(&self) -> &str {
         &self.cause
+    }
+
+    /// The sole right to commit what runs have brought in, among the runs of this process.
+    pub(crate) async fn committing(&self) -> MutexGuard<'_, ()> {
+        self.committing.lock().await
     }
 
     /// The state, to be looked at: nothing is made on disk when there is none yet.

@@ -51,7 +51,8 @@ pub(crate) fn open(
     };
     let endpoints = Sides::from_fn(|side| guarded(&sides[side], direction.may_write(side)));
     let gates = gates::of(service, target, direction, checked).map(Arc::new);
-    Ok(Target { name: target.name.clone(), endpoints, filter: Arc::new(filter), policy, gates })
+    let (name, windows) = (target.name.clone(), target.windows.clone());
+    Ok(Target { name, endpoints, filter: Arc::new(filter), policy, gates, windows })
 }
 
 /// The folder of a target on this machine.

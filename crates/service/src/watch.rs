@@ -239,6 +239,15 @@ impl Watched {
                         WatchNews::Back { target: name, offline: offline(away) }
                     }
                     Told::Halted(next) => return post.waits(&name, next),
+                    Told::Held(hold, next) => {
+                        post.waits(&name, next);
+                        let message = format!("left alone: {}", hold.message);
+                        WatchNews::Note { target: Some(name), message }
+                    }
+                    Told::GoesOn => WatchNews::Note {
+                        target: Some(name),
+                        message: "no longer left alone: everything is looked at".to_owned(),
+                    },
                     Told::Limited(side, message) => {
                         WatchNews::Limited { target: name, side: side.into(), message: message.to_owned() }
                     }

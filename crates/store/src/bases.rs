@@ -46,7 +46,8 @@ impl Bases {
         Self(Arc::new(Place::Memory(Mutex::default())))
     }
 
-    /// Begins to keep contents. There is one writer at a time, since whoever writes has the workspace for itself.
+    /// Begins to keep contents. Only one process writes, since it has the workspace for itself; its runs may write at once,
+    /// each into a pack of its own.
     #[must_use]
     pub fn writer(&self) -> BaseKeeper {
         BaseKeeper { bases: self.clone(), writer: Mutex::new(None) }
@@ -213,13 +214,27 @@ fn name(folder: &Path, number: u64) -> PathBuf {
     folder.join(format!("{number:08}.pack"))
 }
 
-/// Continues the youngest pack, or begins another one.
+/// Continues the youngest pack, or begins another one where that is full or another run of this process writes it.
 fn begin(folder: &Path) -> io::Result<Writer> {
     platform::create_private_folder(folder)?;
-    match numbered(folder)?.pop() {
-        Some((_, path)) if fs::metadata(&path)?.len() < PACK_BYTES_MIN => Writer::continued(&path),
-        Some((number, _)) => Writer::new(&name(folder, number + 1)),
-        None => Writer::new(&name(folder, 0)),
+    loop {
+        let begun = match numbered(folder)?.pop() {
+            Some((number, path)) => {
+                let is_small = fs::metadata(&path)?.len() < PACK_BYTES_MIN;
+                match if is_small { Writer::continued(&path)? } else { None } {
+                    Some(writer) => return Ok(writer),
+                    None => Writer::new(&name(folder, number + 1)),
+                }
+            }
+            None => Writer::new(&name(folder, 0)),
+        };
+        match begun {
+            // Another run was faster.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Ok(None) => {}
+            Ok(Some(writer)) => return Ok(writer),
+            Err(error) => return Err(error),
+        }
     }
 }
 
@@ -242,7 +257,8 @@ fn rewrite(folder: &Path, dead: &HashSet<Digest>) -> io::Result<()> {
         return Ok(());
     }
     let next = old.last().map_or(0, |(number, _)| number + 1);
-    let mut writer = Writer::new(&name(folder, next))?;
+    let busy = || io::Error::new(io::ErrorKind::ResourceBusy, "somebody writes the pack that was just begun");
+    let mut writer = Writer::new(&name(folder, next))?.ok_or_else(busy)?;
     let mut written = HashSet::new();
     for (_, path) in &old {
         let mut pack = Pack::open(path)?;
@@ -272,6 +288,21 @@ mod tests {
 
     fn text(number: usize) -> Vec<u8> {
         format!("content {number} {}", "and so on, ".repeat(number % 50)).into_bytes()
+    }
+
+    #[test]
+    fn runs_that_keep_contents_at_once_do_not_write_into_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let bases = Bases::in_folder(&folder.path().join("bases"));
+        keep(&bases, 0..10);
+        let keepers = [bases.writer(), bases.writer(), bases.writer()];
+        for number in 10..3_010 {
+            keepers[number % 3].keep(&text(number)).unwrap();
+        }
+        keepers.into_iter().for_each(|keeper| keeper.finish().unwrap());
+        keep(&bases, 3_010..3_020);
+        let wanted: HashSet<Digest> = (0..3_020).map(|number| Digest::of(&text(number))).collect();
+        assert_eq!(bases.list().unwrap(), wanted);
     }
 
     fn keep(bases: &Bases, numbers: std::ops::Range<usize>) {

@@ -20,6 +20,7 @@ mod lease;
 mod merge;
 mod objects;
 mod overlay;
+mod pauses;
 mod platform;
 mod prune;
 mod records;
@@ -36,8 +37,8 @@ pub use journal::{Opening, Right};
 pub use objects::{ObjectReader, Objects, Total};
 pub use prune::Pruned;
 pub use records::{
-    ConflictQuery, ConflictRecord, Decided, Delta, Lease, Lost, RunFinish, RunQuery, RunRecord, RunStart,
-    RunState, TargetState,
+    ConflictQuery, ConflictRecord, Decided, Delta, Lease, Lost, Pause, RunFinish, RunQuery, RunRecord,
+    RunStart, RunState, TargetState,
 };
 pub use store::{Store, WorkspaceLock};
 pub use watching::{LastRun, RunningWatch, Taking, WatchAway, WatchLock, WatchRecord, WatchedTarget};

@@ -67,6 +67,19 @@ impl TargetState {
     }
 }
 
+/// A target that people have asked to be left alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// The target.
+    pub target: String,
+    /// Why, for people.
+    pub reason: String,
+    /// Since when.
+    pub since: Nanos,
+    /// When it ends by itself; `None` when somebody has to end it.
+    pub until: Option<Nanos>,
+}
+
 /// The right to change a target's state, until somebody else acquires it: every change states the epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {

@@ -10,7 +10,7 @@ use sqlx::{Executor, SqlSafeStr};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The schema version that this Syncline writes: that of the last migration.
-pub(crate) const VERSION: i64 = 3;
+pub(crate) const VERSION: i64 = 4;
 
 /// One step from a schema version to the next. A step that was released never changes.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,7 @@ pub(crate) const STEPS: &[Step] = &[
         description: "pending decisions",
         sql: "CREATE INDEX conflicts_at ON conflicts (target, path); PRAGMA user_version = 3;",
     },
+    Step { version: 4, description: "pauses", sql: PAUSES },
 ];
 
 const FIRST: &str = "
@@ -111,6 +112,17 @@ CREATE TABLE approvals (
 PRAGMA user_version = 1;
 ";
 
+const PAUSES: &str = "
+CREATE TABLE pauses (
+    target TEXT NOT NULL UNIQUE,
+    reason TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    until INTEGER,
+    seal BLOB NOT NULL
+) STRICT;
+PRAGMA user_version = 4;
+";
+
 /// Hands the steps to sqlx.
 #[derive(Debug)]
 struct Source(&'static [Step]);
@@ -176,10 +188,11 @@ mod tests {
         STEPS[0],
         STEPS[1],
         STEPS[2],
+        STEPS[3],
         Step {
-            version: 4,
+            version: 5,
             description: "a later one",
-            sql: "ALTER TABLE targets ADD COLUMN note TEXT; PRAGMA user_version = 4;",
+            sql: "ALTER TABLE targets ADD COLUMN note TEXT; PRAGMA user_version = 5;",
         },
     ];
 
@@ -196,7 +209,7 @@ mod tests {
         connection.execute(insert).await.unwrap();
         migrate(&mut connection, NEXT).await.unwrap();
         migrate(&mut connection, NEXT).await.unwrap();
-        assert_eq!(version(&mut connection).await, 4);
+        assert_eq!(version(&mut connection).await, 5);
         let row = connection.fetch_one("SELECT epoch, note FROM targets").await.unwrap();
         assert_eq!((row.get::<i64, _>(0), row.get::<Option<String>, _>(1)), (4, None));
         // And this one would refuse what the later one made.

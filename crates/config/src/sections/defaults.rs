@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use syncline_core as core;
 
 use super::committing;
+use super::timing::{self, Missed, Window};
 
 /// Which way changes may flow.
 // `Serialize` lets the schema show the default.
@@ -45,6 +46,32 @@ pub(crate) struct Defaults {
     /// Whether what a target with `direction: pull`, or a script, brought into the workspace is committed there. Only what
     /// it brought, and never what people have staged or changed.
     pub(crate) git_commit: Option<committing::Written>,
+    /// How many targets run at once. Those of the same folder, or of the same remote, never do.
+    #[schemars(range(min = 1, max = 64))]
+    pub(crate) concurrency: u64,
+    /// The time zone of schedules, by its IANA name.
+    #[schemars(example = &"Europe/Berlin", extend("default" = "UTC"))]
+    timezone: Option<String>,
+    /// What is made up for of the moments at which nobody was there to run a target that was due.
+    missed: Missed,
+    /// By how much a run that is due may begin later, so that not all begin at once: always the same for one moment of one
+    /// target.
+    #[schemars(example = &"5m")]
+    jitter: Option<String>,
+    /// When targets may run by themselves, or where no name is given; at any time when there are none.
+    windows: Vec<Window>,
+}
+
+impl Defaults {
+    /// When targets run by themselves.
+    pub(crate) fn timing(&self) -> timing::Written {
+        timing::Written {
+            timezone: self.timezone.clone(),
+            missed: Some(self.missed),
+            jitter: self.jitter.clone(),
+            windows: Some(self.windows.clone()),
+        }
+    }
 }
 
 impl Default for Defaults {
@@ -55,6 +82,11 @@ impl Default for Defaults {
             fail_on_diff: false,
             idempotent: true,
             git_commit: None,
+            concurrency: 1,
+            timezone: None,
+            missed: Missed::default(),
+            jitter: None,
+            windows: Vec::new(),
         }
     }
 }

@@ -8,11 +8,12 @@ pub(crate) mod endpoint;
 pub(crate) mod guard;
 pub(crate) mod history;
 pub(crate) mod node;
-mod quantity;
+pub(crate) mod quantity;
 pub(crate) mod schedule;
 pub(crate) mod script;
 pub(crate) mod secrets;
 pub(crate) mod target;
+pub(crate) mod timing;
 
 use std::collections::BTreeMap;
 

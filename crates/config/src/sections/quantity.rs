@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-/// A span such as `90s`, `15m`, `2h` or `1d`; at least a second.
-pub(crate) fn span(text: &str) -> Option<Duration> {
+/// Reads a span such as `90s`, `15m`, `2h` or `1d`; at least a second.
+#[must_use]
+pub fn span(text: &str) -> Option<Duration> {
     let (number, unit) = split(text)?;
     let seconds = match unit {
         "s" => 1,

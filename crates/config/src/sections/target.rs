@@ -14,6 +14,7 @@ use super::defaults::Direction;
 use super::endpoint::{Endpoint, EndpointConfig};
 use super::guard::Guard;
 use super::script::{self, Limits};
+use super::timing::{self, Missed, Window};
 use super::{Resolver, is_name, name_rule};
 use crate::secret::Lookup;
 use crate::suggest::{hint, quote};
@@ -65,9 +66,23 @@ pub(crate) struct Target {
     idempotent: Option<bool>,
     /// Whether what it brought into the workspace is committed there. Default: that of `defaults`.
     git_commit: Option<committing::Written>,
-    /// When it is due, for `syncline ci generate`: five fields of cron in UTC, `@hourly` and the like, or `every 15m`.
+    /// When it is due, for `syncline ci generate`: five fields of cron, `@hourly` and the like, or `every 15m`.
     #[schemars(example = &"0 2 * * *")]
     schedule: Option<String>,
+    /// The time zone of its schedule, by its IANA name. Default: that of `defaults`.
+    #[schemars(example = &"Europe/Berlin")]
+    timezone: Option<String>,
+    /// What is made up for of the moments at which nobody was there to run it. Default: that of `defaults`.
+    missed: Option<Missed>,
+    /// By how much a run that is due may begin later. Default: that of `defaults`.
+    #[schemars(example = &"5m")]
+    jitter: Option<String>,
+    /// When it may run by itself, or where no name is given; `[]` is at any time. Default: those of `defaults`.
+    #[schemars(extend("examples" = [[{ "days": "mon-fri", "from": "22:00", "to": "06:00" }]]))]
+    windows: Option<Vec<Window>>,
+    /// Among the targets that may run next, those of a higher one go first.
+    #[serde(default)]
+    priority: i32,
     /// What the outputs must come to after a run; otherwise the run is taken back.
     verification: Option<Verification>,
     /// Checks of this target, besides those of the file, and what of its content must not leave.
@@ -112,6 +127,9 @@ enum Remote {
 struct Triggers {
     /// Whether a change on a side that can be watched starts a run, while Syncline is running.
     watch: bool,
+    /// Targets that go first when they are to run as well; when one of them fails, this one is not run.
+    #[schemars(extend("examples" = [["oca_repos"]]))]
+    after: Vec<String>,
 }
 
 /// What is needed to resolve every target.
@@ -121,6 +139,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) git_commit: Option<GitCommit>,
     /// What counts for the whole file.
     pub(crate) safety: &'a checks::Resolved,
+    pub(crate) timing: &'a timing::Resolved,
     pub(crate) endpoints: &'a BTreeMap<String, Endpoint>,
     pub(crate) lookup: &'a Lookup,
 }
@@ -150,6 +169,7 @@ impl Target {
         self.check_kind(name, resolver);
         let direction = self.direction.map_or(around.direction, Into::into);
         let (remote, script) = self.outside(name, direction, around, resolver);
+        let timing = self.timing().resolve(&["targets", name], around.timing, resolver);
         let path = local_path(self.path.as_deref().unwrap_or("."), name, resolver);
         let mut conflicts = self.conflicts.resolve(name, resolver);
         if script.is_some() && conflicts.is_empty() {
@@ -157,7 +177,7 @@ impl Target {
             conflicts.extend(core::Rule::new("**", core::Resolution::Prefer(core::Side::Remote)));
         }
         let guard = self.guard.resolve(name, resolver);
-        let schedule = self.schedule.and_then(|text| schedule(&text, name, resolver));
+        let schedule = self.schedule.take().and_then(|text| schedule(&text, name, resolver));
         let git_commit = match self.git_commit.take() {
             Some(written) => written.resolve(),
             None => around.git_commit.clone(),
@@ -184,11 +204,32 @@ impl Target {
             conflicts,
             guard,
             watch: self.triggers.watch,
+            after: self.triggers.after,
+            priority: self.priority.into(),
             schedule,
+            timezone: timing.timezone,
+            missed: timing.missed,
+            jitter: timing.jitter,
+            windows: timing.windows,
             checks,
             git_commit,
             secrets,
         })
+    }
+
+    /// What decides when it runs among others.
+    pub(crate) fn standing<'a>(&'a self, name: &'a str) -> core::Standing<'a> {
+        core::Standing { name, after: &self.triggers.after, priority: self.priority.into() }
+    }
+
+    /// When it runs by itself.
+    fn timing(&mut self) -> timing::Written {
+        timing::Written {
+            timezone: self.timezone.take(),
+            missed: self.missed,
+            jitter: self.jitter.take(),
+            windows: self.windows.take(),
+        }
     }
 
     /// The place outside; and the script, when that is one.
@@ -263,8 +304,8 @@ impl Target {
 }
 
 /// When a target is due.
-fn schedule(text: &str, target: &str, resolver: &mut Resolver<'_>) -> Option<crate::Schedule> {
-    let read = crate::Schedule::parse(text);
+fn schedule(text: &str, target: &str, resolver: &mut Resolver<'_>) -> Option<core::Schedule> {
+    let read = super::schedule::read_schedule(text);
     if read.is_none() {
         let hint = "write five fields of cron such as `0 2 * * *`, `@daily`, or `every 15m`".to_owned();
         let message = format!("the schedule {} cannot be understood", quote(text));

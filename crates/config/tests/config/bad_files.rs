@@ -28,7 +28,7 @@ fn unknown_keys() {
        |
      7 |     speed: high
        |     ^^^^^
-      = help: known keys: `allow_write`, `config`, `conflicts`, `description`, `direction`, `entrypoint`, `env`, `exclude`, `git_commit`, `guard`, `idempotent`, `include`, `inputs`, `limits`, `outputs`, `path`, `remote`, `safety`, `schedule`, `triggers`, `verification`
+      = help: known keys: `allow_write`, `config`, `conflicts`, `description`, `direction`, `entrypoint`, `env`, `exclude`, `git_commit`, `guard`, `idempotent`, `include`, `inputs`, `jitter`, `limits`, `missed`, `outputs`, `path`, `priority`, `remote`, `safety`, `schedule`, `timezone`, `triggers`, …
     ");
     assert_snapshot!(refusal(&target("remote: disk\nguard: { deletes_max_percnt: 5 }")), @"
     error: unknown key `deletes_max_percnt` in targets.notes.guard
@@ -52,7 +52,7 @@ fn unknown_keys() {
        |
      2 | defaults: { loudness: 11 }
        |             ^^^^^^^^
-      = help: known keys: `direction`, `dry_run`, `fail_on_diff`, `git_commit`, `idempotent`
+      = help: known keys: `concurrency`, `direction`, `dry_run`, `fail_on_diff`, `git_commit`, `idempotent`, `jitter`, `missed`, `timezone`, `windows`
     ");
 }
 
@@ -592,5 +592,54 @@ fn long_lines_are_cropped_around_the_trouble() {
      6 | ong/pattern/*", "some/long/pattern/*"], drection: pull, path: x }
        |                                         ^^^^^^^^
       = help: did you mean `direction`?
+    "#);
+}
+
+#[test]
+fn targets_that_wait_for_nobody_or_for_each_other() {
+    let waiting = target("remote: disk\ntriggers: { after: [photos, reops] }")
+        + "  photos: { remote: disk, path: photos }\n  repos: { remote: disk, path: repos }\n";
+    assert_snapshot!(refusal(&waiting), @"
+    error: there is no target `reops` to wait for
+      --> syncline.yaml:7:33
+       |
+     7 |     triggers: { after: [photos, reops] }
+       |                                 ^^^^^
+      = help: did you mean `repos`?
+    ");
+    let circle = target("remote: disk\ntriggers: { after: [photos] }")
+        + "  photos: { remote: disk, path: photos, triggers: { after: [notes] } }\n";
+    assert_snapshot!(refusal(&circle), @"
+    error: targets wait for each other: notes -> photos -> notes
+      --> syncline.yaml:7:25
+       |
+     7 |     triggers: { after: [photos] }
+       |                         ^^^^^^
+      = help: none of them could ever go first; take one of these names out of `after`
+    ");
+}
+
+#[test]
+fn times_that_cannot_be_understood() {
+    let window = "windows:\n  - { days: mon-fry, from: \"24:00\", to: \"6\", timezone: Europe/Berln }";
+    let errors =
+        load(&target(&format!("remote: disk\ntimezone: Mars\njitter: often\n{window}"))).unwrap_err();
+    let codes: Vec<&str> = errors.iter().map(|error| error.code).collect();
+    assert_eq!(codes, ["bad_timezone", "bad_value", "bad_value", "bad_value", "bad_value", "bad_timezone"]);
+    assert_snapshot!(refusal(&target("remote: disk\ntimezone: Europe/Berln")), @"
+    error: there is no time zone `Europe/Berln`
+      --> syncline.yaml:7:15
+       |
+     7 |     timezone: Europe/Berln
+       |               ^^^^^^^^^^^^
+      = help: use a name of the IANA database, such as `Europe/Berlin`, or `UTC`
+    ");
+    assert_snapshot!(refusal(&target("remote: disk\nwindows: [{ days: mon-fry, from: \"22:00\", to: \"06:00\" }]")), @r#"
+    error: `mon-fry` cannot be understood
+      --> syncline.yaml:7:23
+       |
+     7 |     windows: [{ days: mon-fry, from: "22:00", to: "06:00" }]
+       |                       ^^^^^^^
+      = help: write days and ranges of them, such as `mon-fri` or `sat,sun`
     "#);
 }

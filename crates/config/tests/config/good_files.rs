@@ -293,3 +293,47 @@ fn the_file_of_a_directional_sync_system_loads_as_it_is() {
     assert_eq!(claude.config["skills_dir"], "docs/claude-code-skills");
     assert!(claude.idempotent);
 }
+
+#[test]
+fn times_and_order_are_those_of_the_target_or_else_of_the_defaults() {
+    let file = "version: \"1.0\"
+defaults:
+  concurrency: 4
+  timezone: Europe/Berlin
+  missed: all
+  jitter: 5m
+  windows: [{ days: sat-mon, from: \"22:00\", to: \"06:30\" }]
+endpoints: { disk: { kind: folder, path: /mnt/disk } }
+targets:
+  notes: { remote: disk, path: notes }
+  photos:
+    remote: disk
+    path: photos
+    priority: -2
+    timezone: Asia/Tokyo
+    missed: none
+    jitter: 30s
+    windows: [{ from: \"9:00\", to: \"24:00\" }, { days: sun, from: \"00:00\", to: \"01:00\", timezone: UTC }]
+    triggers: { after: [notes] }
+  always: { remote: disk, path: always, windows: [] }
+";
+    let workspace = load(file).unwrap();
+    assert_eq!(workspace.concurrency, 4);
+    assert_eq!(load(&target("remote: disk")).unwrap().concurrency, 1);
+    let shown = |name: &str| {
+        let target = workspace.target(name).unwrap();
+        let windows: Vec<String> = target.windows.iter().map(ToString::to_string).collect();
+        let (missed, jitter) = (target.missed.name(), target.jitter.as_secs());
+        format!(
+            "{} {missed} {jitter} {} {:?} [{}]",
+            target.timezone,
+            target.priority,
+            target.after,
+            windows.join(", ")
+        )
+    };
+    assert_eq!(shown("notes"), "Europe/Berlin all 300 0 [] [mon,sat,sun 22:00-06:30 Europe/Berlin]");
+    let windows = "mon-sun 09:00-24:00 Asia/Tokyo, sun 00:00-01:00 UTC";
+    assert_eq!(shown("photos"), format!("Asia/Tokyo none 30 -2 [\"notes\"] [{windows}]"));
+    assert_eq!(shown("always"), "Europe/Berlin all 300 0 [] []");
+}

@@ -9,6 +9,7 @@ use std::fs::{self, File, FileTimes};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use syncline_connect::{Content, Error, ErrorKind, Result};
@@ -21,6 +22,9 @@ use crate::look::digest_of;
 const FILES_MAX: usize = 200_000;
 /// Most bytes that are copied.
 const BYTES_MAX: u64 = 8 << 30;
+/// Held while copies of dead runs are removed and a new one is made: several scripts may run at once. Other processes
+/// are kept away by the lock of the workspace.
+static MAKING: Mutex<()> = Mutex::new(());
 /// The name of the lock in each copy's folder: whose lock is free belongs to a run that died.
 const LOCK: &str = "lock";
 
@@ -55,9 +59,14 @@ impl Scratch {
     pub(super) fn copy(script: &Script, from: &Path) -> Result<Self> {
         let failed =
             |error: io::Error| Error::io(error, format_args!("making a scratch copy for {}", script.target));
-        let folder = new_folder(script.scratch.as_deref()).map_err(failed)?;
-        let lock = File::create(folder.join(LOCK)).map_err(failed)?;
-        lock.lock().map_err(failed)?;
+        let (folder, lock) = {
+            // A copy that has no lock yet must not be taken for one of a run that died.
+            let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+            let folder = new_folder(script.scratch.as_deref()).map_err(failed)?;
+            let lock = File::create(folder.join(LOCK)).map_err(failed)?;
+            lock.lock().map_err(failed)?;
+            (folder, lock)
+        };
         let mut scratch = Self { folder, copied: HashMap::new(), _lock: lock };
         fs::create_dir(scratch.root()).map_err(failed)?;
         fs::create_dir(scratch.temporary()).map_err(failed)?;

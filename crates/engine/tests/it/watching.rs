@@ -52,7 +52,7 @@ async fn heard(
             Told::Away(away) => Heard::Away(away.tries, away.reason.clone()),
             Told::Back(away) => Heard::Back(away.tries),
             Told::Halted(_) => Heard::Halted,
-            Told::Limited(..) => return,
+            Told::Held(..) | Told::GoesOn | Told::Limited(..) => return,
         };
         tell.send((began.elapsed(), news)).unwrap();
     };

@@ -60,6 +60,7 @@ impl World {
             filter: Arc::new(Filter::default()),
             policy: Policy { target: "t".into(), ..policy },
             gates: None,
+            windows: Vec::new(),
         };
         Self { sides, context, target, written: 0 }
     }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use syncline_config::{Target, Workspace};
-use syncline_core::{Direction, Resolution};
+use syncline_core::order::order;
+use syncline_core::{Direction, Resolution, Schedule};
 
 use super::cron;
 
@@ -65,6 +66,13 @@ impl Agenda {
     fn schedule(&mut self, target: &Target, secrets: &[String]) {
         let Some(schedule) = &target.schedule else { return };
         let told = cron::cron(schedule);
+        if matches!(schedule, Schedule::Cron(_)) && target.timezone != "UTC" {
+            let message = format!(
+                "{}: GitHub counts in UTC, and its schedule is one of {}: `{schedule}` is taken for UTC",
+                target.name, target.timezone
+            );
+            self.warnings.push(message);
+        }
         self.warnings.extend(told.warning.map(|warning| format!("{}: {warning}", target.name)));
         let Some(cron) = told.fields else { return };
         let at = self.due.iter().position(|due| due.cron == cron).unwrap_or_else(|| {
@@ -121,7 +129,9 @@ impl Agenda {
                 |name: &str| self.due.iter().position(|due| due.targets.iter().any(|known| known == name));
             target.schedule.is_none() || due(&target.name) == due(&other.name)
         };
-        let later = workspace.targets.iter().skip_while(|other| other.name != target.name);
+        let standings: Vec<_> = workspace.targets.iter().map(Target::standing).collect();
+        let in_order = order(&standings).into_iter().map(|index| &workspace.targets[index]);
+        let later = in_order.skip_while(|other| other.name != target.name);
         !later.filter(|other| keeps(other) && together(other)).any(|other| holds(other, target))
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use syncline_config::Schedule;
+use syncline_core::Schedule;
 
 /// GitHub starts nothing more often, in minutes.
 const MINUTES_MIN: u32 = 5;
@@ -194,7 +194,8 @@ mod tests {
             ("every 36h", Some("0 0 * * *"), true),
             ("every 90d", Some("0 0 1 * *"), true),
         ] {
-            let schedule = Schedule::parse(written).unwrap_or_else(|| panic!("{written} is no schedule"));
+            let schedule =
+                syncline_config::read_schedule(written).unwrap_or_else(|| panic!("{written} is no schedule"));
             let told = cron(&schedule);
             assert_eq!(
                 (told.fields.as_deref(), told.warning.is_some()),

@@ -1,4 +1,4 @@
-//! Lists the targets of the workspace. Needs no secret, no state and no endpoint.
+//! Lists the targets of the workspace. Needs no secret and no endpoint.
 
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::operation::{Operation, Scope, ToolHints, answer, get, question};
 use crate::problem::Result;
 use crate::service::Service;
-use crate::wire::{Direction, VERSION};
+use crate::wire::{Direction, Pause, VERSION};
 
 /// The line of this use case in the list.
 pub const OPERATION: Operation = Operation {
@@ -17,7 +17,7 @@ pub const OPERATION: Operation = Operation {
     tool: Some(ToolHints::READ_ONLY),
     request: || schema_for!(Request),
     response: || schema_for!(Response),
-    call: |service, value| Box::pin(async move { answer(&list_targets(service, &question(value)?)?) }),
+    call: |service, value| Box::pin(async move { answer(&list_targets(service, &question(value)?).await?) }),
 };
 
 /// Which targets to list.
@@ -54,8 +54,22 @@ pub struct Target {
     pub remote: Remote,
     /// Whether changes start a run while Syncline is running.
     pub watch: bool,
-    /// When it is due: five fields of cron in UTC, or `every` and a span.
+    /// The targets that go first, when they are to run as well.
+    pub after: Vec<String>,
+    /// Higher goes first among those that may go.
+    pub priority: i64,
+    /// When it is due: five fields of cron, or `every` and a span.
     pub schedule: Option<String>,
+    /// The time zone of its schedule.
+    pub timezone: String,
+    /// What is made up for of the moments at which nobody was there to run it: `none`, `last` or `all`.
+    pub missed: String,
+    /// By how many seconds a run that is due may begin later.
+    pub jitter: u64,
+    /// When it may run by itself; at any time when there are none.
+    pub windows: Vec<String>,
+    /// Why a run leaves it alone; `null` when nobody has paused it.
+    pub paused: Option<Pause>,
     /// Globs of what a script works with.
     pub inputs: Vec<String>,
     /// Globs of what a script makes.
@@ -78,10 +92,14 @@ pub struct Remote {
 /// Lists targets.
 ///
 /// # Errors
-/// When a pattern matches nothing.
-pub fn list_targets(service: &Service, request: &Request) -> Result<Response> {
+/// When a pattern matches nothing, or the state cannot be read.
+pub async fn list_targets(service: &Service, request: &Request) -> Result<Response> {
     let direction = request.direction.map(Into::into);
     let chosen = service.workspace().select(&request.targets, direction)?;
+    let (store, now) = (service.reading().await?, service.clock().now());
+    let mut pauses = store.pauses().await?;
+    pauses.retain(|pause| pause.is_on(now));
+    let paused = |name: &str| pauses.iter().find(|pause| pause.target == name).cloned().map(Pause::from);
     let targets = chosen.into_iter().map(|target| Target {
         name: target.name.clone(),
         description: target.description.clone(),
@@ -93,7 +111,14 @@ pub fn list_targets(service: &Service, request: &Request) -> Result<Response> {
             settings: target.remote.public_settings(),
         },
         watch: target.watch,
+        after: target.after.clone(),
+        priority: target.priority,
         schedule: target.schedule.as_ref().map(ToString::to_string),
+        timezone: target.timezone.clone(),
+        missed: target.missed.name().to_owned(),
+        jitter: target.jitter.as_secs(),
+        windows: target.windows.iter().map(ToString::to_string).collect(),
+        paused: paused(&target.name),
         inputs: target.script.as_ref().map(|script| script.inputs.clone()).unwrap_or_default(),
         outputs: target.script.as_ref().map(|script| script.outputs.clone()).unwrap_or_default(),
         checks: target.checks.iter().map(|check| check.name.clone()).collect(),

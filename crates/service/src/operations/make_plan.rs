@@ -50,7 +50,7 @@ pub async fn make_plan(service: &Service, request: &Request) -> Result<Plan> {
     let store = service.reading().await?;
     let options = Options { cause: service.cause().to_owned(), dry_run: true, ..Options::default() };
     let jobs =
-        chosen.into_iter().map(|(target, direction)| Job { target, direction, options: options.clone() });
+        chosen.into_iter().map(|(target, direction)| Job { direction, ..Job::new(target, options.clone()) });
     let all = run_all(service, &store, jobs.collect()).await;
     Ok(Plan::new(all.iter().map(Done::plan).collect()))
 }

@@ -3,15 +3,18 @@
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 use syncline_config::Target;
+use syncline_core::order::order;
 use syncline_core::{Choices, Digest, Direction as Way};
 use syncline_engine::Options;
+use syncline_engine::scheduler::{PAUSED, hold};
+use syncline_store::Store;
 
 use crate::housekeeping;
 use crate::operation::{Operation, Scope, ToolHints, answer, post, question};
-use crate::problem::{Problem, Result};
-use crate::runner::{Done, Job, look_again, report, run_all};
+use crate::problem::{Class, Problem, Result};
+use crate::runner::{Done, Job, look_again, report, run_all, run_in_order};
 use crate::service::Service;
-use crate::wire::{Direction, Plan, Report, VERSION};
+use crate::wire::{Direction, LeftOut, Plan, Report, VERSION};
 
 /// The line of this use case in the list.
 pub const OPERATION: Operation = Operation {
@@ -45,7 +48,10 @@ pub struct Request {
     pub verify: bool,
 }
 
-/// Runs targets one after the other; a failing one does not stop the others.
+/// Runs targets, each after those that it waits for; a failing one stops none but those that wait for it.
+///
+/// - A paused target is refused when it is named, and left out otherwise.
+/// - A target outside of its windows runs when it is named, and is left out otherwise.
 ///
 /// # Errors
 /// When the request is wrong, the state cannot be opened, or another process changes the workspace. What befalls
@@ -63,7 +69,7 @@ pub async fn start_run(service: &Service, request: &Request) -> Result<Report> {
             plan: saved_hash(request, &target.name),
             ..Options::default()
         };
-        Job { target, direction, options }
+        Job { direction, ..Job::new(target, options) }
     });
     let jobs = jobs.collect();
     if dry_run {
@@ -72,8 +78,10 @@ pub async fn start_run(service: &Service, request: &Request) -> Result<Report> {
         return Ok(report(service, started, true, &all));
     }
     let writing = service.writing().await?;
-    let all = run_all(service, &writing.store, jobs).await;
+    let (jobs, left_out) = admit(service, &writing.store, request, jobs).await;
+    let all = run_in_order(service, &writing.store, jobs).await;
     let mut made = report(service, started, false, &all);
+    made.left_out = left_out;
     if request.verify {
         verify(service, &writing.store, &all, &mut made).await?;
     }
@@ -81,7 +89,35 @@ pub async fn start_run(service: &Service, request: &Request) -> Result<Report> {
     Ok(made)
 }
 
-/// The targets that a request chooses, each with the direction in which it runs.
+/// Takes out what is to be left alone now, and refuses what is paused although it was named.
+async fn admit<'a>(
+    service: &Service,
+    store: &Store,
+    request: &Request,
+    jobs: Vec<Job<'a>>,
+) -> (Vec<Job<'a>>, Vec<LeftOut>) {
+    let (mut admitted, mut left_out) = (Vec::with_capacity(jobs.len()), Vec::new());
+    for mut job in jobs {
+        let name = &job.target.name;
+        let is_named = request.targets.contains(name) || request.plan.is_some();
+        let held = hold(store, name, &job.target.windows, service.clock().now()).await;
+        match held {
+            Some(hold) if hold.code == PAUSED && is_named => {
+                let message = format!("{}; `syncline resume {name}` ends that", hold.message);
+                job.refusal = Some(Problem::new(Class::Busy, PAUSED, message));
+                admitted.push(job);
+            }
+            Some(hold) if !is_named => {
+                let (target, code) = (name.clone(), hold.code.to_owned());
+                left_out.push(LeftOut { target, code, message: hold.message });
+            }
+            _ => admitted.push(job),
+        }
+    }
+    (admitted, left_out)
+}
+
+/// The targets that a request chooses, each with the direction in which it runs; in the order in which they go.
 pub(crate) fn choose<'a>(service: &'a Service, request: &Request) -> Result<Vec<(&'a Target, Way)>> {
     let saved: Vec<String> = match &request.plan {
         Some(plan) if plan.version != VERSION => {
@@ -100,7 +136,9 @@ pub(crate) fn choose<'a>(service: &'a Service, request: &Request) -> Result<Vec<
     if chosen.is_empty() {
         return Err(Problem::usage("no_targets", "none of the chosen targets is in the saved plan"));
     }
-    chosen.into_iter().map(|target| Ok((target, way(target, request)?))).collect()
+    let standings: Vec<_> = chosen.iter().map(|target| target.standing()).collect();
+    let in_order = order(&standings).into_iter().map(|index| chosen[index]);
+    in_order.map(|target| Ok((target, way(target, request)?))).collect()
 }
 
 /// The direction in which a target runs: as configured, or narrowed to one way.
@@ -136,12 +174,7 @@ pub(crate) fn approval(text: &str) -> Result<Digest> {
 }
 
 /// Plans again: whatever is still to be done was not.
-async fn verify(
-    service: &Service,
-    store: &syncline_store::Store,
-    all: &[Done],
-    made: &mut Report,
-) -> Result<()> {
+async fn verify(service: &Service, store: &Store, all: &[Done], made: &mut Report) -> Result<()> {
     for (done, result) in all.iter().zip(&mut made.results) {
         if !result.success {
             continue;

@@ -4,6 +4,7 @@ use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use syncline_core::Direction as Way;
 use syncline_engine::Options;
+use syncline_engine::scheduler::{is_open, opens};
 use syncline_store::{ConflictQuery, RunQuery, Store};
 
 use crate::operation::{Operation, Scope, ToolHints, answer, get, question};
@@ -11,7 +12,7 @@ use crate::problem::{Result, WireProblem};
 use crate::runner::{Job, run_all};
 use crate::service::Service;
 use crate::watch_post;
-use crate::wire::{Direction, Offline, Remark, Run, TargetPlan, VERSION, Watch};
+use crate::wire::{Direction, Offline, Pause, Remark, Run, TargetPlan, VERSION, Watch, timestamp};
 
 /// The line of this use case in the list.
 pub const OPERATION: Operation = Operation {
@@ -78,6 +79,10 @@ pub struct Target {
     pub last_run: Option<Run>,
     /// What the watch of the workspace knows of a remote that is away; `null` while it is there, or nobody watches.
     pub offline: Option<Offline>,
+    /// Why a run leaves it alone; `null` when nobody has paused it.
+    pub paused: Option<Pause>,
+    /// When the next of its windows opens: RFC 3339; `null` while one is open, and when it has none.
+    pub opens: Option<String>,
     /// Why it cannot be told what is pending.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<WireProblem>,
@@ -128,6 +133,12 @@ pub async fn status(service: &Service, request: &Request) -> Result<Response> {
         let mut described = describe(&store, &target.name, target.direction, plan).await?;
         let known = watch.iter().flat_map(|watch| &watch.targets).find(|known| known.target == target.name);
         described.offline = known.and_then(|known| known.offline.clone());
+        let now = service.clock().now();
+        described.paused =
+            store.paused(&target.name).await?.filter(|pause| pause.is_on(now)).map(Pause::from);
+        if !is_open(&target.windows, now) {
+            described.opens = opens(&target.windows, now).map(timestamp);
+        }
         targets.push(described);
     }
     let objects = store.objects().clone();
@@ -193,6 +204,8 @@ async fn describe(store: &Store, name: &str, direction: Way, plan: Option<Target
         rescued,
         last_run,
         offline: None,
+        paused: None,
+        opens: None,
         error,
     })
 }

@@ -13,7 +13,7 @@ use crate::problem::WireProblem;
 pub struct Plan {
     /// The version of this shape.
     pub version: u32,
-    /// The plans of the targets, in the order of the file.
+    /// The plans of the targets, in the order in which they go.
     pub targets: Vec<TargetPlan>,
 }
 

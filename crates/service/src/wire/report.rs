@@ -24,8 +24,22 @@ pub struct Report {
     pub failed: u64,
     /// Seconds from beginning to end.
     pub total_duration: f64,
-    /// What became of each target, in the order of the file.
+    /// What became of each target, in the order in which they go.
     pub results: Vec<TargetReport>,
+    /// Targets that were chosen by a glob or by default, and that a run leaves alone now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A target that was left out of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LeftOut {
+    /// The target.
+    pub target: String,
+    /// Why: `paused`, or `outside_window`.
+    pub code: String,
+    /// Why, for people.
+    pub message: String,
 }
 
 /// What became of one target.
@@ -204,6 +218,9 @@ impl Report {
                 result.bytes,
                 result.duration
             );
+        }
+        for LeftOut { target, message, .. } in &self.left_out {
+            let _ = writeln!(page, "\n{} was left out: {}", cell(target), cell(message));
         }
         for result in &self.results {
             result.write_details(&mut page);

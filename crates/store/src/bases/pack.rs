@@ -6,7 +6,7 @@
 //! cut short is good up to its last whole record.
 
 use std::cell::RefCell;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
@@ -155,20 +155,26 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Begins a pack.
-    pub(super) fn new(path: &Path) -> io::Result<Self> {
+    /// Begins a pack; `None` when somebody else has begun to write it meanwhile.
+    pub(super) fn new(path: &Path) -> io::Result<Option<Self>> {
         let file = platform::private_file(OpenOptions::new().write(true).create_new(true)).open(path)?;
-        Ok(Self { file, buffer: [&MAGIC[..], &VERSION.to_le_bytes()].concat() })
+        if !is_ours(&file)? {
+            return Ok(None);
+        }
+        Ok(Some(Self { file, buffer: [&MAGIC[..], &VERSION.to_le_bytes()].concat() }))
     }
 
-    /// Goes on with a pack behind its last whole record.
-    pub(super) fn continued(path: &Path) -> io::Result<Self> {
-        let end = Pack::open(path)?.walk(&mut |_, _| ())?;
+    /// Goes on with a pack behind its last whole record; `None` while somebody else writes it.
+    pub(super) fn continued(path: &Path) -> io::Result<Option<Self>> {
         let mut file = OpenOptions::new().write(true).open(path)?;
+        if !is_ours(&file)? {
+            return Ok(None);
+        }
+        let end = Pack::open(path)?.walk(&mut |_, _| ())?;
         file.set_len(end)?;
         file.seek(SeekFrom::End(0))?;
         let buffer = if end == 0 { [&MAGIC[..], &VERSION.to_le_bytes()].concat() } else { Vec::new() };
-        Ok(Self { file, buffer })
+        Ok(Some(Self { file, buffer }))
     }
 
     pub(super) fn append(&mut self, record: &[u8]) -> io::Result<()> {
@@ -184,5 +190,14 @@ impl Writer {
 
     pub(super) fn finish(mut self) -> io::Result<()> {
         self.flush()
+    }
+}
+
+/// Takes a pack to write it, until the file is closed; whether it was free. Runs of one process may keep contents at once.
+fn is_ours(file: &File) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }

@@ -2,7 +2,8 @@
 
 use syncline_core::{Mark, Sides};
 use syncline_store::{
-    ConflictQuery, ConflictRecord, Decided, ErrorKind, Lease, Opening, Right, RunQuery, RunState, Store,
+    ConflictQuery, ConflictRecord, Decided, ErrorKind, Lease, Opening, Pause, Right, RunQuery, RunState,
+    Store,
 };
 
 use crate::helpers::{HOUR_NS, acquire, conflict, contents, created, finish, opening, path, run, start};
@@ -294,4 +295,29 @@ async fn a_conflict_of_which_nothing_came_gives_way_to_the_next_one_at_its_path(
     let open: Vec<String> =
         store.conflicts(&open).await.unwrap().into_iter().map(|record| record.id).collect();
     assert_eq!(open, ["beside", "elsewhere", "foreign", "next"], "what stands beside waits for a person");
+}
+
+#[tokio::test]
+async fn a_pause_is_remembered_replaced_and_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let store = Store::open(&state).await.unwrap();
+    let pause = |target: &str, reason: &str, until| Pause {
+        target: target.to_owned(),
+        reason: reason.to_owned(),
+        since: 5,
+        until,
+    };
+    store.pause(&pause("a", "first", None)).await.unwrap();
+    store.pause(&pause("b", "moved", Some(9))).await.unwrap();
+    store.pause(&pause("a", "second", Some(7))).await.unwrap();
+    store.close().await.unwrap();
+    let store = Store::open(&state).await.unwrap();
+    let known = store.pauses().await.unwrap();
+    assert_eq!(known, [pause("a", "second", Some(7)), pause("b", "moved", Some(9))]);
+    assert_eq!(store.paused("a").await.unwrap().as_ref(), known.first());
+    assert_eq!(store.paused("c").await.unwrap(), None);
+    assert!(known[0].is_on(6) && !known[0].is_on(7) && pause("c", "why", None).is_on(i64::MAX));
+    assert!(store.resume("a").await.unwrap() && !store.resume("a").await.unwrap());
+    assert_eq!(store.pauses().await.unwrap(), [pause("b", "moved", Some(9))]);
 }

@@ -25,7 +25,7 @@ Exit codes:
   1  at least one target failed
   2  the command line or the configuration is wrong
   3  changes are pending (with --detailed-exitcode or `fail_on_diff`)
-  4  a guard stopped a run; it waits for approval
+  4  a guard stopped a run, and it waits for approval; or a target that was named is paused
   5  conflicts wait for a decision")]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -93,6 +93,8 @@ pub(crate) enum Command {
     Run(commands::run::Run),
     Drift(commands::drift::Drift),
     Status(commands::status::Status),
+    Pause(commands::pause::Pause),
+    Resume(commands::resume::Resume),
     Conflicts(commands::conflicts::Conflicts),
     History(commands::history::History),
     Rollback(commands::rollback::Rollback),

@@ -153,12 +153,16 @@ fn a_workflow_that_does_something_else_is_found() {
 fn what_github_cannot_do_is_told() {
     let world = world();
     world.configure(&TARGETS.replace("every 6h", "every 7m").replace("@daily", "0 0 L * *"));
+    let zone = "schedule: \"0 2 * * *\"\n    timezone: Europe/Berlin";
+    let file = world.read_local("syncline.yaml").unwrap();
+    world.configure(&file.replacen("schedule: \"0 2 * * *\"", zone, 1));
     let made = world.json(0, &["ci", "generate", "github"]);
     let warnings: Vec<&str> =
         made["warnings"].as_array().unwrap().iter().map(|warning| warning.as_str().unwrap()).collect();
     let told = |what: &str| warnings.iter().any(|warning| warning.contains(what));
     assert!(told("apps: `every 7m` becomes `*/6 * * * *`"), "{warnings:?}");
     assert!(told("notes: GitHub does not understand the schedule `0 0 L * *`"), "{warnings:?}");
+    assert!(told("zebra: GitHub counts in UTC"), "{warnings:?}");
     assert!(told("apps: what it brings into the workspace ends with the job"), "{warnings:?}");
     assert!(!told("books:"), "a push leaves nothing behind: {warnings:?}");
     assert!(told("the runner must have the program `syncline`"), "{warnings:?}");

@@ -14,8 +14,10 @@ pub(crate) mod history;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod man;
+pub(crate) mod pause;
 pub(crate) mod plan;
 pub(crate) mod restore;
+pub(crate) mod resume;
 pub(crate) mod rollback;
 pub(crate) mod run;
 pub(crate) mod scrub;
@@ -41,6 +43,8 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<u8, Problem> {
         Command::Run(command) => command.run(&globals, output),
         Command::Drift(command) => command.run(&globals, output),
         Command::Status(command) => command.run(&globals, output),
+        Command::Pause(command) => command.run(&globals, output),
+        Command::Resume(command) => command.run(&globals, output),
         Command::Conflicts(command) => command.run(&globals, output),
         Command::History(command) => command.run(&globals, output),
         Command::Rollback(command) => command.run(&globals, output),

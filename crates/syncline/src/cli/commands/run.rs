@@ -18,8 +18,12 @@ use crate::cli::{render, report_file, runtime, session};
 
 /// Bring both sides of targets into agreement.
 ///
-/// Targets run one after the other, in the order of the file; one that fails does not stop the others. What is
-/// overwritten or removed is kept in history first: `syncline rollback last` undoes a run.
+/// Targets run in the order of the file, unless their `priority` and what they go `after` say otherwise; one that fails
+/// stops none but those that go after it. What is overwritten or removed is kept in history first: `syncline rollback
+/// last` undoes a run.
+///
+/// Without names, targets that are paused or outside of their windows are left out. One that is named runs at any time,
+/// and is refused while it is paused.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -133,6 +137,7 @@ impl Run {
                 let approved =
                     Request { targets: vec![result.target.clone()], approve: Some(hash), ..request.clone() };
                 report.replace(index, start_run(service, &approved).await?);
+                run_those_after(service, request, &mut report).await?;
             }
         }
         for file in &self.report {
@@ -140,6 +145,24 @@ impl Run {
         }
         Ok(report)
     }
+}
+
+/// Runs what had to wait for a target that was halted, now that this is approved and done.
+async fn run_those_after(service: &Service, request: &Request, report: &mut Report) -> Result<(), Problem> {
+    for index in 0..report.results.len() {
+        let result = &report.results[index];
+        let configured = service.workspace().target(&result.target);
+        let succeeded = |name: &String| {
+            let before = report.results.iter().find(|before| before.target == *name);
+            before.is_none_or(|before| before.success)
+        };
+        let waited = result.error.as_ref().is_some_and(|error| error.code == "not_run");
+        if waited && configured.is_some_and(|target| target.after.iter().all(succeeded)) {
+            let alone = Request { targets: vec![result.target.clone()], ..request.clone() };
+            report.replace(index, start_run(service, &alone).await?);
+        }
+    }
+    Ok(())
 }
 
 /// Whether there is something that can never be synced: no failure, but nobody should have to look for it.

@@ -6,6 +6,7 @@ use syncline_service::operations::status::{Request, Response, State, Target, sta
 use syncline_service::wire::Offline;
 use syncline_service::{Problem, WireProblem};
 
+use super::pause::paused;
 use crate::cli::args::Globals;
 use crate::cli::output::Output;
 use crate::cli::render::plan::{error_lines, problem_line};
@@ -106,6 +107,10 @@ fn lines(target: &Target, width: usize) -> String {
         };
         facts.push(format!("last run {}: {became}", local_time(&run.started)));
     }
+    facts.extend(target.paused.as_ref().map(paused));
+    let opens =
+        target.opens.as_deref().map(|opens| format!("outside of its windows until {}", local_time(opens)));
+    facts.extend(opens.map(|opens| paint(style::WARN, &opens)));
     facts.extend(target.offline.as_ref().map(|offline| paint(style::WARN, &offline_line(offline))));
     let name = shown(&target.target);
     let gap = " ".repeat(width.saturating_sub(name.chars().count()));

@@ -4,10 +4,11 @@ use syncline_service::Problem;
 use syncline_service::operations::list_targets::{Request, Response, Target, list_targets};
 
 use super::Selection;
+use super::pause::paused;
 use crate::cli::args::Globals;
 use crate::cli::output::Output;
-use crate::cli::session;
 use crate::cli::text::{paint, shown, style};
+use crate::cli::{runtime, session};
 
 /// List the targets of the workspace.
 ///
@@ -32,7 +33,7 @@ impl Targets {
         let service = session::open(globals, output, "command line")?;
         let request =
             Request { targets: self.selection.targets, direction: self.selection.direction.map(Into::into) };
-        let response = list_targets(&service, &request)?;
+        let response = runtime::block_on(list_targets(&service, &request))?;
         output.result(&response, || table(&response));
         Ok(0)
     }
@@ -61,7 +62,18 @@ fn line(target: &Target, width: usize) -> String {
         shown(remote.trim_end())
     );
     if let Some(schedule) = &target.schedule {
-        text.push_str(&format!("  {}", paint(style::PLACE, &shown(schedule))));
+        let timezone = Some(&target.timezone).filter(|timezone| *timezone != "UTC");
+        let timezone = timezone.map(|timezone| format!(" {timezone}")).unwrap_or_default();
+        text.push_str(&format!("  {}", paint(style::PLACE, &shown(&format!("{schedule}{timezone}")))));
+    }
+    if !target.windows.is_empty() {
+        text.push_str(&format!("  {}", paint(style::PLACE, &shown(&target.windows.join(", ")))));
+    }
+    if !target.after.is_empty() {
+        text.push_str(&format!("  after {}", shown(&target.after.join(", "))));
+    }
+    if let Some(pause) = &target.paused {
+        text.push_str(&format!("  {}", paused(pause)));
     }
     if let Some(description) = &target.description {
         text.push_str(&format!("  {}", paint(style::FAINT, &shown(description))));

@@ -14,6 +14,11 @@ const LINES_MAX: usize = 50;
 pub(crate) fn report(report: &Report, all: bool) -> String {
     let width = report.results.iter().map(|result| result.target.chars().count()).max().unwrap_or_default();
     let mut text: String = report.results.iter().map(|result| target(result, width, all)).collect();
+    for left_out in &report.left_out {
+        let (name, message) = (shown(&left_out.target), shown(&left_out.message));
+        let line = format!("· {name}  left out: {message}");
+        let _ = writeln!(text, "{}", paint(style::FAINT, &line));
+    }
     if report.results.len() > 1 {
         let summary = format!(
             "{} of {} succeeded in {}",
@@ -48,7 +53,11 @@ pub(crate) fn target(result: &TargetReport, width: usize, all: bool) -> String {
     }
     details.push(seconds(result.duration));
     details.extend(result.run.as_deref().map(|run| format!("run {}", short_run(run))));
-    let message = if result.error.is_some() { "could not be run".to_owned() } else { summary(result) };
+    let message = match &result.error {
+        Some(error) if error.code == "not_run" => "not run".to_owned(),
+        Some(_) => "could not be run".to_owned(),
+        None => summary(result),
+    };
     let name = shown(&result.target);
     let mut text = format!(
         "{sign} {}{}  {message}  {}\n",
@@ -64,6 +73,8 @@ pub(crate) fn target(result: &TargetReport, width: usize, all: bool) -> String {
 fn summary(result: &TargetReport) -> String {
     if result.halts.is_empty() {
         shown(&result.message)
+    } else if result.halts.iter().any(|halt| halt.code == "paused") {
+        "left alone".to_owned()
     } else {
         "halted before anything was touched".to_owned()
     }
