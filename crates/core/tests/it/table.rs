@@ -49,6 +49,17 @@ fn merging_one_way() -> Policy {
     Policy { direction: Direction::Push, ..merging() }
 }
 
+/// As [`merging`], where the remote has no room for conflict copies.
+fn roomless() -> Policy {
+    let mut policy = merging();
+    policy.abilities.remote.copies = false;
+    policy
+}
+
+fn roomless_push() -> Policy {
+    Policy { direction: Direction::Push, ..roomless() }
+}
+
 fn manual() -> Policy {
     with(Resolution::Manual)
 }
@@ -208,6 +219,22 @@ const ROWS: &[Row] = &[
             "remote create x/y",
             "! x type-type local",
         ],
+    },
+    Row {
+        what: "no room for a copy on one side: both versions stay until a person decides",
+        policy: roomless,
+        agreed: "x.md=1",
+        local: "x.md=3",
+        remote: "x.md=4",
+        expected: &["! x.md edit-edit -"],
+    },
+    Row {
+        what: "no room for a copy on one side, one way: the source wins, and the loser is only in history",
+        policy: roomless_push,
+        agreed: "x.md=1",
+        local: "x.md=3",
+        remote: "x.md=4",
+        expected: &["remote update x.md", "! x.md edit-edit local"],
     },
     Row {
         what: "newest: the loser is only in history",
