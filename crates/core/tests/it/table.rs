@@ -41,23 +41,12 @@ fn with(resolution: Resolution) -> Policy {
     Policy { rules: vec![Rule::new("**", resolution).unwrap()], ..both_ways() }
 }
 
-fn merging() -> Policy {
+pub(crate) fn merging() -> Policy {
     with(Resolution::Merge(Merging::Auto))
 }
 
 fn merging_one_way() -> Policy {
     Policy { direction: Direction::Push, ..merging() }
-}
-
-/// As [`merging`], where the remote has no room for conflict copies.
-fn roomless() -> Policy {
-    let mut policy = merging();
-    policy.abilities.remote.copies = false;
-    policy
-}
-
-fn roomless_push() -> Policy {
-    Policy { direction: Direction::Push, ..roomless() }
 }
 
 fn manual() -> Policy {
@@ -219,22 +208,6 @@ const ROWS: &[Row] = &[
             "remote create x/y",
             "! x type-type local",
         ],
-    },
-    Row {
-        what: "no room for a copy on one side: both versions stay until a person decides",
-        policy: roomless,
-        agreed: "x.md=1",
-        local: "x.md=3",
-        remote: "x.md=4",
-        expected: &["! x.md edit-edit -"],
-    },
-    Row {
-        what: "no room for a copy on one side, one way: the source wins, and the loser is only in history",
-        policy: roomless_push,
-        agreed: "x.md=1",
-        local: "x.md=3",
-        remote: "x.md=4",
-        expected: &["remote update x.md", "! x.md edit-edit local"],
     },
     Row {
         what: "newest: the loser is only in history",
@@ -764,7 +737,7 @@ const ROWS: &[Row] = &[
     },
 ];
 
-fn fill(world: &mut World, side: Side, tree: &str) {
+pub(crate) fn fill(world: &mut World, side: Side, tree: &str) {
     for word in tree.split_whitespace() {
         if let Some((to, from)) = word.split_once('<') {
             world.hints = true;
@@ -797,7 +770,7 @@ fn fill(world: &mut World, side: Side, tree: &str) {
     }
 }
 
-fn words(plan: &Plan) -> Vec<String> {
+pub(crate) fn words(plan: &Plan) -> Vec<String> {
     let mut words: Vec<String> =
         plan.steps.iter().map(|step| format!("{} {} {}", step.side, step.verb(), step.path)).collect();
     for conflict in &plan.conflicts {

@@ -13,10 +13,10 @@ const CURSOR: &str = "{\n  \"mcpServers\": {\n    \"github\": {\n      \"command
 const DOCUMENT: &str = "# Mine\n\n## 0. MCP servers\n\n- `docs`: `https://docs.example.org/mcp`\n- `github`: `npx -y server-github`, env `GITHUB_TOKEN`, in `cursor`\n\n## 1. Rules\n\nBe kind.\n";
 
 /// A workspace with a document, and a home with the configuration of Cursor and Claude Code.
-fn world(settings: &str) -> World {
+fn world(direction: &str, settings: &str) -> World {
     let world = World::new();
     world.configure(&format!(
-        "version: \"1.0\"\nnode: {{ name: here }}\ntargets:\n  clients:\n    remote: {{ kind: ai_clients, document: claude.md, clients: [claude_code, cursor]{settings} }}\n"
+        "version: \"1.0\"\nnode: {{ name: here }}\ntargets:\n  clients:\n    direction: {direction}\n    remote: {{ kind: ai_clients, document: claude.md, clients: [claude_code, cursor]{settings} }}\n"
     ));
     fs::create_dir_all(world.path("home/.cursor")).unwrap();
     fs::write(world.path("home/.cursor/mcp.json"), CURSOR).unwrap();
@@ -58,7 +58,7 @@ fn assert_no_secret(folder: &Path) {
 
 #[test]
 fn a_document_and_clients_come_to_agree_and_no_value_gets_anywhere() {
-    let world = world("");
+    let world = world("bidirectional", "");
     world.write_local("other.md", "no part of it\n");
     expect(&world, 0, &["run"]);
     let pulled = world.read_local("claude.md").unwrap();
@@ -93,8 +93,8 @@ fn a_document_and_clients_come_to_agree_and_no_value_gets_anywhere() {
 }
 
 #[test]
-fn a_first_run_of_two_that_differ_waits_for_a_person_and_one_way_it_does_not() {
-    let world = world("");
+fn a_first_run_of_two_that_differ_waits_for_a_person() {
+    let world = world("bidirectional", "");
     world.write_local("claude.md", DOCUMENT);
     expect(&world, 5, &["run"]);
     assert_eq!(
@@ -102,7 +102,10 @@ fn a_first_run_of_two_that_differ_waits_for_a_person_and_one_way_it_does_not() {
         (Some(DOCUMENT), CURSOR.to_owned())
     );
     assert_eq!(World::names(&world.path("local")), [".syncline", "claude.md", "syncline.yaml"]);
-    expect(&world, 0, &["run", "--direction", "push"]);
+    let list = Ran::from(command(&world, &["conflicts", "list", "--format", "json"]).output().unwrap());
+    let list: Value = serde_json::from_str(&list.out).unwrap();
+    let id = list["conflicts"][0]["id"].as_str().unwrap();
+    expect(&world, 0, &["conflicts", "resolve", id, "--take", "local"]);
     assert!(read(&world, "home/.cursor/mcp.json").contains("docs.example.org"));
     assert_eq!(world.read_local("claude.md").as_deref(), Some(DOCUMENT));
     expect(&world, 0, &["run"]);
@@ -110,27 +113,25 @@ fn a_first_run_of_two_that_differ_waits_for_a_person_and_one_way_it_does_not() {
 
 #[test]
 fn sections_that_are_missing_fail_the_target_with_their_lines() {
-    let world = world(", sections: \"0-2\"");
+    let world = world("push", ", sections: \"0-2\"");
     world.write_local("claude.md", DOCUMENT);
-    for arguments in [&["run"][..], &["run", "--direction", "push"]] {
-        let said = expect(&world, 1, arguments);
-        assert!(said.contains("line 8: section 2 is missing"), "{said}");
-    }
+    let said = expect(&world, 1, &["run"]);
+    assert!(said.contains("line 8: section 2 is missing"), "{said}");
     assert!(expect(&world, 0, &["drift"]).contains("line 8: section 2 is missing"));
     assert_eq!(read(&world, "home/.cursor/mcp.json"), CURSOR);
     world.write_local("claude.md", &format!("{DOCUMENT}\n## 2. Last\n"));
-    expect(&world, 0, &["run", "--direction", "push"]);
+    expect(&world, 0, &["run"]);
 }
 
 #[test]
 fn what_cannot_be_pushed_says_why_and_what_is_broken_is_never_overwritten() {
-    let world = world("");
+    let world = world("push", "");
     world.write_local("claude.md", &DOCUMENT.replace("- `github`", "- `gitlab`"));
-    let said = expect(&world, 1, &["run", "--direction", "push"]);
+    let said = expect(&world, 1, &["run"]);
     assert!(said.contains("GITHUB_TOKEN") && said.contains("by hand"), "{said}");
     assert_eq!(read(&world, "home/.cursor/mcp.json"), CURSOR);
     fs::write(world.path("home/.cursor/mcp.json"), &CURSOR[..CURSOR.len() - 4]).unwrap();
-    let said = expect(&world, 1, &["run", "--direction", "push"]);
+    let said = expect(&world, 1, &["run"]);
     assert!(said.contains("is no JSON in line") && said.contains("mcp.json"), "{said}");
     assert_eq!(read(&world, "home/.cursor/mcp.json"), &CURSOR[..CURSOR.len() - 4]);
     expect(&world, 1, &["doctor"]);
@@ -138,11 +139,11 @@ fn what_cannot_be_pushed_says_why_and_what_is_broken_is_never_overwritten() {
 
 #[test]
 fn the_drift_report_says_what_is_missing_where() {
-    let world = world("");
+    let world = world("pull", "");
     world.write_local("claude.md", DOCUMENT);
-    expect(&world, 3, &["drift", "--detailed-exitcode", "--direction", "pull", "--report", "drift.md"]);
+    expect(&world, 3, &["drift", "--detailed-exitcode", "--report", "drift.md"]);
     let page = world.read_local("drift.md").unwrap();
-    assert!(page.contains("`docs` is named in line 5, and claude_code, cursor do not have it"), "{page}");
+    assert!(page.contains("is named in line 5, and claude\\_code, cursor do not have it"), "{page}");
     let ran = Ran::from(command(&world, &["drift", "--format", "json"]).output().unwrap());
     let report: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(report["results"][0]["problems"][0]["code"], "differs", "{report}");

@@ -198,15 +198,15 @@ mod tests {
 
     #[test]
     fn paths_are_expanded_and_relative_ones_start_at_the_workspace() {
-        let places = Places { home: "/home/ada".into(), ..Places::here(Path::new("/work")) };
+        let places = Places { home: "/home/ada".into(), ..Places::here(Path::new("/place")) };
         for (written, expected) in [
             ("$HOME/x.json", "/home/ada/x.json"),
             ("${HOME}/x.json", "/home/ada/x.json"),
             ("~/x.json", "/home/ada/x.json"),
             ("~", "/home/ada"),
-            ("docs/skills", "/work/docs/skills"),
+            ("docs/skills", "/place/docs/skills"),
             ("/etc/x.json", "/etc/x.json"),
-            ("$HOMELAND/x", "/work/$HOMELAND/x"),
+            ("$HOMELAND/x", "/place/$HOMELAND/x"),
         ] {
             assert_eq!(places.expand(written), Path::new(expected), "{written}");
         }
