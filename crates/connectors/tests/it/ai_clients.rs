@@ -320,3 +320,24 @@ async fn agents_and_skills_are_listed_and_a_push_does_not_invent_them() {
     place.write("work/claude.md", &text.replace("Reviews", "is ours"));
     assert_eq!(place.text(&endpoint).await, text.replace("Reviews", "is ours"));
 }
+
+#[tokio::test]
+async fn what_was_agreed_on_is_as_it_was_and_prose_alone_is_no_difference() {
+    let place = Place::new();
+    place.write("cursor.json", CURSOR);
+    let endpoint = place.open();
+    let text = place.text(&endpoint).await;
+    place.write("work/claude.md", &text);
+    let baseline = || async { agreed(&place.found(&endpoint).await) };
+    let agreed = baseline().await;
+    // A line that a person takes out is no change of the clients.
+    place.write("work/claude.md", "# AI clients\n\n## MCP servers\n");
+    let snapshot = place.scan(&endpoint, agreed.clone()).await;
+    assert!(snapshot.changes.is_empty() && snapshot.problems.len() == 1, "{snapshot:?}");
+    // Prose is shown as it is written.
+    place.write("work/claude.md", &format!("Prose.\n\n{text}"));
+    let snapshot = place.scan(&endpoint, agreed).await;
+    let shown = snapshot.changes[0].now.found().unwrap().item.digest;
+    assert_eq!(shown, Some(Digest::of(format!("Prose.\n\n{text}").as_bytes())));
+    assert!(snapshot.problems.is_empty(), "{snapshot:?}");
+}

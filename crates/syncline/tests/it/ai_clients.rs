@@ -149,3 +149,41 @@ fn the_drift_report_says_what_is_missing_where() {
     assert_eq!(report["results"][0]["problems"][0]["code"], "differs", "{report}");
     assert!(!format!("{page}{report}").contains(SECRET));
 }
+
+#[test]
+fn a_line_that_a_person_removes_goes_from_the_clients_even_while_they_change() {
+    let world = world("bidirectional", "");
+    expect(&world, 0, &["run"]);
+    let first = world.read_local("claude.md").unwrap();
+    let with = |line: &str| world.write_local("claude.md", &format!("{first}{line}"));
+    with("- `bin`: `run it`, in `cursor`\n");
+    expect(&world, 0, &["run"]);
+    assert!(read(&world, "home/.cursor/mcp.json").contains("\"bin\""));
+    with("");
+    expect(&world, 0, &["run"]);
+    assert_eq!(read(&world, "home/.cursor/mcp.json"), CURSOR);
+    // What was agreed on is only remembered: without that, the state of the clients tells that they changed nothing.
+    with("- `bin`: `run it`, in `cursor`\n");
+    expect(&world, 0, &["run"]);
+    fs::remove_dir_all(world.local(".syncline/ai_clients")).unwrap();
+    with("");
+    expect(&world, 0, &["run"]);
+    assert_eq!(read(&world, "home/.cursor/mcp.json"), CURSOR);
+    // The same, while a client adds a server of its own.
+    with("- `bin`: `run it`, in `cursor`\n");
+    expect(&world, 0, &["run"]);
+    with("");
+    fs::write(world.path("home/.claude.json"), "{\"mcpServers\": {\"abc\": {\"command\": \"abc\"}}}\n")
+        .unwrap();
+    expect(&world, 0, &["run"]);
+    assert_eq!(read(&world, "home/.cursor/mcp.json"), CURSOR);
+    assert!(world.read_local("claude.md").unwrap().contains("- `abc`: `abc`, in `claude_code`"));
+    // And back: what a run did is taken back on both sides.
+    expect(&world, 0, &["run"]);
+    let list = Ran::from(command(&world, &["history", "--format", "json"]).output().unwrap());
+    let list: Value = serde_json::from_str(&list.out).unwrap();
+    let before_last = list["runs"][0]["run"].as_str().unwrap();
+    let server_of_its_own = read(&world, "home/.claude.json");
+    expect(&world, 0, &["rollback", before_last]);
+    assert!(read(&world, "home/.cursor/mcp.json").contains("\"bin\""), "{server_of_its_own}");
+}

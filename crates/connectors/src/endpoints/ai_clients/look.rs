@@ -8,7 +8,7 @@ use syncline_core::secrets::Scanner;
 use syncline_core::{Digest, Problem, Version};
 
 use super::clients::Client;
-use super::compare::counted;
+use super::compare::{agreement, counted, differences};
 use super::configuration;
 use super::document::Document;
 use super::files::{self, Loaded};
@@ -36,9 +36,12 @@ pub(super) struct Shown {
     pub(super) modified: i64,
     /// Whether none of the clients has any configuration.
     pub(super) is_bare: bool,
-    /// The document in the workspace.
-    pub(super) document: Option<String>,
-    pub(super) held: Held,
+    /// Whether they have anything that counts.
+    pub(super) is_empty: bool,
+    /// Whether its text tells what clients changed: it is that of the workspace, or goes on from what was agreed on.
+    pub(super) is_settled: bool,
+    /// In what the document of the workspace and clients differ, in words.
+    pub(super) differences: Vec<String>,
 }
 
 impl Looked {
@@ -92,33 +95,38 @@ fn tells_secret(scanner: &Scanner, way: &Way) -> bool {
 }
 
 impl Shown {
-    /// Looks at everything now.
+    /// Looks at everything now; `agreed` is the text that both sides last agreed on.
     ///
     /// # Errors
     /// When something cannot be read, or what clients hold cannot be shown.
-    pub(super) fn now(settings: &Effective, folder: &Path, scanner: &Scanner) -> Result<Self> {
-        let document = document(settings, folder)?;
-        let parsed = Document::parse(document.as_deref().unwrap_or_default());
-        if let Some((line, said)) = parsed.flaws.first() {
-            let message = format!("{}: line {line}: {said}", settings.document);
-            return Err(Error::new(ErrorKind::Invalid, message).with_code("document"));
-        }
+    pub(super) fn now(
+        settings: &Effective,
+        document: Option<&str>,
+        scanner: &Scanner,
+        agreed: Option<&str>,
+    ) -> Result<Self> {
         let Looked { held, files } = Looked::now(settings, scanner)?;
         let fingerprint = held.fingerprint();
         let modified = files.iter().map(|(_, file)| file.modified).max().unwrap_or_default();
         let is_bare = held.is_empty() && files.iter().all(|(_, file)| file.text.is_none());
-        let held = counted(&parsed, held, settings.unnamed);
-        let text = if held.is_empty() && document.is_none() {
-            None
-        } else {
-            let rendered = render::render(document.as_deref().unwrap_or_default(), &held);
-            Some(
-                rendered
-                    .map_err(|why| Error::new(ErrorKind::Invalid, format!("{}: {why}", settings.document)))?,
-            )
+        let parsed = Document::parse(document.unwrap_or_default());
+        let here = counted(&parsed, held.clone(), settings.unnamed);
+        let text = match (document, agreed) {
+            (None, None) if here.is_empty() => None,
+            // What says just what clients have is shown as it is: a person may write prose at any time.
+            (Some(text), _) if agreement(&parsed, &here).is_full() => Some(text.to_owned()),
+            (document, agreed) => {
+                let frame = agreed.or(document).unwrap_or_default();
+                let there = counted(&Document::parse(frame), held, settings.unnamed);
+                let odd = |why| Error::new(ErrorKind::Invalid, format!("{}: {why}", settings.document));
+                Some(render::render(frame, &there).map_err(odd)?)
+            }
         };
+        let is_settled = agreed.is_some() || text.as_deref() == document;
+        let is_empty = here.is_empty();
+        let differences = document.map(|_| differences(&parsed, &here)).unwrap_or_default();
         let version = version(&fingerprint, text.as_deref().unwrap_or_default());
-        Ok(Self { text, version, modified, is_bare, document, held })
+        Ok(Self { text, version, modified, is_bare, is_empty, is_settled, differences })
     }
 }
 
@@ -131,6 +139,11 @@ pub(super) fn version(fingerprint: &Digest, text: &str) -> Version {
 /// Whether two versions are of the same state of the clients.
 pub(super) fn is_same_state(one: &Version, other: &Version) -> bool {
     one.as_bytes().len() == 64 && one.as_bytes().get(..32) == other.as_bytes().get(..32)
+}
+
+/// The digest of the text of a version.
+pub(super) fn text_of(version: &Version) -> Option<Digest> {
+    Some(Digest(version.as_bytes().get(32..)?.try_into().ok()?))
 }
 
 /// The document in the workspace; `None` when it is not there.

@@ -17,6 +17,7 @@ mod push;
 mod render;
 mod sections;
 mod settings;
+mod texts;
 mod toml;
 
 use std::io::Read as _;
@@ -35,8 +36,10 @@ use syncline_core::{
 };
 
 use document::Document;
-use look::{DOCUMENT_BYTES_MAX, Looked, Shown, is_same_state, version};
+use held::Held;
+use look::{DOCUMENT_BYTES_MAX, Looked, Shown, is_same_state, text_of, version};
 use settings::{Effective, Settings, invalid};
+use texts::Texts;
 
 /// The endpoint's line in the list.
 pub const KIND: EndpointKind = EndpointKind {
@@ -53,7 +56,7 @@ const DIFFERENCES_MAX: usize = 100;
 pub struct AiClientsEndpoint {
     place: Arc<Place>,
     capabilities: Capabilities,
-    /// What was shown last, so that it can still be kept in history once the document has changed.
+    /// What was shown last: a run that writes both sides may have written the document since.
     shown: Mutex<Option<Shown>>,
 }
 
@@ -62,6 +65,7 @@ struct Place {
     settings: Effective,
     folder: PathBuf,
     scanner: Scanner,
+    texts: Texts,
 }
 
 impl AiClientsEndpoint {
@@ -99,7 +103,8 @@ impl AiClientsEndpoint {
                 ..Words::default()
             },
         };
-        let place = Place { settings, folder: request.folder.to_owned(), scanner };
+        let texts = Texts { folder: request.state.join(KIND.name) };
+        let place = Place { settings, folder: request.folder.to_owned(), scanner, texts };
         Ok(Self { place: Arc::new(place), capabilities, shown: Mutex::default() })
     }
 
@@ -116,10 +121,6 @@ impl AiClientsEndpoint {
         }
     }
 
-    async fn look(&self) -> Result<Shown> {
-        self.on_place(Place::look).await?
-    }
-
     fn last(&self) -> Option<Shown> {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -132,15 +133,10 @@ impl AiClientsEndpoint {
     async fn list(&self, request: &ScanRequest) -> Result<Listing> {
         let path = self.path().clone();
         let mut listing = Listing { complete: true, ..Listing::default() };
-        let looked = self.on_place(|place| {
-            let document = look::document(&place.settings, &place.folder)?;
-            let flaws = document.map(|text| look::flaws(&place.settings, &Document::parse(&text)));
-            match flaws.unwrap_or_default() {
-                flaws if flaws.is_empty() => Ok(Ok(place.look()?)),
-                flaws => Ok(Err(flaws)),
-            }
-        });
-        let shown = match looked.await? {
+        let agreed = request.baseline.get(&path)?;
+        let digest = agreed.as_ref().map(|entry| entry.digest);
+        let durable = request.durable;
+        let shown = match self.on_place(move |place| place.look(digest, durable)).await? {
             Ok(Ok(shown)) => shown,
             Ok(Err(mut flaws)) => {
                 listing.seen.insert(path, Seen::Unreadable(flaws.remove(0)));
@@ -148,24 +144,21 @@ impl AiClientsEndpoint {
                 return Ok(listing);
             }
             Err(error) => {
-                let problem: Problem = Error::to_problem(&error, path.as_str());
-                listing.seen.insert(path, Seen::Unreadable(problem));
+                listing.seen.insert(path.clone(), Seen::Unreadable(error.to_problem(path.as_str())));
                 return Ok(listing);
             }
         };
-        let document = Document::parse(shown.document.as_deref().unwrap_or_default());
-        let agreed = request.baseline.get(&path)?;
-        let was = agreed.as_ref().map(|entry| &entry.versions[request.side]);
         if agreed.is_some() && shown.is_bare {
             listing.root = Root::Missing;
-        } else if let (Some(text), true) = (&shown.text, agreed.is_some() || !shown.held.is_empty()) {
-            // A document that was removed here takes nothing with it that clients still hold as it was agreed.
-            let kept = was.filter(|was| shown.document.is_none() && is_same_state(was, &shown.version));
-            let version = kept.unwrap_or(&shown.version).clone();
+        } else if let (Some(text), true) = (&shown.text, agreed.is_some() || !shown.is_empty) {
+            // Where the text that was agreed on is not known any more, the state of the clients tells what changed.
+            let was = agreed.as_ref().map(|entry| &entry.versions[request.side]);
+            let same = was.filter(|was| !shown.is_settled && is_same_state(was, &shown.version));
+            let version = same.unwrap_or(&shown.version).clone();
             let digest = Some(Digest::of(text.as_bytes()));
             let item = Item { kind: Kind::FILE, digest, size: text.len() as u64, modified: shown.modified };
             listing.seen.insert(path.clone(), Seen::Present(Found { item, version, moved_from: None }));
-            listing.problems = differences(&path, &document, &shown);
+            listing.problems = told(&path, &shown.differences);
         }
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
         Ok(listing)
@@ -195,10 +188,10 @@ impl AiClientsEndpoint {
     }
 
     async fn write(&self, step: &Step, item: &Item, batch: &Batch) -> Result<Outcome> {
-        let shown = self.look().await?;
+        let state = self.on_place(Place::state).await??;
         let expected = match &step.expected {
-            Expected::Absent => shown.held.is_empty(),
-            Expected::Present { version, .. } => is_same_state(version, &shown.version),
+            Expected::Absent => state.is_empty(),
+            Expected::Present { version: was, .. } => is_same_state(was, &version(&state.fingerprint(), "")),
         };
         if !expected {
             return Ok(Outcome::Refused { found: "clients hold something else by now".to_owned() });
@@ -212,24 +205,27 @@ impl AiClientsEndpoint {
         let size = bytes.len() as u64;
         let text = String::from_utf8(bytes)
             .map_err(|_| Error::new(ErrorKind::Invalid, "the document is no UTF-8 text"))?;
-        self.keep(step, &shown, batch).await?;
+        self.keep(step, batch).await?;
         let run = batch.run.clone();
-        let version = self.on_place(move |place| place.push(&text, &run)).await??;
+        let state = state.fingerprint();
+        let version = self.on_place(move |place| place.push(&text, &state, &run)).await??;
         Ok(Outcome::Applied { version, digest: Some(digest), size })
     }
 
-    /// Makes the old rendering durable in history.
-    async fn keep(&self, step: &Step, shown: &Shown, batch: &Batch) -> Result<()> {
+    /// Makes the old text durable in history. One that is not known any more was agreed on, and is kept to merge from.
+    async fn keep(&self, step: &Step, batch: &Batch) -> Result<()> {
         let Some(digest) = step.expected.keep() else { return Ok(()) };
-        let texts = [self.last().and_then(|last| last.text), shown.text.clone()];
-        let old = texts.into_iter().flatten().find(|text| Digest::of(text.as_bytes()) == digest);
-        let Some(old) = old else {
-            return Err(
-                Error::new(ErrorKind::Changed, "the document has changed meanwhile").with_code(CHANGED_THERE)
-            );
+        let last =
+            self.last().and_then(|last| last.text).filter(|text| Digest::of(text.as_bytes()) == digest);
+        let old = match last {
+            None => self.on_place(move |place| place.texts.get(&digest)).await?,
+            last => last,
         };
-        batch.history.keep(&digest, Content::bytes(old.into_bytes())).await?;
-        batch.history.sync().await
+        if let Some(old) = old {
+            batch.history.keep(&digest, Content::bytes(old.into_bytes())).await?;
+            batch.history.sync().await?;
+        }
+        Ok(())
     }
 }
 
@@ -237,25 +233,47 @@ impl AiClientsEndpoint {
 const CHANGED_THERE: &str = "changed_there";
 
 impl Place {
-    fn look(&self) -> Result<Shown> {
-        Shown::now(&self.settings, &self.folder, &self.scanner)
+    /// Looks at everything; `Err` in it is what is wrong with the document. With `durable`, what is shown is remembered.
+    fn look(&self, agreed: Option<Digest>, durable: bool) -> Result<Result<Shown, Vec<Problem>>> {
+        let document = look::document(&self.settings, &self.folder)?;
+        let flaws = document.as_deref().map(|text| look::flaws(&self.settings, &Document::parse(text)));
+        if let Some(flaws) = flaws.filter(|flaws| !flaws.is_empty()) {
+            return Ok(Err(flaws));
+        }
+        let agreed = agreed.and_then(|digest| self.texts.get(&digest));
+        let shown = Shown::now(&self.settings, document.as_deref(), &self.scanner, agreed.as_deref())?;
+        if let Some(text) = shown.text.as_ref().filter(|_| durable) {
+            self.texts.put(text);
+        }
+        Ok(Ok(shown))
     }
 
-    /// Writes what a document says into the configuration of the clients; gives the version that this leaves.
-    fn push(&self, text: &str, run: &str) -> Result<Version> {
+    /// What clients hold.
+    fn state(&self) -> Result<Held> {
+        Ok(Looked::now(&self.settings, &self.scanner)?.held)
+    }
+
+    /// Writes what a document says into the configuration of the clients, if they are in that state; gives the version that
+    /// this leaves.
+    fn push(&self, text: &str, state: &Digest, run: &str) -> Result<Version> {
         let document = Document::parse(text);
         if let Some(flaw) = look::flaws(&self.settings, &document).into_iter().next() {
             return Err(Error::new(ErrorKind::Invalid, flaw.message).with_code(flaw.code));
         }
         let looked = Looked::now(&self.settings, &self.scanner)?;
+        // What was read here is what will be replaced: it must be what the step expects, or a newcomer would be removed.
+        if looked.held.fingerprint() != *state {
+            let message = "clients hold something else by now";
+            return Err(Error::new(ErrorKind::Changed, message).with_code(CHANGED_THERE));
+        }
         let made = push::replacements(&document, looked, self.settings.unnamed)
             .map_err(|against| Error::new(ErrorKind::Invalid, against.join("; ")).with_code("cannot_push"))?;
         files::replace(&made, run).map_err(|error| match error.kind() {
             ErrorKind::Changed => error.with_code(CHANGED_THERE),
             _ => error,
         })?;
-        let after = Looked::now(&self.settings, &self.scanner)?;
-        Ok(version(&after.held.fingerprint(), text))
+        self.texts.put(text);
+        Ok(version(&self.state()?.fingerprint(), text))
     }
 
     /// What each client has, in words.
@@ -297,12 +315,18 @@ impl Endpoint for AiClientsEndpoint {
         if path != self.path() {
             return Err(Error::new(ErrorKind::NotFound, format!("{path} is not there")));
         }
-        let now = self.look().await?;
-        let last =
-            self.last().filter(|last| last.version == *version && is_same_state(&now.version, version));
-        let shown = last.or_else(|| (now.version == *version).then_some(now));
+        let state = self.on_place(Place::state).await??;
         let gone = || Error::new(ErrorKind::Changed, format!("{path} has changed"));
-        let text = shown.and_then(|shown| shown.text).ok_or_else(gone)?;
+        if !is_same_state(version, &look::version(&state.fingerprint(), "")) {
+            return Err(gone());
+        }
+        let last = self.last().filter(|last| last.version == *version).and_then(|last| last.text);
+        let digest = text_of(version).ok_or_else(gone)?;
+        let text = match last {
+            None => self.on_place(move |place| place.texts.get(&digest)).await?,
+            last => last,
+        };
+        let text = text.ok_or_else(gone)?;
         Ok(Content::bytes(text.into_bytes()))
     }
 
@@ -328,12 +352,9 @@ fn whole(content: Content) -> Result<Vec<u8>> {
 }
 
 /// In what the document and the clients differ, for people.
-fn differences(path: &ItemPath, document: &Document, shown: &Shown) -> Vec<Problem> {
-    let mut said = compare::differences(document, &shown.held);
-    let count = said.len();
-    if count > DIFFERENCES_MAX {
-        said.truncate(DIFFERENCES_MAX);
-        said.push(format!("… and {} more differences", count - DIFFERENCES_MAX));
-    }
-    said.into_iter().map(|said| Problem::new(path.as_str(), "differs", said)).collect()
+fn told(path: &ItemPath, differences: &[String]) -> Vec<Problem> {
+    let shown = differences.iter().take(DIFFERENCES_MAX).cloned();
+    let more = differences.len().saturating_sub(DIFFERENCES_MAX);
+    let more = (more > 0).then(|| format!("… and {more} more differences"));
+    shown.chain(more).map(|said| Problem::new(path.as_str(), "differs", said)).collect()
 }
