@@ -50,8 +50,7 @@ pub(super) fn refusals(client: &Client, change: &Change<'_>) -> Vec<String> {
     if is_url && client.url.is_none() {
         said.push(format!("{place} starts programs alone, and `{name}` has an address: name the clients that are meant, such as in `cursor`"));
     }
-    let same_kind = |held: &&Server| matches!(held.definition.way, Way::Url(_)) == is_url;
-    let before = change.held.filter(same_kind).map(|held| &held.definition.variables);
+    let before = change.held.filter(|held| is_same(held, is_url)).map(|held| &held.definition.variables);
     let none = BTreeSet::new();
     for variable in wanted.variables.difference(before.unwrap_or(&none)) {
         let is_name = variable.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
@@ -82,6 +81,7 @@ pub(super) fn refusals(client: &Client, change: &Change<'_>) -> Vec<String> {
     said
 }
 
+/// Whether a server is reached in the same way: started, or at an address.
 fn is_same(held: &Server, is_url: bool) -> bool {
     matches!(held.definition.way, Way::Url(_)) == is_url
 }
