@@ -76,6 +76,8 @@ pub struct Capabilities {
     pub writable: bool,
     /// What it can hold and do, as far as planning depends on it.
     pub abilities: Abilities,
+    /// The one item that it holds, where it can hold no other.
+    pub only: Option<ItemPath>,
     /// Whether it can keep a mark beside the items.
     pub marks: bool,
     /// Whether a listing shows every write that was acknowledged before it.

@@ -12,6 +12,7 @@ pub const ENDPOINTS: &[EndpointKind] = &[
     endpoints::git::KIND,
     endpoints::upstream::KIND,
     endpoints::repositories::KIND,
+    endpoints::ai_clients::KIND,
 ];
 
 /// Everything that this crate offers.

@@ -191,6 +191,8 @@ pub struct Abilities {
     pub folds_case: bool,
     /// Takes names that differ only in Unicode normalisation for the same.
     pub folds_unicode: bool,
+    /// Holds items under names that nobody chose, as conflict copies are.
+    pub copies: bool,
     /// The largest item in bytes; `None` when there is no limit.
     pub size_max: Option<u64>,
 }
@@ -205,6 +207,7 @@ impl Default for Abilities {
             directory_moves: true,
             folds_case: false,
             folds_unicode: false,
+            copies: true,
             size_max: None,
         }
     }

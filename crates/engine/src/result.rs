@@ -148,7 +148,8 @@ impl RunResult {
 /// Whether what has this code is only worth telling: things that can never be synced do not make a run fail, nor does
 /// what an earlier run put aside and a person has not looked at yet, nor what is at another place than expected or at two
 /// of them, nor what waits for somebody to take it, nor from which commit something comes or into which it went, nor what a script left outside
-/// of its outputs, nor that a wish is granted as far as the direction goes.
+/// of its outputs, nor that a wish is granted as far as the direction goes, nor in what two sides differ, which the steps
+/// settle.
 #[must_use]
 pub fn is_remark(code: &str) -> bool {
     matches!(
@@ -167,5 +168,6 @@ pub fn is_remark(code: &str) -> bool {
             | "not_idempotent"
             | "paused"
             | "outside_window"
+            | "differs"
     )
 }

@@ -26,7 +26,7 @@ pub(crate) async fn close_vanished(
     let troubles: HashSet<&str> = result
         .problems
         .iter()
-        .filter(|trouble| trouble.code != "renamed_apart")
+        .filter(|trouble| !matches!(trouble.code, "renamed_apart" | "differs"))
         .map(|trouble| trouble.path.as_str())
         .collect();
     let unseen = |path: &ItemPath| {

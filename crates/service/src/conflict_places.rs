@@ -141,7 +141,9 @@ pub(crate) fn trouble(done: &Done, paths: &[Option<&ItemPath>]) -> Option<String
     }
     let at = |own: &ItemPath, path: &str| own.as_str() == path || own.is_below(path);
     let touches = |path: &str| paths.iter().flatten().any(|own| at(own, path));
-    result.problems.iter().find(|trouble| touches(&trouble.path)).map(|trouble| trouble.message.clone())
+    // In what two sides differ is no trouble: it is what the decision was about.
+    let mut troubles = result.problems.iter().filter(|trouble| trouble.code != "differs");
+    troubles.find(|trouble| touches(&trouble.path)).map(|trouble| trouble.message.clone())
 }
 
 /// Whether both sides agree by now on what was wished for these paths.

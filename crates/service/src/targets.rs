@@ -127,7 +127,8 @@ fn filter(
     let reserved =
         roots.iter().flatten().flat_map(|root| own.iter().filter_map(|path| below(root, path))).collect();
     let ignore = ignore.as_deref().map(|text| (ignore_file::NAME, text));
-    let include = target.script.as_ref().map(|script| scripts::belonging(target, script));
+    let only = remote.capabilities().only.as_ref().map(|path| vec![format!("/{path}")]);
+    let include = target.script.as_ref().map(|script| scripts::belonging(target, script)).or(only);
     Ok(Filter::new(include.as_ref().unwrap_or(&target.include), &target.exclude, ignore, reserved)?)
 }
 

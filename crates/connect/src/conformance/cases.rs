@@ -69,8 +69,9 @@ cases! {
     unreadable_is_not_absent if |bench| writable(bench) && bench.make_unreadable.is_some();
 }
 
+/// Whether it can be written under the names that the suite chooses.
 fn writable(bench: &Bench) -> bool {
-    bench.capabilities().writable
+    bench.capabilities().writable && bench.capabilities().only.is_none()
 }
 
 fn directories(bench: &Bench) -> bool {

@@ -146,6 +146,7 @@ impl MemoryEndpoint {
             location: location.to_owned(),
             writable: true,
             abilities,
+            only: None,
             marks: true,
             consistent_listing: true,
             watch: false,

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use syncline_connect::OpenRequest;
 use syncline_connect::conformance::{Place, run};
 use syncline_connect::memory::{MemoryEndpoint, Tokens};
+use syncline_connectors::endpoints::ai_clients::AiClientsEndpoint;
 use syncline_connectors::endpoints::folder::FolderEndpoint;
 use syncline_connectors::endpoints::git::GitEndpoint;
 use syncline_connectors::endpoints::repositories::RepositoriesEndpoint;
@@ -99,6 +101,24 @@ async fn many_repositories_conform_as_far_as_they_are_only_read() {
     })
     .await;
     // What has to be written first has tests of its own in `repositories`.
+    for case in ["an_empty_place_has_no_items", "a_check_succeeds_and_changes_nothing"] {
+        assert!(!left_out.contains(&case), "{left_out:?}");
+    }
+}
+
+#[tokio::test]
+async fn ai_clients_conform_as_far_as_one_document_goes() {
+    let left_out = run(|| {
+        let directory = tempfile::tempdir().expect("a temporary folder");
+        let files = serde_json::json!({ "cursor": directory.path().join("mcp.json") });
+        let settings = serde_json::json!({ "document": "claude.md", "clients": ["cursor"], "files": files });
+        let folder = directory.path();
+        let request = OpenRequest { settings: &settings, workspace: folder, folder, state: folder };
+        let endpoint = AiClientsEndpoint::open(&request).expect("it can be opened");
+        Place { endpoint: Arc::new(endpoint), make_unreadable: None, guard: Box::new(directory) }
+    })
+    .await;
+    // It holds one item, of a name that the suite does not choose: writing has tests of its own in `ai_clients`.
     for case in ["an_empty_place_has_no_items", "a_check_succeeds_and_changes_nothing"] {
         assert!(!left_out.contains(&case), "{left_out:?}");
     }

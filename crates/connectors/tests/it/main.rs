@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod ai_clients;
 mod conformance;
 mod folder;
 mod folder_faults;

@@ -78,6 +78,13 @@ pub(super) fn settle(input: &Input<'_>, node: &Node<'_>, items: &Sides<&Item>) -
         (Some(_), Some(directory)) => (Some(directory), true),
         (winner, _) => (winner, keep_loser),
     };
+    // A copy has no place on a side that holds none. Both ways, a person decides; one way, history alone keeps the loser.
+    let roomless = Side::BOTH.into_iter().any(|side| !input.policy.abilities[side].copies);
+    let (winner, keep_loser) = match (keep_loser && roomless, input.policy.direction.source()) {
+        (true, None) => (None, false),
+        (true, Some(_)) => (winner, false),
+        (false, _) => (winner, keep_loser),
+    };
     // A version that may not go to the other side cannot win there: both stay, and a person has to look.
     let winner = winner.filter(|winner| input.policy.direction.may_write(winner.other()));
     let copy = winner.filter(|_| keep_loser).map(|winner| {

@@ -41,7 +41,7 @@ fn with(resolution: Resolution) -> Policy {
     Policy { rules: vec![Rule::new("**", resolution).unwrap()], ..both_ways() }
 }
 
-fn merging() -> Policy {
+pub(crate) fn merging() -> Policy {
     with(Resolution::Merge(Merging::Auto))
 }
 
@@ -737,7 +737,7 @@ const ROWS: &[Row] = &[
     },
 ];
 
-fn fill(world: &mut World, side: Side, tree: &str) {
+pub(crate) fn fill(world: &mut World, side: Side, tree: &str) {
     for word in tree.split_whitespace() {
         if let Some((to, from)) = word.split_once('<') {
             world.hints = true;
@@ -770,7 +770,7 @@ fn fill(world: &mut World, side: Side, tree: &str) {
     }
 }
 
-fn words(plan: &Plan) -> Vec<String> {
+pub(crate) fn words(plan: &Plan) -> Vec<String> {
     let mut words: Vec<String> =
         plan.steps.iter().map(|step| format!("{} {} {}", step.side, step.verb(), step.path)).collect();
     for conflict in &plan.conflicts {

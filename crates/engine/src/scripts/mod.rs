@@ -125,6 +125,7 @@ impl ScriptEndpoint {
             location: script.entrypoint.clone(),
             writable: sends,
             abilities,
+            only: None,
             marks: false,
             consistent_listing: true,
             watch: false,

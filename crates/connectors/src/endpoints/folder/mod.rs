@@ -98,6 +98,7 @@ impl FolderEndpoint {
             location: root.display().to_string(),
             writable: true,
             abilities: Abilities { folds_case: folds, folds_unicode: folds, ..platform::abilities() },
+            only: None,
             marks: true,
             consistent_listing: true,
             watch: true,

@@ -98,6 +98,7 @@ impl GitEndpoint {
             location: settings.location(),
             writable: true,
             abilities: Abilities { directories: false, directory_moves: false, ..Abilities::default() },
+            only: None,
             marks: true,
             consistent_listing: true,
             watch: false,

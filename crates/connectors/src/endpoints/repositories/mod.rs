@@ -75,6 +75,7 @@ impl RepositoriesEndpoint {
             location: settings.location(),
             writable: false,
             abilities: Abilities { directories: false, directory_moves: false, ..Abilities::default() },
+            only: None,
             marks: false,
             consistent_listing: true,
             watch: false,

@@ -91,6 +91,7 @@ impl UpstreamEndpoint {
             location: format!("upstream of {}{branch}", request.folder.display()),
             writable: settings.commit != Policy::Off,
             abilities: Abilities { directories: false, directory_moves: false, ..Abilities::default() },
+            only: None,
             marks: true,
             consistent_listing: true,
             watch: false,
