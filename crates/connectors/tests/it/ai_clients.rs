@@ -77,6 +77,7 @@ impl Place {
             sentinel: None,
             only: None,
             durable: false,
+            again: false,
             directories: false,
             progress: Arc::new(Progress::default()),
         };
