@@ -22,7 +22,7 @@ pub use baseline::{Baseline, Damaged, Entry, EntryRef, MemoryBaseline};
 pub use digest::Digest;
 pub use filter::{Filter, Verdict};
 pub use fold::fold;
-pub use gate::Expectation;
+pub use gate::{Builtin, Expectation};
 pub use item::{Item, Kind, Nanos, Version};
 pub use path::{ItemPath, PathError};
 pub use plan::{Choices, Input, MadeFrom, Take, conflict_path, merged_kind, plan};

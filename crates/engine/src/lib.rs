@@ -5,6 +5,7 @@
 
 mod apply;
 mod bridge;
+mod builtins;
 pub mod checks;
 mod context;
 mod cycle;
@@ -15,6 +16,7 @@ mod look;
 mod merging;
 pub mod process;
 mod result;
+mod scratch;
 pub mod scripts;
 mod secrets;
 mod settling;

@@ -165,5 +165,6 @@ pub fn is_remark(code: &str) -> bool {
             | "one_sided"
             | "not_committed"
             | "not_idempotent"
+            | "sanitized"
     )
 }

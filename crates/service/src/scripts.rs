@@ -38,6 +38,7 @@ pub(crate) fn open(
     environment.extend(granted.clone());
     // What an environment holds may be secret, and what is short is no secret worth hiding.
     let secrets = granted.into_values().filter(|value| value.len() >= 6).collect();
+    let outputs = Arc::new(filter(&script.outputs)?);
     let inputs = (!script.inputs.is_empty()).then(|| filter(&script.inputs)).transpose()?;
     let made = Script {
         target: target.name.clone(),
@@ -45,13 +46,15 @@ pub(crate) fn open(
         direction: target.direction,
         mode,
         inputs: inputs.map(Arc::new),
-        outputs: Arc::new(filter(if script.outputs.is_empty() { &[] } else { &script.outputs })?),
+        own: gates::own(service, target, &outputs),
+        outputs,
         folders: script.outputs.iter().filter_map(|pattern| literal_folder(pattern)).collect(),
         config: config.to_string(),
         environment,
         secrets,
-        checks: if gates::is_checked_early(target) { gates::after(target) } else { Vec::new() },
+        checks: if gates::is_checked_early(target) { gates::after(target)? } else { Vec::new() },
         checked,
+        sanitizer: gates::sanitizer(service, target)?,
         limits: limits(script.limits),
         writable: script.allow_write.iter().map(|path| expand(path, &home)).collect(),
         workspace: local_root(service, target),
@@ -85,7 +88,7 @@ const fn limits(limits: ScriptLimits) -> Limits {
 
 /// Beside the state, on the disk of the workspace: copies may share their blocks there. Whoever only looks leaves nothing
 /// behind, and works elsewhere.
-fn scratch(service: &Service) -> PathBuf {
+pub(crate) fn scratch(service: &Service) -> PathBuf {
     let state = service.state();
     state.canonicalize().unwrap_or_else(|_| state.to_owned()).join(SCRATCH)
 }

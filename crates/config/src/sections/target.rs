@@ -14,6 +14,7 @@ use super::defaults::Direction;
 use super::endpoint::{Endpoint, EndpointConfig};
 use super::guard::Guard;
 use super::script::{self, Limits};
+use super::secrets::WrittenSanitize;
 use super::{Resolver, is_name, name_rule};
 use crate::secret::Lookup;
 use crate::suggest::{hint, quote};
@@ -73,6 +74,9 @@ pub(crate) struct Target {
     /// Checks of this target, besides those of the file, and what of its content must not leave.
     #[serde(default)]
     safety: Safety,
+    /// Whether secrets are replaced by placeholders in what comes in, before it reaches the workspace: `true`, or how. Only
+    /// with `direction: pull`.
+    sanitize: Option<WrittenSanitize>,
     /// Which way changes may flow. Default: that of `defaults`.
     direction: Option<Direction>,
     /// Globs; when there are any, only what they match belongs to the target.
@@ -170,8 +174,10 @@ impl Target {
         let mut checks = around.safety.checks.clone();
         checks.extend(safety.checks);
         checks.extend(self.verification.map(|verification| verification.resolve(name, resolver)));
+        let sanitize = self.sanitize.take();
+        let arriving = sanitize.and_then(|written| written.resolve(name, direction, resolver));
         let remote = remote?;
-        let secrets = safety.secrets.resolve(&around.safety.secrets, &remote.kind);
+        let secrets = safety.secrets.resolve(&around.safety.secrets, &remote.kind, arriving)?;
         Some(crate::Target {
             name: name.to_owned(),
             description: self.description,

@@ -28,7 +28,7 @@ fn unknown_keys() {
        |
      7 |     speed: high
        |     ^^^^^
-      = help: known keys: `allow_write`, `config`, `conflicts`, `description`, `direction`, `entrypoint`, `env`, `exclude`, `git_commit`, `guard`, `idempotent`, `include`, `inputs`, `limits`, `outputs`, `path`, `remote`, `safety`, `schedule`, `triggers`, `verification`
+      = help: known keys: `allow_write`, `config`, `conflicts`, `description`, `direction`, `entrypoint`, `env`, `exclude`, `git_commit`, `guard`, `idempotent`, `include`, `inputs`, `limits`, `outputs`, `path`, `remote`, `safety`, `sanitize`, `schedule`, `triggers`, `verification`
     ");
     assert_snapshot!(refusal(&target("remote: disk\nguard: { deletes_max_percnt: 5 }")), @"
     error: unknown key `deletes_max_percnt` in targets.notes.guard

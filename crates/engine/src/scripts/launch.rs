@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use syncline_connect::{Error, ErrorKind, Result};
 use syncline_core::Step;
 
-use super::scratch::Scratch;
 use super::{Mode, Script};
 use crate::checks::kept_environment;
 use crate::process::{Call, End, Finished, What};
+use crate::scratch::Scratch;
 
 /// How many of its last lines are shown of a script that failed.
 const LAST_LINES: usize = 8;
@@ -59,7 +59,7 @@ pub(super) async fn run(script: &Script, scratch: &Scratch, changes: Option<&[&S
         let made = std::fs::create_dir_all(folder);
         made.map_err(|error| Error::io(error, format_args!("making {}", folder.display())))?;
     }
-    let mut writable = vec![scratch.root(), scratch.temporary()];
+    let mut writable = scratch.writable();
     writable.extend(script.writable.iter().cloned());
     let call = Call {
         what: how(&copy, &program.arguments).map_err(failed)?,
@@ -106,9 +106,8 @@ fn runs_itself(_file: &Path) -> io::Result<bool> {
 /// What a script, and the checks of what it made, find in their environment.
 pub(super) fn environment(script: &Script, scratch: &Scratch) -> BTreeMap<String, String> {
     let mut all = kept_environment();
-    let temporary = scratch.temporary().display().to_string();
+    all.extend(scratch.environment());
     let own = [
-        ("TMPDIR", temporary),
         // Its byte code would be a change outside of the outputs.
         ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
         ("SYNCLINE_TARGET", script.target.clone()),

@@ -9,13 +9,13 @@
 //! What is absent on purpose: running it in the workspace itself. It could then leave half of what it does.
 
 mod launch;
-mod scratch;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use syncline_connect::layers::sanitize::{SanitizeLayer, Sanitizer};
 use syncline_connect::{
     Batch, Capabilities, Content, Endpoint, Error, ErrorKind, Health, Result, ScanRequest,
 };
@@ -24,10 +24,10 @@ use syncline_core::{
     Seen, Snapshot, Step, Version,
 };
 
-use crate::checks::{self, Check, Checked};
+use crate::checks::{Check, Checked, Ground, Own};
 use crate::look::{digest_of, unreadable};
 use crate::process::Limits;
-use scratch::Scratch;
+use crate::scratch::{Copying, Scratch, Wanted, blocking};
 
 /// Most changes outside of the outputs that are told one by one.
 const STRAYS_MAX: usize = 20;
@@ -70,6 +70,10 @@ pub struct Script {
     pub checks: Vec<Check>,
     /// What the checks came to.
     pub checked: Arc<Mutex<Vec<Checked>>>,
+    /// What belongs to its target.
+    pub own: Own,
+    /// Takes the secrets out of what it made, when that is wanted.
+    pub sanitizer: Option<Arc<Sanitizer>>,
     /// How much it may take.
     pub limits: Limits,
     /// Where else than in its copy it may write.
@@ -81,10 +85,30 @@ pub struct Script {
 }
 
 impl Script {
+    fn copying(&self) -> Copying {
+        let wanted = self.inputs.as_ref().map(|inputs| Wanted {
+            inputs: Arc::clone(inputs),
+            outputs: Arc::clone(&self.outputs),
+            entrypoint: self.entrypoint.clone(),
+        });
+        Copying {
+            target: self.target.clone(),
+            wanted,
+            folders: self.folders.clone(),
+            above: self.scratch.clone(),
+            hint: "name what the script needs under `inputs`; only that, its outputs and its own folder are copied",
+        }
+    }
+
     /// What a program said, without the values that must not be seen.
     fn redacted(&self, said: &str) -> String {
         let secrets = self.secrets.iter().filter(|secret| !secret.is_empty());
-        secrets.fold(said.to_owned(), |text, secret| text.replace(secret.as_str(), "[redacted]"))
+        let said = secrets.fold(said.to_owned(), |text, secret| text.replace(secret.as_str(), "[redacted]"));
+        let Some(sanitizer) = &self.sanitizer else { return said };
+        match sanitizer.sanitize("what it said", said.as_bytes()) {
+            Ok(redacted) => redacted.content.map_or(said, |text| String::from_utf8_lossy(&text).into_owned()),
+            Err(_) => "[redacted]".to_owned(),
+        }
     }
 }
 
@@ -103,7 +127,7 @@ pub struct ScriptEndpoint {
 /// What a script has made.
 struct Produced {
     folder: Arc<dyn Endpoint>,
-    strays: Vec<Problem>,
+    notes: Vec<Problem>,
     /// The versions of the copy, by path: those that are told are digests, which are the same in every copy.
     versions: Mutex<HashMap<ItemPath, Version>>,
     // Removed when the endpoint is closed.
@@ -154,34 +178,39 @@ impl ScriptEndpoint {
         let scratch = self.scratch().await?;
         launch::run(&self.script, &scratch, None).await?;
         let script = Arc::clone(&self.script);
-        let (scratch, strays) = blocking(move || {
-            let strays = scratch.strays(&script.outputs)?;
-            Ok((scratch, strays))
+        let (scratch, notes) = blocking(move || {
+            let mut notes = tell(&script, scratch.strays(&script.outputs)?);
+            if let Some(sanitizer) = &script.sanitizer {
+                notes.extend(scratch.sanitize(&script.outputs, sanitizer)?);
+            }
+            Ok((scratch, notes))
         })
         .await?;
         self.check_made(&scratch).await?;
-        let folder = (self.open_folder)(&scratch.root())?;
-        let strays = tell(&self.script, strays);
-        Ok(Produced { folder, strays, versions: Mutex::default(), _scratch: scratch })
+        let mut folder = (self.open_folder)(&scratch.root())?;
+        if let Some(sanitizer) = &self.script.sanitizer {
+            // What could not be rewritten in the copy is refused here.
+            folder = Arc::new(SanitizeLayer::new(folder, Arc::clone(sanitizer)));
+        }
+        Ok(Produced { folder, notes, versions: Mutex::default(), _scratch: scratch })
     }
 
     async fn scratch(&self) -> Result<Scratch> {
-        let script = Arc::clone(&self.script);
-        blocking(move || Scratch::copy(&script, &script.workspace)).await
+        let (copying, workspace) = (self.script.copying(), self.script.workspace.clone());
+        blocking(move || Scratch::copy(&copying, &workspace)).await
     }
 
     /// Checks what was made while it is nowhere else yet: what fails halts the run, and is never brought in.
     async fn check_made(&self, scratch: &Scratch) -> Result<()> {
-        let environment = launch::environment(&self.script, scratch);
+        let ground = Ground {
+            root: scratch.root(),
+            environment: launch::environment(&self.script, scratch),
+            own: self.script.own.clone(),
+            ..Ground::default()
+        };
         let mut made = Vec::new();
         for check in &self.script.checks {
-            if check.in_copy {
-                let (script, from) = (Arc::clone(&self.script), scratch.root());
-                let copy = blocking(move || Scratch::copy(&script, &from)).await?;
-                made.push(checks::make(check, &copy.root(), &environment).await);
-            } else {
-                made.push(checks::make(check, &scratch.root(), &environment).await);
-            }
+            made.push(check.make_on(&ground, || self.script.copying()).await);
         }
         for failure in made.iter_mut().filter_map(|checked| checked.failure.as_mut()) {
             *failure = self.script.redacted(failure);
@@ -331,7 +360,7 @@ impl Endpoint for ScriptEndpoint {
         let mut snapshot = produced.folder.scan(ScanRequest { durable: false, ..request }).await?;
         snapshot.mark = None;
         snapshot.changes = produced.by_content(snapshot.changes).await;
-        snapshot.problems.extend(produced.strays.iter().cloned());
+        snapshot.problems.extend(produced.notes.iter().cloned());
         Ok(snapshot)
     }
 
@@ -346,14 +375,5 @@ impl Endpoint for ScriptEndpoint {
             return Ok(Vec::new());
         }
         self.send(&batch).await
-    }
-}
-
-/// Does work that blocks on a thread that may.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(_) => Err(Error::new(ErrorKind::Io, "the program is shutting down")),
     }
 }

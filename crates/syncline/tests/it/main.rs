@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod builtins;
 mod checks;
 mod ci;
 mod committing;
@@ -29,6 +30,7 @@ mod problems;
 #[path = "../../../core/tests/it/random.rs"]
 mod random;
 mod repositories;
+mod sanitize;
 mod scripts;
 mod scrub;
 mod secrets;

@@ -1,20 +1,21 @@
-//! The copy of a workspace in which a script works.
+//! The copy of a workspace in which a script works, or a drift gate looks.
 //!
-//! It holds the files that the script works with, as they are at that moment, in their places. `.git` and Syncline's own
-//! state are not in it, nor is what lies outside of the workspace. Copies share their blocks with the originals where the
-//! file system can do that.
+//! It holds the files that are worked with, as they are at that moment, in their places. `.git` and Syncline's own state
+//! are not in it, nor is what lies outside of the workspace. Copies share their blocks with the originals where the file
+//! system can do that.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, FileTimes};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use syncline_connect::layers::sanitize::{self, Sanitizer};
 use syncline_connect::{Content, Error, ErrorKind, Result};
-use syncline_core::{Digest, Filter, ItemPath, Kind, Verdict};
-
-use super::Script;
+use syncline_core::secrets::SCAN_BYTES_MAX;
+use syncline_core::{Digest, Filter, ItemPath, Kind, Problem, Verdict};
 
 /// Most files that are copied.
 const FILES_MAX: usize = 200_000;
@@ -23,8 +24,32 @@ const BYTES_MAX: u64 = 8 << 30;
 /// The name of the lock in each copy's folder: whose lock is free belongs to a run that died.
 const LOCK: &str = "lock";
 
+/// What is copied, and where to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Copying {
+    /// The target for which it is copied.
+    pub(crate) target: String,
+    /// Which files; all of them when `None`.
+    pub(crate) wanted: Option<Wanted>,
+    /// Folders that are there in any case.
+    pub(crate) folders: Vec<String>,
+    /// The folder for copies; that of the system for temporary files when `None`.
+    pub(crate) above: Option<PathBuf>,
+    /// What to do when that is too much.
+    pub(crate) hint: &'static str,
+}
+
+/// Which files are copied.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) inputs: Arc<Filter>,
+    pub(crate) outputs: Arc<Filter>,
+    /// The file of the script, and perhaps arguments: what is beside it is copied too.
+    pub(crate) entrypoint: String,
+}
+
 /// A copy; it is removed when dropped.
-pub(super) struct Scratch {
+pub(crate) struct Scratch {
     folder: PathBuf,
     /// What each file was like when it was copied.
     copied: HashMap<String, State>,
@@ -50,34 +75,51 @@ impl State {
 }
 
 impl Scratch {
-    /// Copies what a script works with, out of the workspace or another copy of it.
-    pub(super) fn copy(script: &Script, from: &Path) -> Result<Self> {
+    /// Copies what is worked with, out of the workspace or another copy of it.
+    pub(crate) fn copy(copying: &Copying, from: &Path) -> Result<Self> {
         let failed =
-            |error: io::Error| Error::io(error, format_args!("making a scratch copy for {}", script.target));
-        let folder = new_folder(script.scratch.as_deref()).map_err(failed)?;
+            |error: io::Error| Error::io(error, format_args!("making a scratch copy for {}", copying.target));
+        let folder = new_folder(copying.above.as_deref()).map_err(failed)?;
         let lock = File::create(folder.join(LOCK)).map_err(failed)?;
         lock.lock().map_err(failed)?;
         let mut scratch = Self { folder, copied: HashMap::new(), _lock: lock };
         fs::create_dir(scratch.root()).map_err(failed)?;
         fs::create_dir(scratch.temporary()).map_err(failed)?;
-        scratch.copy_folder(script, from)?;
-        for folder in &script.folders {
+        scratch.copy_folder(copying, from)?;
+        for folder in &copying.folders {
             fs::create_dir_all(scratch.root().join(folder)).map_err(failed)?;
         }
         Ok(scratch)
     }
 
     /// The copy of the workspace.
-    pub(super) fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         self.folder.join("workspace")
     }
 
-    /// A folder for the script's temporary files.
-    pub(super) fn temporary(&self) -> PathBuf {
+    /// A folder for temporary files.
+    pub(crate) fn temporary(&self) -> PathBuf {
         self.folder.join("tmp")
     }
 
-    fn copy_folder(&mut self, script: &Script, workspace: &Path) -> Result<()> {
+    /// What a program finds in its environment that works in the copy.
+    pub(crate) fn environment(&self) -> BTreeMap<String, String> {
+        let own = [
+            ("TMPDIR", self.temporary().display().to_string()),
+            // The copy lies beneath the workspace: without this, Git would take it for a part of that one's repository.
+            ("GIT_CEILING_DIRECTORIES", self.folder.display().to_string()),
+            // Looking at the repository of the workspace changes nothing there.
+            ("GIT_OPTIONAL_LOCKS", "0".to_owned()),
+        ];
+        own.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+
+    /// Where a program may write that works in the copy.
+    pub(crate) fn writable(&self) -> Vec<PathBuf> {
+        vec![self.root(), self.temporary()]
+    }
+
+    fn copy_folder(&mut self, copying: &Copying, workspace: &Path) -> Result<()> {
         let (mut waiting, mut bytes) = (vec![String::new()], 0);
         while let Some(folder) = waiting.pop() {
             let from = workspace.join(&folder);
@@ -87,8 +129,8 @@ impl Scratch {
                 let name = entry.file_name();
                 // A name that is no text cannot be an item of any target either.
                 let Some(path) = name.to_str().map(|name| below(&folder, name)) else { continue };
-                let is_scratch = script.scratch.as_ref().is_some_and(|scratch| from.join(&name) == *scratch);
-                if is_scratch || !is_wanted(script, &path, &entry) {
+                let is_scratch = copying.above.as_ref().is_some_and(|above| from.join(&name) == *above);
+                if is_scratch || !is_wanted(copying, &path, &entry) {
                     continue;
                 }
                 let failed = |error: io::Error| Error::io(error, format_args!("copying {path}"));
@@ -106,7 +148,7 @@ impl Scratch {
                     Err(error) => return Err(failed(error)),
                 }
                 if self.copied.len() > FILES_MAX || bytes > BYTES_MAX {
-                    return Err(too_large(script));
+                    return Err(too_large(copying));
                 }
             }
         }
@@ -114,7 +156,7 @@ impl Scratch {
     }
 
     /// Puts content where the script looks for it; its digest and size.
-    pub(super) fn put(&self, path: &ItemPath, kind: Kind, content: Content) -> Result<(Digest, u64)> {
+    pub(crate) fn put(&self, path: &ItemPath, kind: Kind, content: Content) -> Result<(Digest, u64)> {
         let failed = |error: io::Error| Error::io(error, format_args!("copying {path}"));
         let place = self.root().join(path.as_str());
         if let Some(parent) = place.parent() {
@@ -135,13 +177,13 @@ impl Scratch {
     }
 
     /// Takes a file away that is not there any more.
-    pub(super) fn remove(&self, path: &ItemPath) -> Result<()> {
+    pub(crate) fn remove(&self, path: &ItemPath) -> Result<()> {
         let removed = remove(&self.root().join(path.as_str()));
         removed.map_err(|error| Error::io(error, format_args!("removing the copy of {path}")))
     }
 
     /// Everything that was changed, made or removed and is none of `outputs`, in order.
-    pub(super) fn strays(&self, outputs: &Filter) -> Result<Vec<String>> {
+    pub(crate) fn strays(&self, outputs: &Filter) -> Result<Vec<String>> {
         let mut left: HashMap<&str, State> =
             self.copied.iter().map(|(path, state)| (path.as_str(), *state)).collect();
         let mut strays = Vec::new();
@@ -171,6 +213,38 @@ impl Scratch {
         strays.sort();
         Ok(strays)
     }
+}
+
+impl Scratch {
+    /// Takes the secrets out of the files of `outputs`, so that whoever looks at the copy sees what would come in. What
+    /// cannot be freed of them stays as it is: the layer over the copy refuses it. What was replaced is told.
+    pub(crate) fn sanitize(&self, outputs: &Filter, sanitizer: &Sanitizer) -> Result<Option<Problem>> {
+        let (root, mut replaced) = (self.root(), Vec::new());
+        let cancelled = AtomicBool::new(false);
+        let walked = crate::builtins::walk(&root, "", outputs, &cancelled, &mut |path, place| {
+            let metadata = fs::symlink_metadata(place)?;
+            if !metadata.is_file() || metadata.len() > SCAN_BYTES_MAX {
+                return Ok(());
+            }
+            let content = fs::read(place)?;
+            if let Ok(redacted) = sanitizer.sanitize(path, &content)
+                && let Some(content) = &redacted.content
+            {
+                rewrite(place, &metadata, content)?;
+                replaced.extend(sanitize::places(path, &redacted));
+            }
+            Ok(())
+        });
+        walked.map_err(|(path, error)| Error::io(error, format_args!("taking secrets out of {path}")))?;
+        Ok(sanitize::told(replaced))
+    }
+}
+
+/// Writes a file anew, also one that its maker has made read-only.
+fn rewrite(place: &Path, metadata: &fs::Metadata, content: &[u8]) -> io::Result<()> {
+    fs::remove_file(place)?;
+    fs::write(place, content)?;
+    fs::set_permissions(place, metadata.permissions())
 }
 
 impl Drop for Scratch {
@@ -251,22 +325,22 @@ fn below(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
-/// Whether a script works with something: not with Git's and Syncline's own files, with its outputs in any case, and else
-/// with what its inputs say. What is beside its own file is there too: scripts have helpers.
-fn is_wanted(script: &Script, path: &str, entry: &fs::DirEntry) -> bool {
+/// Whether something is worked with: not Git's and Syncline's own files, outputs in any case, and else what the inputs
+/// say. What is beside a script's own file is there too: scripts have helpers.
+fn is_wanted(copying: &Copying, path: &str, entry: &fs::DirEntry) -> bool {
     let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
     if name.eq_ignore_ascii_case(".git") || name == ".syncline" {
         return false;
     }
-    let Some(inputs) = &script.inputs else { return true };
+    let Some(Wanted { inputs, outputs, entrypoint }) = &copying.wanted else { return true };
     let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
     let wanted = |filter: &Filter| !matches!(filter.decide_text(path, is_directory), Verdict::Ignored(_));
-    let own = script.entrypoint.rsplit_once('/').map_or("", |(folder, _)| folder).trim_start_matches("./");
+    let own = entrypoint.rsplit_once('/').map_or("", |(folder, _)| folder).trim_start_matches("./");
     let beside = !own.is_empty()
         && (path == own
             || path.strip_prefix(own).is_some_and(|rest| rest.starts_with('/'))
             || is_dir_above(path, own));
-    wanted(inputs) || wanted(&script.outputs) || beside || script.entrypoint.starts_with(path)
+    wanted(inputs) || wanted(outputs) || beside || entrypoint.starts_with(path)
 }
 
 fn is_dir_above(path: &str, own: &str) -> bool {
@@ -324,9 +398,18 @@ fn allow(_file: &File, _mode: Option<u32>) -> io::Result<()> {
     Ok(())
 }
 
-fn too_large(script: &Script) -> Error {
-    let message = format!("the workspace is too large for the scratch copy of {}", script.target);
-    Error::new(ErrorKind::Invalid, message).with_hint(
-        "name what the script needs under `inputs`; only that, its outputs and its own folder are copied",
-    )
+fn too_large(copying: &Copying) -> Error {
+    let message = format!("the workspace is too large for the scratch copy of {}", copying.target);
+    Error::new(ErrorKind::Invalid, message).with_hint(copying.hint)
+}
+
+/// Does work that blocks on a thread that may.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => Err(Error::new(ErrorKind::Io, "the program is shutting down")),
+    }
 }
