@@ -82,8 +82,8 @@ pub struct Target {
     pub checks: Vec<Check>,
     /// How what it brought in is committed, when it is.
     pub git_commit: Option<GitCommit>,
-    /// What is looked for before anything leaves; `None` when nothing is.
-    pub secrets: Option<SecretScan>,
+    /// What counts as a secret, and where it is looked for.
+    pub secrets: SecretScan,
 }
 
 impl Target {

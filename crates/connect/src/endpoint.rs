@@ -80,11 +80,13 @@ pub struct Capabilities {
     pub only: Option<ItemPath>,
     /// Whether it can keep a mark beside the items.
     pub marks: bool,
+    /// Whether listing it changes the other side for a while, which is then listed after it.
+    pub disturbs: bool,
     /// Whether a listing shows every write that was acknowledged before it.
     pub consistent_listing: bool,
     /// Whether [`Endpoint::watch`] gives a watcher.
     pub watch: bool,
-    /// Largest number of steps in one batch.
+    /// Largest number of steps in one batch; `usize::MAX` for all of them in one, however many they are.
     pub batch_max: usize,
     /// What befalls it, in the words of those who work with it.
     pub words: Words,

@@ -1,6 +1,50 @@
-//! Gates: what a check must come to, and whether it did.
+//! Gates: what a check must come to, whether it did, and which checks Syncline makes itself.
 
 use regex::Regex;
+
+/// A check that Syncline makes itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Builtin {
+    /// Nothing of the target is changed in Git and not committed.
+    GitClean,
+    /// Nothing of the target looks like a secret.
+    SecretScan,
+    /// What calls itself JSON, YAML or TOML is.
+    ValidFiles,
+}
+
+impl Builtin {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::GitClean, Self::SecretScan, Self::ValidFiles];
+
+    /// The word for it in files and reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::GitClean => "git_clean",
+            Self::SecretScan => "secret_scan",
+            Self::ValidFiles => "valid_files",
+        }
+    }
+
+    /// The one of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|builtin| builtin.name() == name)
+    }
+
+    /// Whether it makes sense only before a run: what a run has just brought in is not committed yet.
+    #[must_use]
+    pub const fn is_only_before(self) -> bool {
+        matches!(self, Self::GitClean)
+    }
+
+    /// Whether it may be made of other files of the workspace than the target's.
+    #[must_use]
+    pub const fn takes_paths(self) -> bool {
+        matches!(self, Self::ValidFiles)
+    }
+}
 
 /// What a check must come to.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +106,14 @@ mod tests {
 
     fn failure(expectation: &Expectation, exit_code: i32, printed: &str) -> String {
         expectation.failure(exit_code, printed).unwrap_or_else(|| "passed".to_owned())
+    }
+
+    #[test]
+    fn every_check_of_its_own_is_found_by_its_name() {
+        for builtin in Builtin::ALL {
+            assert_eq!(Builtin::named(builtin.name()), Some(*builtin));
+        }
+        assert_eq!(Builtin::named("git_clear"), None);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::result::RunResult;
 use crate::settling;
 
 /// Most steps that are made durable together: what a kill may cost to do again.
-const BATCH_STEPS_MAX: usize = 16_384;
+const BATCH_STEPS_MAX: usize = 12_288;
 /// Most bytes that are made durable together.
 const BATCH_BYTES_MAX: u64 = 1 << 30;
 
@@ -264,7 +264,10 @@ impl Work<'_> {
                 .collect()
         };
         let endpoint = &self.target.endpoints[side];
-        let steps_max = endpoint.capabilities().batch_max.clamp(1, BATCH_STEPS_MAX);
+        let steps_max = match endpoint.capabilities().batch_max {
+            usize::MAX => usize::MAX,
+            most => most.clamp(1, BATCH_STEPS_MAX),
+        };
         let copies: HashSet<&ItemPath> = self.plan.conflicts.iter().filter_map(|c| c.copy.as_ref()).collect();
         let (mut rest, mut kept): (&[usize], Vec<usize>);
         rest = &waiting;
@@ -425,12 +428,12 @@ pub(crate) fn is_same_content(one: Option<&Entry>, other: Option<&Entry>) -> boo
 /// How many of the waiting steps go into the next batch. Conflict copies end one: they must be durable before
 /// what they are copies of is overwritten, and within a batch the order of writes is the endpoint's affair.
 fn batch_length(plan: &Plan, waiting: &[usize], copies: &HashSet<&ItemPath>, steps_max: usize) -> usize {
-    let mut bytes = 0;
+    let (mut bytes, whole) = (0, steps_max == usize::MAX);
     let mut copied = false;
     for (count, &index) in waiting.iter().enumerate() {
         bytes += plan.steps[index].bytes();
         let copy = copies.contains(&plan.steps[index].path);
-        if count == steps_max || count > 0 && bytes > BATCH_BYTES_MAX || copied && !copy {
+        if count == steps_max || count > 0 && bytes > BATCH_BYTES_MAX && !whole || copied && !copy {
             return count;
         }
         copied |= copy;

@@ -106,7 +106,7 @@ pub(crate) async fn cycle(
         takes_over,
     };
     let gates = gates::of(target, options);
-    if !result.may_begin(gates).await {
+    if !result.may_begin(target, gates).await {
         return journal.finish(result).await;
     }
     let mut only = options.only.clone();
@@ -255,9 +255,9 @@ fn check_saved(target: &Target, options: &Options, found: &str) -> Result<()> {
 
 impl RunResult {
     /// Makes the checks before a run; one that fails halts it.
-    async fn may_begin(&mut self, gates: Option<&Gates>) -> bool {
+    async fn may_begin(&mut self, target: &Target, gates: Option<&Gates>) -> bool {
         if let Some(gates) = gates {
-            self.checked = gates.before().await;
+            self.checked = gates.before(target).await;
             self.halts.extend(gates::halts(&self.checked));
         }
         self.halts.is_empty()

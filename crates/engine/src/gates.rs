@@ -1,21 +1,21 @@
 //! Gates: the checks around a run, and what must not leave. A check that fails before a run keeps it from beginning; one
 //! that fails after it has what it did taken back, by a run of its own.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use syncline_core::{Choices, Digest, Halt, Problem, Side};
 use syncline_store::{Lease, RunState};
 
-use crate::checks::{Check, Checked, make};
+use crate::checks::{Check, Checked, Ground};
 use crate::context::{Context, Options, Target};
 use crate::cycle;
 use crate::error::Result;
 use crate::process::one_line;
 use crate::result::{RunResult, is_remark};
+use crate::scratch::Copying;
 use crate::secrets::SecretScan;
-use crate::undo::before_run;
+use crate::undo;
 
 /// The gates of a target.
 #[derive(Debug, Default)]
@@ -25,19 +25,19 @@ pub struct Gates {
     /// Made after the changes. A script's are made before: of what it made, while it is nowhere else yet.
     pub after: Vec<Check>,
     /// Where they are made.
-    pub folder: PathBuf,
-    /// What is added to their environment.
-    pub environment: BTreeMap<String, String>,
+    pub ground: Ground,
+    /// A folder on this machine for the copies that drift gates look at.
+    pub scratch: Option<PathBuf>,
     /// What is looked for in everything that leaves.
-    pub secrets: Option<SecretScan>,
+    pub secrets: Option<Arc<SecretScan>>,
     /// What checks came to that were made while the sides were looked at.
-    pub looked: std::sync::Arc<Mutex<Vec<Checked>>>,
+    pub looked: Arc<Mutex<Vec<Checked>>>,
 }
 
 impl Gates {
     /// Makes the checks before a run.
-    pub(crate) async fn before(&self) -> Vec<Checked> {
-        self.make_all(&self.before).await
+    pub(crate) async fn before(&self, target: &Target) -> Vec<Checked> {
+        self.make_all(target, &self.before).await
     }
 
     /// What was checked while the sides were looked at; it is told once.
@@ -45,10 +45,16 @@ impl Gates {
         std::mem::take(&mut *self.looked.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn make_all(&self, checks: &[Check]) -> Vec<Checked> {
+    async fn make_all(&self, target: &Target, checks: &[Check]) -> Vec<Checked> {
+        let copying = || Copying {
+            target: target.name.clone(),
+            above: self.scratch.clone(),
+            hint: "make it one of `post_sync_checks`, which run in the workspace itself, if it changes nothing there",
+            ..Copying::default()
+        };
         let mut made = Vec::with_capacity(checks.len());
         for check in checks {
-            made.push(make(check, &self.folder, &self.environment).await);
+            made.push(check.make_on(&self.ground, copying).await);
         }
         made
     }
@@ -92,7 +98,7 @@ pub(crate) async fn after(
     lease: &mut Option<Lease>,
     mut result: RunResult,
 ) -> Result<RunResult> {
-    let made = gates.make_all(&gates.after).await;
+    let made = gates.make_all(target, &gates.after).await;
     let mut notes = Vec::new();
     for checked in made.iter().filter(|checked| checked.failure.is_some()) {
         let kept = if checked.keep { "; what was done stays, as `keep` says" } else { "" };
@@ -120,11 +126,11 @@ async fn take_back(
     result: &mut RunResult,
 ) -> Result<()> {
     let Some(record) = context.store.run(run).await? else { return Ok(()) };
-    let desired = before_run(&context.store, &record).await?;
+    let (desired, retracted) = undo::taken_back(&context.store, &record, &result.plan).await?;
     let mut options = Options {
         cause: format!("taking back {run}: a check failed"),
         only: Some(desired.keys().cloned().collect()),
-        choices: Choices { desired, ..Choices::default() },
+        choices: Choices { desired, retracted, ..Choices::default() },
         ..Options::default()
     };
     let mut undone = Box::pin(cycle::cycle(context, target, &options, lease)).await?;

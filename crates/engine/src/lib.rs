@@ -5,6 +5,7 @@
 
 mod apply;
 mod bridge;
+mod builtins;
 pub mod checks;
 mod context;
 mod cycle;
@@ -16,6 +17,7 @@ mod merging;
 pub mod process;
 mod result;
 pub mod scheduler;
+mod scratch;
 pub mod scripts;
 mod secrets;
 mod settling;

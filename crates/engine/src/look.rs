@@ -117,7 +117,10 @@ impl Looking<'_> {
         };
         let local = target.endpoints.local.scan(request(Side::Local));
         let remote = target.endpoints.remote.scan(request(Side::Remote));
-        let (local, remote) = if context.workers == 0 {
+        let (local, remote) = if target.endpoints.remote.capabilities().disturbs {
+            let remote = remote.await;
+            (local.await, remote)
+        } else if context.workers == 0 {
             // In a fixed order, so that a simulation repeats itself.
             (local.await, remote.await)
         } else {

@@ -169,5 +169,7 @@ pub fn is_remark(code: &str) -> bool {
             | "paused"
             | "outside_window"
             | "differs"
+            | "sanitized"
+            | "in_place"
     )
 }

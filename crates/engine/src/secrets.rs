@@ -23,8 +23,8 @@ use crate::spread::spread;
 /// How many places are told one by one.
 const PLACES_MAX: usize = 20;
 
-/// What is looked for in everything that leaves.
-#[derive(Debug)]
+/// What counts as a secret: what is looked for in everything that leaves.
+#[derive(Debug, Default)]
 pub struct SecretScan {
     patterns: Vec<String>,
     baseline: PathBuf,
@@ -41,12 +41,18 @@ impl SecretScan {
         Self { patterns, baseline, name, scanner: OnceLock::new() }
     }
 
-    fn scanner(&self) -> std::result::Result<Arc<Scanner>, PatternError> {
+    pub(crate) fn scanner(&self) -> std::result::Result<Arc<Scanner>, PatternError> {
         self.scanner.get_or_init(|| Scanner::new(&self.patterns).map(Arc::new)).clone()
     }
 
+    /// The file with the fingerprints of what is allowed, as people know it.
+    pub(crate) fn baseline_name(&self) -> &str {
+        &self.name
+    }
+
     /// The fingerprints that are allowed. One that cannot be read allows nothing.
-    fn allowed(&self) -> HashSet<String> {
+    #[must_use]
+    pub fn allowed(&self) -> HashSet<String> {
         let text = std::fs::read_to_string(&self.baseline).unwrap_or_default();
         let words = text.lines().filter_map(|line| line.split_whitespace().next());
         words.map(str::to_ascii_lowercase).collect()
@@ -64,7 +70,8 @@ pub(crate) async fn search(
 ) -> Result<bool> {
     let gates = target.gates.as_deref();
     // What is put back to what it was has been there before.
-    let scan = gates.and_then(|gates| gates.secrets.as_ref()).filter(|_| options.choices.desired.is_empty());
+    let scan =
+        gates.and_then(|gates| gates.secrets.as_deref()).filter(|_| options.choices.desired.is_empty());
     let Some(scan) = scan else { return Ok(true) };
     let outgoing = outgoing(plan, view)?;
     if outgoing.is_empty() {
@@ -215,18 +222,30 @@ fn leave_out(path: &ItemPath, problem: Problem, plan: &mut Plan, view: &mut View
 }
 
 fn message(found: &[(ItemPath, SecretFinding)], baseline: &str) -> String {
-    let place = |(path, finding): &(ItemPath, SecretFinding)| {
+    let places = places(found.iter().map(|(path, finding)| (path.as_str(), finding)));
+    format!("what looks like a secret would leave: {places}; {}", remedy(baseline))
+}
+
+/// Where secrets were found.
+pub(crate) fn places<'a>(found: impl Iterator<Item = (&'a str, &'a SecretFinding)>) -> String {
+    let place = |(path, finding): (&str, &SecretFinding)| {
         let SecretFinding { rule, line, fingerprint, .. } = finding;
         format!("{path}:{line} ({rule}, fingerprint {fingerprint})")
     };
-    let mut places: Vec<String> = found.iter().take(PLACES_MAX).map(place).collect();
-    if found.len() > PLACES_MAX {
-        places.push(format!("and {} more", found.len() - PLACES_MAX));
+    let mut places: Vec<String> = found.map(place).collect();
+    let more = places.len().saturating_sub(PLACES_MAX);
+    places.truncate(PLACES_MAX);
+    if more > 0 {
+        places.push(format!("and {more} more"));
     }
+    places.join(", ")
+}
+
+/// What to do about a secret that was found.
+pub(crate) fn remedy(baseline: &str) -> String {
     format!(
-        "what looks like a secret would leave: {}; take it out, or, if it may leave, write `{ALLOW_MARKER}` in a comment on \
-         its line, or add its fingerprint to {baseline}",
-        places.join(", ")
+        "take it out, or, if it may leave, write `{ALLOW_MARKER}` in a comment on its line, or add its fingerprint to \
+         {baseline}"
     )
 }
 

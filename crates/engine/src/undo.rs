@@ -1,8 +1,8 @@
 //! Going back: what paths held before a run, or at the end of one. Both become wishes of an ordinary run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use syncline_core::{Baseline, Entry, Item, ItemPath};
+use syncline_core::{Action, Baseline, Entry, Expected, Item, ItemPath, Plan, Retracted, Side, Sides};
 use syncline_store::{Delta, RunQuery, RunRecord, Store};
 
 use crate::apply::is_same_content;
@@ -21,6 +21,44 @@ pub async fn before_run(store: &Store, run: &RunRecord) -> Result<BTreeMap<ItemP
         }
     }
     Ok(desired)
+}
+
+/// What a run that has just ended did, to be taken back on the sides that it wrote, by its plan.
+///
+/// # Errors
+/// When history cannot be read.
+pub(crate) async fn taken_back(
+    store: &Store,
+    run: &RunRecord,
+    plan: &Plan,
+) -> Result<(BTreeMap<ItemPath, Option<Item>>, BTreeMap<ItemPath, Retracted>)> {
+    // Of each path, the sides that were written, and whether they held something.
+    let mut written: HashMap<&ItemPath, Sides<Option<bool>>> = HashMap::new();
+    for step in &plan.steps {
+        let held = step.expected != Expected::Absent;
+        written.entry(&step.path).or_default()[step.side] = Some(held);
+        if let Action::Move { from, .. } = &step.action {
+            written.entry(from).or_default()[step.side] = Some(true);
+        }
+    }
+    let (mut desired, mut retracted) = (BTreeMap::new(), BTreeMap::new());
+    for delta in store.deltas(&run.start.id).await?.into_iter().filter(changed) {
+        let Some(sides) = written.get(&delta.path) else { continue };
+        let before = delta.before.as_ref().map(Entry::item);
+        let held = Sides::from_fn(|side| {
+            let item = || lost_on(&delta, side).or_else(|| before.clone());
+            sides[side].map(|held| held.then(item).flatten())
+        });
+        desired.insert(delta.path.clone(), before);
+        retracted.insert(delta.path, held);
+    }
+    Ok((desired, retracted))
+}
+
+/// The content that a run took away on one side, where that had not been agreed on.
+fn lost_on(delta: &Delta, side: Side) -> Option<Item> {
+    let lost = delta.lost.iter().find(|lost| lost.side == side)?;
+    Some(Item { kind: lost.kind, digest: Some(lost.digest), size: lost.size, modified: 0 })
 }
 
 /// What `path` and everything below it held: at the end of the run `at`, or before it was lost last.

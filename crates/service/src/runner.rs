@@ -253,7 +253,11 @@ async fn removed_lately(store: &Store, target: &str) -> Result<HashSet<ItemPath>
 
 /// Whether a script has changed something that it must not change again.
 fn is_to_be_idempotent(job: &Job<'_>, result: &RunResult) -> bool {
-    let script = job.target.script.as_ref().filter(|script| script.idempotent && !script.outputs.is_empty());
+    let script = job
+        .target
+        .script
+        .as_ref()
+        .filter(|script| script.idempotent && !script.in_place && !script.outputs.is_empty());
     script.is_some() && !job.options.dry_run && result.is_success() && result.tally.steps() > 0
 }
 

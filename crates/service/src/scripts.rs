@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value, json};
-use syncline_config::{Script as Configured, ScriptLimits, Target};
+use syncline_config::{Script as Configured, ScriptLimits, Target, literal_folder};
 use syncline_connect::{Endpoint, OpenRequest};
 use syncline_core::{Direction, Filter};
 use syncline_engine::checks::Checked;
@@ -38,20 +38,24 @@ pub(crate) fn open(
     environment.extend(granted.clone());
     // What an environment holds may be secret, and what is short is no secret worth hiding.
     let secrets = granted.into_values().filter(|value| value.len() >= 6).collect();
+    let outputs = Arc::new(filter(&script.outputs)?);
     let inputs = (!script.inputs.is_empty()).then(|| filter(&script.inputs)).transpose()?;
     let made = Script {
         target: target.name.clone(),
         entrypoint: script.entrypoint.clone(),
         direction: target.direction,
         mode,
+        in_place: script.in_place,
         inputs: inputs.map(Arc::new),
-        outputs: Arc::new(filter(if script.outputs.is_empty() { &[] } else { &script.outputs })?),
+        own: gates::own(service, target, &outputs),
+        outputs,
         folders: script.outputs.iter().filter_map(|pattern| literal_folder(pattern)).collect(),
         config: config.to_string(),
         environment,
         secrets,
-        checks: if gates::is_checked_early(target) { gates::after(target) } else { Vec::new() },
+        checks: if gates::is_checked_early(target) { gates::after(target)? } else { Vec::new() },
         checked,
+        sanitizer: gates::sanitizer(service, target)?,
         limits: limits(script.limits),
         writable: script.allow_write.iter().map(|path| expand(path, &home)).collect(),
         workspace: local_root(service, target),
@@ -85,7 +89,7 @@ const fn limits(limits: ScriptLimits) -> Limits {
 
 /// Beside the state, on the disk of the workspace: copies may share their blocks there. Whoever only looks leaves nothing
 /// behind, and works elsewhere.
-fn scratch(service: &Service) -> PathBuf {
+pub(crate) fn scratch(service: &Service) -> PathBuf {
     let state = service.state();
     state.canonicalize().unwrap_or_else(|_| state.to_owned()).join(SCRATCH)
 }
@@ -99,15 +103,6 @@ fn open_folder(service: &Service) -> Result<OpenFolder> {
         let settings = json!({ "path": folder.to_str().unwrap_or_default() });
         (kind.open)(&OpenRequest { settings: &settings, workspace: folder, folder, state: &state })
     }))
-}
-
-/// The folder that a pattern names before its first wildcard: scripts expect it to be there.
-fn literal_folder(pattern: &str) -> Option<String> {
-    let pattern = pattern.trim_start_matches("./").trim_start_matches('/');
-    let literal = &pattern[..pattern.find(['*', '?', '[', '{']).unwrap_or(pattern.len())];
-    let folder = literal.rsplit_once('/')?.0;
-    let climbs = folder.split('/').any(|name| matches!(name, "" | "." | ".."));
-    (!climbs).then(|| folder.to_owned())
 }
 
 fn expand(text: &str, home: &str) -> PathBuf {
@@ -154,21 +149,6 @@ fn texts(value: Option<&Value>) -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_folder_before_the_first_wildcard_is_made() {
-        for (pattern, folder) in [
-            ("docs/runtime/apps.json", Some("docs/runtime")),
-            ("addons/oca/**", Some("addons/oca")),
-            ("./a/b*/c", Some("a")),
-            ("*.json", None),
-            ("file", None),
-            ("../up/**", None),
-            ("a//b", None),
-        ] {
-            assert_eq!(literal_folder(pattern).as_deref(), folder, "{pattern}");
-        }
-    }
 
     #[test]
     fn settings_become_variables() {

@@ -7,6 +7,7 @@ use serde_json::json;
 use syncline_config::Target as Configured;
 use syncline_connect::layers::read_only::ReadOnlyLayer;
 use syncline_connect::layers::retry::{Retries, RetryLayer};
+use syncline_connect::layers::sanitize::SanitizeLayer;
 use syncline_connect::layers::timeout::{TimeoutLayer, Timeouts};
 use syncline_connect::{Endpoint, OpenRequest};
 use syncline_core::{Direction, Filter, ItemPath, Policy, Side, Sides, Verdict};
@@ -36,7 +37,7 @@ pub(crate) fn open(
     let remote = open_remote(service, target, mode, &checked)?;
     let sides = Sides { local: open_local(service, target)?, remote };
     refuse_writing(target, direction, &sides.remote)?;
-    let filter = filter(service, target, &local_root, &sides.remote)?;
+    let filter = Arc::new(filter(service, target, &local_root, &sides.remote)?);
     refuse_nesting(&target.name, &local_root, &sides.remote, &filter)?;
     let policy = Policy {
         target: target.name.clone(),
@@ -50,9 +51,9 @@ pub(crate) fn open(
         abilities: sides.as_ref().map(|endpoint| endpoint.capabilities().abilities),
     };
     let endpoints = Sides::from_fn(|side| guarded(&sides[side], direction.may_write(side)));
-    let gates = gates::of(service, target, direction, checked).map(Arc::new);
+    let gates = gates::of(service, target, direction, &filter, checked)?.map(Arc::new);
     let (name, windows) = (target.name.clone(), target.windows.clone());
-    Ok(Target { name, endpoints, filter: Arc::new(filter), policy, gates, windows })
+    Ok(Target { name, endpoints, filter, policy, gates, windows })
 }
 
 /// The folder of a target on this machine.
@@ -95,7 +96,12 @@ fn open_remote(
     let request = OpenRequest { settings: &settings, workspace, folder: &folder, state: service.state() };
     let opened = (kind.open)(&request)?;
     let limited = Arc::new(TimeoutLayer::new(opened, Timeouts::default()));
-    Ok(Arc::new(RetryLayer::new(limited, Retries::default())))
+    let patient = Arc::new(RetryLayer::new(limited, Retries::default()));
+    Ok(match gates::sanitizer(service, target)? {
+        // Around all others: what it has not seen comes in nowhere.
+        Some(sanitizer) => Arc::new(SanitizeLayer::new(patient, sanitizer)),
+        None => patient,
+    })
 }
 
 fn guarded(endpoint: &Arc<dyn Endpoint>, writable: bool) -> Arc<dyn Endpoint> {

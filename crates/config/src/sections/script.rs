@@ -59,6 +59,8 @@ pub struct Script {
     pub allow_write: Vec<String>,
     /// Whether running it twice must come to the same as running it once.
     pub idempotent: bool,
+    /// Whether it works in the workspace itself.
+    pub in_place: bool,
 }
 
 /// What may be written of a script, and where.
@@ -70,6 +72,7 @@ pub(crate) struct Written<'a> {
     pub(crate) limits: Limits,
     pub(crate) allow_write: Vec<String>,
     pub(crate) idempotent: bool,
+    pub(crate) in_place: bool,
     pub(crate) direction: core::Direction,
     /// The name of the target.
     pub(crate) target: &'a str,
@@ -116,6 +119,9 @@ impl Written<'_> {
             let message = format!("a script that is run as `{}` needs `outputs`", self.direction);
             resolver.error(&at("entrypoint"), "missing_key", message, hint);
         }
+        if self.in_place {
+            self.check_in_place(resolver);
+        }
         let limits = self.limits.resolve(self.target, resolver);
         Script {
             entrypoint: self.entrypoint,
@@ -125,8 +131,39 @@ impl Written<'_> {
             limits,
             allow_write: self.allow_write,
             idempotent: self.idempotent,
+            in_place: self.in_place,
         }
     }
+}
+
+impl Written<'_> {
+    /// A script that works in the workspace itself is held to the folders of its outputs.
+    fn check_in_place(&self, resolver: &mut Resolver<'_>) {
+        if self.direction == core::Direction::Push {
+            let hint = "leave it out: what a script that pushes changes in its copy stays there".to_owned();
+            let message = "`in_place` does not go with `direction: push`";
+            resolver.error(&["targets", self.target, "in_place"], "bad_value", message, hint);
+        }
+        for (index, pattern) in self.outputs.iter().enumerate() {
+            if literal_folder(pattern).is_none() {
+                let hint = "begin it with a folder, such as `docs/runtime/**`: the script may write there, and nowhere else";
+                let message =
+                    format!("{} names no folder, as `in_place` needs", crate::suggest::quote(pattern));
+                let path = ["targets", self.target, "outputs", &index.to_string()];
+                resolver.error(&path, "bad_value", message, hint.to_owned());
+            }
+        }
+    }
+}
+
+/// The folder that a pattern names before its first wildcard: scripts expect it to be there.
+#[must_use]
+pub fn literal_folder(pattern: &str) -> Option<String> {
+    let pattern = pattern.trim_start_matches("./").trim_start_matches('/');
+    let literal = &pattern[..pattern.find(['*', '?', '[', '{']).unwrap_or(pattern.len())];
+    let folder = literal.rsplit_once('/')?.0;
+    let climbs = folder.split('/').any(|name| matches!(name, "" | "." | ".."));
+    (!climbs).then(|| folder.to_owned())
 }
 
 impl Limits {
@@ -159,4 +196,24 @@ pub(crate) fn settings(script: &str, environment: BTreeMap<String, String>) -> M
         .map(|(key, value): (&str, Value)| (key.to_owned(), value))
         .into_iter()
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::literal_folder;
+
+    #[test]
+    fn the_folder_before_the_first_wildcard_is_made() {
+        for (pattern, folder) in [
+            ("docs/runtime/apps.json", Some("docs/runtime")),
+            ("addons/oca/**", Some("addons/oca")),
+            ("./a/b*/c", Some("a")),
+            ("*.json", None),
+            ("file", None),
+            ("../up/**", None),
+            ("a//b", None),
+        ] {
+            assert_eq!(literal_folder(pattern).as_deref(), folder, "{pattern}");
+        }
+    }
 }

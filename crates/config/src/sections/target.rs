@@ -14,6 +14,7 @@ use super::defaults::Direction;
 use super::endpoint::{Endpoint, EndpointConfig};
 use super::guard::Guard;
 use super::script::{self, Limits};
+use super::secrets::WrittenSanitize;
 use super::timing::{self, Missed, Window};
 use super::{Resolver, is_name, name_rule};
 use crate::secret::Lookup;
@@ -64,6 +65,9 @@ pub(crate) struct Target {
     /// Whether running a script twice must come to the same as running it once; a run that changed something looks.
     /// Default: that of `defaults`.
     idempotent: Option<bool>,
+    /// Whether a script works in the workspace itself, because it cannot in a scratch copy: its outputs are put back when it
+    /// fails. Only where it brings something in.
+    in_place: Option<bool>,
     /// Whether what it brought into the workspace is committed there. Default: that of `defaults`.
     git_commit: Option<committing::Written>,
     /// When it is due, for `syncline ci generate`: five fields of cron, `@hourly` and the like, or `every 15m`.
@@ -88,6 +92,9 @@ pub(crate) struct Target {
     /// Checks of this target, besides those of the file, and what of its content must not leave.
     #[serde(default)]
     safety: Safety,
+    /// Whether secrets are replaced by placeholders in what comes in, before it reaches the workspace: `true`, or how. Only
+    /// with `direction: pull`.
+    sanitize: Option<WrittenSanitize>,
     /// Which way changes may flow. Default: that of `defaults`.
     direction: Option<Direction>,
     /// Globs; when there are any, only what they match belongs to the target.
@@ -190,8 +197,10 @@ impl Target {
         let mut checks = around.safety.checks.clone();
         checks.extend(safety.checks);
         checks.extend(self.verification.map(|verification| verification.resolve(name, resolver)));
+        let sanitize = self.sanitize.take();
+        let arriving = sanitize.and_then(|written| written.resolve(name, direction, resolver));
         let remote = remote?;
-        let secrets = safety.secrets.resolve(&around.safety.secrets, &remote.kind);
+        let secrets = safety.secrets.resolve(&around.safety.secrets, &remote.kind, arriving)?;
         Some(crate::Target {
             name: name.to_owned(),
             description: self.description,
@@ -253,6 +262,7 @@ impl Target {
                     limits: mem::take(&mut self.limits),
                     allow_write: mem::take(&mut self.allow_write),
                     idempotent: self.idempotent.unwrap_or(around.idempotent),
+                    in_place: self.in_place.unwrap_or(false),
                     direction,
                     target: name,
                 };
@@ -277,6 +287,7 @@ impl Target {
             ("env", !self.env.is_empty()),
             ("allow_write", !self.allow_write.is_empty()),
             ("idempotent", self.idempotent.is_some()),
+            ("in_place", self.in_place.is_some()),
         ];
         let (out_of_place, other): (&[(&str, bool)], &str) = match (&self.entrypoint, &self.remote) {
             (Some(_), Some(_)) => {

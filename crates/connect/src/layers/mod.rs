@@ -3,4 +3,5 @@
 pub mod fault;
 pub mod read_only;
 pub mod retry;
+pub mod sanitize;
 pub mod timeout;

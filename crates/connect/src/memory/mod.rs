@@ -148,6 +148,7 @@ impl MemoryEndpoint {
             abilities,
             only: None,
             marks: true,
+            disturbs: false,
             consistent_listing: true,
             watch: false,
             batch_max: 1_000,

@@ -306,7 +306,17 @@ impl Emitter {
         let mut steps: Sides<Option<usize>> = Sides::default();
         let mut versions: Sides<Option<Version>> = Sides::default();
         let (mut reached, mut forbidden) = (true, None);
+        let (agreed, retracted) = (item, input.choices.retracted.get(&node.path));
         for side in Side::BOTH {
+            let item = match retracted.map(|retracted| &retracted[side]) {
+                None => agreed,
+                Some(Some(item)) => item.as_ref(),
+                Some(None) => {
+                    // Whatever is there, nobody has agreed on it.
+                    versions[side] = Some(Version::none());
+                    continue;
+                }
+            };
             let held = node.held(side);
             let unread =
                 held.as_ref().filter(|held| held.item.digest.is_none() && !held.item.kind.is_directory());
@@ -336,7 +346,12 @@ impl Emitter {
                 format!("is as asked for on the {} side only: the direction forbids more", side.other());
             plan.problems.push(Problem::new(path, "one_sided", message));
         } else {
-            self.goal(node, item.cloned(), versions, steps);
+            // Where a side gets back what was never agreed on, there is no agreement to go back to.
+            let other = |held: &Option<Option<Item>>| {
+                held.as_ref().is_some_and(|item| !agrees(item.as_ref(), agreed))
+            };
+            let forgets = retracted.is_some_and(|held| other(&held.local) || other(&held.remote));
+            self.goal(node, agreed.filter(|_| !forgets).cloned(), versions, steps);
         }
     }
 

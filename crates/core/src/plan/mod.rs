@@ -62,6 +62,9 @@ pub struct Choices {
     pub merges: BTreeMap<String, MergeResult>,
     /// What paths shall hold, whatever the sides hold now: content comes from the content store.
     pub desired: BTreeMap<ItemPath, Option<Item>>,
+    /// Where a wish takes back what a run has just done: what each side held that the run wrote. A side that it did not write
+    /// is left alone, so that the next run plans the same again.
+    pub retracted: BTreeMap<ItemPath, Retracted>,
     /// What the paths of a decision held when it was made, one map for each: where one of them holds something else
     /// by now, nothing that the decision asks for is done.
     pub made_from: Vec<MadeFrom>,
@@ -71,6 +74,9 @@ pub struct Choices {
 
 /// What each side holds at some paths: the digest of a file, or nothing.
 pub type MadeFrom = BTreeMap<ItemPath, Sides<Option<Digest>>>;
+
+/// What each side held before a run wrote it; `None` for a side that it did not write.
+pub type Retracted = Sides<Option<Option<Item>>>;
 
 /// How a person settles a conflict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

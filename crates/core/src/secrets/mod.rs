@@ -4,6 +4,7 @@
 //! assigned to a name such as `password`. A finding never holds what was found: only where it is, and a fingerprint by
 //! which it can be allowed.
 
+mod redact;
 mod rules;
 mod values;
 
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 
 use regex::bytes::{Regex, RegexSet};
 
+pub use redact::{Redacted, Redactor, Refusal};
 use rules::{Rule, Shape};
 use values::Value;
 
@@ -56,6 +58,8 @@ pub struct PatternError {
 struct Place {
     end: usize,
     rule: usize,
+    /// Whether text put there must be quoted, since its value is not and its name is, as a number is in JSON.
+    bare: bool,
 }
 
 impl Scanner {
@@ -68,9 +72,20 @@ impl Scanner {
     /// # Errors
     /// When one of the patterns is no regular expression, or would find nothing at all everywhere.
     pub fn new(custom: &[String]) -> Result<Self, PatternError> {
+        Self::with(custom, false)
+    }
+
+    /// As [`Scanner::new`]; one that is `strict` also finds every setting whose name is that of a secret, whatever its value.
+    fn with(custom: &[String], strict: bool) -> Result<Self, PatternError> {
         let mut rules = rules::known().map_err(|error| failed(0, &error))?;
         for (index, pattern) in custom.iter().enumerate() {
+            if strict {
+                rules.extend(rules::setting(pattern).map_err(|error| failed(index, &error))?);
+            }
             rules.push(rules::custom(pattern).map_err(|error| failed(index, &error))?);
+        }
+        if strict {
+            rules.push(rules::password_setting().map_err(|error| failed(0, &error))?);
         }
         rules.extend(rules::generic().map_err(|error| failed(0, &error))?);
         let any = RegexSet::new(rules.iter().map(|rule| rule.regex.as_str()));
@@ -83,25 +98,31 @@ impl Scanner {
     /// [`ALLOW_MARKER`].
     #[must_use]
     pub fn scan(&self, content: &[u8]) -> Vec<SecretFinding> {
-        let probe = &content[..content.len().min(PROBE_BYTES)];
-        if content.len() as u64 > SCAN_BYTES_MAX || probe.contains(&0) {
+        if content.len() as u64 > SCAN_BYTES_MAX || is_binary(content) {
             return Vec::new();
         }
+        self.findings(&self.places(content), content)
+    }
+
+    /// Where the secrets stand, whatever the content is.
+    fn places(&self, content: &[u8]) -> BTreeMap<usize, Place> {
         // What two rules find belongs to the one that knows more, which comes first.
         let mut places: BTreeMap<usize, Place> = BTreeMap::new();
         for rule in &self.any.matches(content) {
             let Rule { regex, shape, .. } = &self.rules[rule];
+            let shape = *shape;
             let mut at = 0;
-            while let Some((value, next)) = find(regex, *shape, content, at) {
+            while let Some((value, next)) = find(regex, shape, content, at) {
                 let last_before = places.range(..value.end).next_back();
                 let is_free = last_before.is_none_or(|(_, other)| other.end <= value.start);
                 if is_free && shape.accepts(content, &value) {
-                    places.insert(value.start, Place { end: value.end, rule });
+                    let bare = shape == Shape::Setting && !value.quoted && value.named_in_quotes;
+                    places.insert(value.start, Place { end: value.end, rule, bare });
                 }
                 at = next;
             }
         }
-        self.findings(&places, content)
+        places
     }
 
     fn findings(&self, places: &BTreeMap<usize, Place>, content: &[u8]) -> Vec<SecretFinding> {
@@ -162,6 +183,11 @@ impl Line {
     }
 }
 
+/// Whether content is binary, as Git would say.
+fn is_binary(content: &[u8]) -> bool {
+    content[..content.len().min(PROBE_BYTES)].contains(&0)
+}
+
 /// Checks that a pattern of a user can be used.
 ///
 /// # Errors
@@ -179,6 +205,10 @@ fn find(regex: &Regex, shape: Shape, content: &[u8], at: usize) -> Option<(Value
     if at > content.len() {
         return None;
     }
+    if shape == Shape::Setting {
+        let name = regex.find_at(content, at)?;
+        return Some((values::setting(content, name.range()), name.end()));
+    }
     if shape.is_assignment() {
         let name = regex.find_at(content, at)?;
         return Some((values::assigned(content, name.end()), name.end()));
@@ -186,7 +216,8 @@ fn find(regex: &Regex, shape: Shape, content: &[u8], at: usize) -> Option<(Value
     let captures = regex.captures_at(content, at)?;
     let whole = captures.get(0)?;
     let secret = captures.name("secret").unwrap_or(whole);
-    let value = Value { start: secret.start(), end: secret.end(), quoted: true, alone: true, tight: true };
+    let (start, end) = (secret.start(), secret.end());
+    let value = Value { start, end, quoted: true, alone: true, tight: true, named_in_quotes: false };
     Some((value, whole.end().max(at + 1)))
 }
 

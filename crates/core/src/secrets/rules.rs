@@ -29,6 +29,8 @@ pub(super) enum Shape {
     Password,
     /// The same, with a name that a user calls secret: any value counts that is one.
     Named,
+    /// A setting whose name is that of a secret: whatever is there counts, unless it refers to something.
+    Setting,
 }
 
 impl Shape {
@@ -46,6 +48,7 @@ impl Shape {
             Self::Random | Self::Assigned => values::is_random(text, value),
             Self::Password => values::is_password(text, value),
             Self::Named => values::is_assigned(text, value),
+            Self::Setting => values::is_set(text, value),
         }
     }
 }
@@ -133,6 +136,26 @@ pub(super) fn custom(pattern: &str) -> Result<Rule, String> {
         None => rule(&name, Shape::Certain, &format!("(?m:{pattern})")),
     };
     made.map_err(|error| error.to_string())
+}
+
+/// The rule for settings with the names that a pattern of a user means, when it means names.
+pub(super) fn setting(pattern: &str) -> Result<Option<Rule>, regex::Error> {
+    let names = as_name(pattern);
+    names.map(|names| rule(&format!("pattern {pattern}"), Shape::Setting, &set(&names))).transpose()
+}
+
+/// The rule for settings that hold a password by their name.
+pub(super) fn password_setting() -> Result<Rule, regex::Error> {
+    rule("assigned-password", Shape::Setting, &set("password|passwd|passphrase|passwort|pwd"))
+}
+
+/// A name and its sign, where settings stand: on a line of their own, in a list of them, or in a command.
+fn set(names: &str) -> String {
+    let name = format!(r#"[\w.-]{{0,80}}(?:{names})[\w.-]{{0,40}}"#);
+    // A file may begin with a mark of its encoding.
+    let own_line = r"^(?:\xEF\xBB\xBF|\xFF\xFE|\xFE\xFF)?[ \t]*(?:(?:export|set|-)[ \t]+)?";
+    let listed = r"[{,;&?][ \t]*";
+    format!(r#"(?im-u)(?:(?:{own_line}|{listed})["']?{name}["']?[ \t]*(?::=|=>|[:=])|[ \t"'(]{name}=)"#)
 }
 
 /// The expression for a name, of a pattern that is one: whatever stands for any character stands for one of a name.

@@ -6,6 +6,8 @@ const VALUE_BYTES_MAX: usize = 512;
 const RANDOM_BITS_MIN: f64 = 3.0;
 /// The same of a password that somebody has thought of.
 const PASSWORD_BITS_MIN: f64 = 2.5;
+/// The longest value between quotes, in bytes: a certificate fits.
+const QUOTED_BYTES_MAX: usize = 64 * 1024;
 const RANDOM_BYTES_MIN: usize = 8;
 const PASSWORD_BYTES_MIN: usize = 6;
 /// Letters alone are a word of a text, up to this length.
@@ -95,6 +97,8 @@ pub(super) struct Value {
     pub(super) alone: bool,
     /// Whether it follows the sign at once.
     pub(super) tight: bool,
+    /// Whether its name stands between quotes.
+    pub(super) named_in_quotes: bool,
 }
 
 /// The value that follows a name and its sign.
@@ -125,7 +129,87 @@ pub(super) fn assigned(content: &[u8], after: usize) -> Value {
     while end > start && closing.contains(&content[end - 1]) {
         end -= 1;
     }
-    Value { start, end, quoted: quote.is_some(), alone: !next.is_ascii_alphanumeric(), tight }
+    let (quoted, alone) = (quote.is_some(), !next.is_ascii_alphanumeric());
+    Value { start, end, quoted, alone, tight, named_in_quotes: false }
+}
+
+/// The value of a setting, of which `name` is the range of its name and its sign: what stands between quotes, the rest of
+/// its line without a comment, what stands below it in YAML, or, among other settings, one word.
+pub(super) fn setting(content: &[u8], name: std::ops::Range<usize>) -> Value {
+    let named = &content[name.clone()];
+    let is_first = name.start == 0 || content[name.start - 1] == b'\n';
+    let is_listed = !is_first || named.first().is_some_and(|byte| b"{,;&?(".contains(byte));
+    let blanks = |from: usize| content[from..].iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    let line_end =
+        |from: usize| from + content[from..].iter().take_while(|byte| !b"\r\n".contains(byte)).count();
+    let start = name.end + blanks(name.end);
+    let named_in_quotes = named.contains(&b'"');
+    let value = |start, end, quoted| Value { start, end, quoted, alone: true, tight: true, named_in_quotes };
+    let quote = content.get(start).copied().filter(|byte| b"\"'`".contains(byte));
+    if let Some(quote) = quote {
+        let end = closing(content, start + 1, quote).unwrap_or_else(|| line_end(start));
+        return value(start + 1, end, true);
+    }
+    if is_listed {
+        let ends = |byte: &u8| byte.is_ascii_whitespace() || b",;&}\"'`<)".contains(byte);
+        // A placeholder in angle brackets belongs to the value.
+        let ends = |at: usize, byte: &u8| ends(byte) && !(at == 0 && *byte == b'<');
+        let rest = content[start..].iter().enumerate();
+        let length = rest.take_while(|(at, byte)| !ends(*at, byte)).count();
+        return value(start, start + length, false);
+    }
+    let end = line_end(start);
+    let text = &content[start..end];
+    if is_block_sign(text) {
+        let (start, end) = below(content, name.start, end);
+        return value(start, end, true);
+    }
+    let comment = text.windows(2).position(|pair| matches!(pair, b" #" | b"\t#"));
+    let text = text[..comment.unwrap_or(text.len())].trim_ascii_end();
+    let text = text.strip_suffix(b",").or_else(|| text.strip_suffix(b";")).unwrap_or(text);
+    value(start, start + text.len(), false)
+}
+
+/// Where the quote is closed that was opened before `from`, perhaps some lines later.
+fn closing(content: &[u8], from: usize, quote: u8) -> Option<usize> {
+    let mut escaped = false;
+    let within = content[from..].iter().take(QUOTED_BYTES_MAX);
+    let length = within.take_while(|byte| {
+        let is_end = **byte == quote && !escaped;
+        escaped = **byte == b'\\' && !escaped && quote != b'\'';
+        !is_end
+    });
+    let end = from + length.count();
+    (content.get(end) == Some(&quote)).then_some(end)
+}
+
+/// Whether a value says that it stands on the lines below, as in YAML.
+fn is_block_sign(text: &[u8]) -> bool {
+    let text = text.trim_ascii_end();
+    let (sign, how) = text.split_first().map_or((0, text), |(sign, how)| (*sign, how));
+    matches!(sign, b'|' | b'>') && how.iter().all(|byte| byte.is_ascii_digit() || b"+-".contains(byte))
+}
+
+/// The lines from `after` on that stand further in than the one that begins at `line`, without the space around them.
+fn below(content: &[u8], line: usize, after: usize) -> (usize, usize) {
+    let indent = |from: usize| content[from..].iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    let own = indent(line);
+    let mut next = after + content[after..].iter().take_while(|byte| **byte != b'\n').count();
+    let (mut start, mut end) = (after, after);
+    while next < content.len() {
+        let first = next + 1;
+        let length = content[first..].iter().take_while(|byte| **byte != b'\n').count();
+        let text = content[first..first + length].trim_ascii_end();
+        if !text.is_empty() {
+            if indent(first) <= own {
+                break;
+            }
+            start = if start == after { first + indent(first) } else { start };
+            end = first + text.len();
+        }
+        next = first + length;
+    }
+    (start, end)
 }
 
 /// Whether a value looks as if drawn by lot.
@@ -156,6 +240,28 @@ pub(super) fn is_assigned(text: &[u8], value: &Value) -> bool {
         && is_literal(text, value)
         && (value.quoted || !is_number)
         && (stands_out || is_random(text, value))
+}
+
+/// Whether the value of a setting that holds a secret by its name is one: it is, unless it is nothing, a switch, the
+/// beginning of more, or as a whole a reference.
+pub(super) fn is_set(text: &[u8], value: &Value) -> bool {
+    let lower = String::from_utf8_lossy(text).trim().to_ascii_lowercase();
+    let within = |open: &str, close: &str| {
+        lower.strip_prefix(open).and_then(|rest| rest.strip_suffix(close)).map(str::trim)
+    };
+    let is_word =
+        |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
+    let refers = within("${", "}").is_some_and(is_word)
+        || within("{{", "}}").is_some()
+        || within("<", ">").is_some_and(|name| !name.contains(['<', '>']))
+        || lower.strip_prefix('$').is_some_and(|name| !name.is_empty() && is_word(name));
+    let is_switch = matches!(
+        lower.as_str(),
+        "null" | "none" | "nil" | "~" | "true" | "false" | "yes" | "no" | "on" | "off"
+    );
+    let is_more = !value.quoted && lower.starts_with(['{', '[', '(']);
+    let is_hidden = lower.bytes().all(|byte| byte == b'*');
+    !(is_hidden || refers || is_switch || is_more)
 }
 
 /// Whether a value only stands where a secret would.

@@ -6,6 +6,7 @@
 mod merge;
 mod properties;
 mod random;
+mod redact;
 mod roomless;
 mod secrets;
 mod table;

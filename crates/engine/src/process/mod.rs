@@ -7,6 +7,7 @@ mod output;
 mod platform;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
@@ -45,6 +46,9 @@ pub struct Call {
     pub limits: Limits,
     /// Where it may write, where the system can see to that; `None` for everywhere.
     pub writable: Option<Vec<PathBuf>>,
+    /// An empty file that it holds open as its standard input, so that a lock on it lasts as long as the program, even when
+    /// it outlives us.
+    pub held: Option<Arc<File>>,
 }
 
 /// How much a program may take, all that it starts included.
@@ -129,7 +133,7 @@ impl Call {
         if let Some(writable) = &self.writable {
             platform::confine(writable)?;
         }
-        let mut command = self.command();
+        let mut command = self.command()?;
         platform::own_group(&mut command);
         let mut child = command.spawn()?;
         let group = platform::Group::of(&child);
@@ -172,7 +176,7 @@ impl Call {
         Ok(Finished { end: end.unwrap_or_else(|| ended(status)), out, err, duration: began.elapsed() })
     }
 
-    fn command(&self) -> Command {
+    fn command(&self) -> io::Result<Command> {
         let mut command = match &self.what {
             What::Shell(line) => platform::shell(line),
             What::Program(program, arguments) => {
@@ -182,8 +186,12 @@ impl Call {
             }
         };
         command.current_dir(&self.folder).env_clear().envs(&self.environment);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
+        let input = match &self.held {
+            Some(file) => Stdio::from(file.try_clone()?),
+            None => Stdio::null(),
+        };
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Ok(command)
     }
 
     /// Whether the system has so many more tasks than `before` that these may be of this program.

@@ -1,17 +1,19 @@
 //! Starting a script.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use syncline_connect::{Error, ErrorKind, Result};
 use syncline_core::Step;
 
 use super::failure::{LAST_LINES, failure};
-use super::scratch::Scratch;
 use super::{Mode, Script};
 use crate::checks::kept_environment;
 use crate::process::{Call, Finished, What};
+use crate::scratch::Scratch;
 
 /// The programs that run scripts by their extension, where a file says nothing itself.
 const INTERPRETERS: &[(&str, &str)] =
@@ -41,14 +43,40 @@ pub(super) fn find(script: &Script) -> Result<Program> {
     Err(Error::new(ErrorKind::Invalid, message).with_hint("its path is relative to the workspace"))
 }
 
-/// Runs a script in its copy. `changes` are what it sends.
-pub(super) async fn run(script: &Script, scratch: &Scratch, changes: Option<&[&Step]>) -> Result<Finished> {
+/// Where a script works.
+pub(super) struct Place {
+    /// The workspace, or its copy.
+    pub(super) root: PathBuf,
+    /// A folder for temporary files.
+    pub(super) temporary: PathBuf,
+    /// What it finds in its environment because of the place.
+    pub(super) environment: BTreeMap<String, String>,
+    /// What it may write.
+    pub(super) writable: Vec<PathBuf>,
+    /// The lock that it holds as long as it is at work.
+    pub(super) held: Option<Arc<File>>,
+}
+
+impl Place {
+    pub(super) fn copy(scratch: &Scratch) -> Self {
+        Self {
+            root: scratch.root(),
+            temporary: scratch.temporary(),
+            environment: scratch.environment(),
+            writable: scratch.writable(),
+            held: None,
+        }
+    }
+}
+
+/// Runs a script in its place. `changes` are what it sends.
+pub(super) async fn run(script: &Script, place: &Place, changes: Option<&[&Step]>) -> Result<Finished> {
     let program = find(script)?;
-    let copy = scratch.root().join(&program.relative);
+    let file = place.root.join(&program.relative);
     let failed = |error: io::Error| Error::io(error, format_args!("starting {}", script.entrypoint));
-    let mut environment = environment(script, scratch);
+    let mut environment = environment(script, &place.environment);
     if let Some(changes) = changes {
-        let list = scratch.temporary().join("changes.tsv");
+        let list = place.temporary.join("changes.tsv");
         let lines = changes.iter().map(|step| format!("{}\t{}\n", step.verb(), step.path));
         std::fs::write(&list, lines.collect::<String>()).map_err(failed)?;
         environment.insert("SYNCLINE_CHANGES".to_owned(), list.display().to_string());
@@ -58,18 +86,19 @@ pub(super) async fn run(script: &Script, scratch: &Scratch, changes: Option<&[&S
         let made = std::fs::create_dir_all(folder);
         made.map_err(|error| Error::io(error, format_args!("making {}", folder.display())))?;
     }
-    let mut writable = vec![scratch.root(), scratch.temporary()];
+    let mut writable = place.writable.clone();
     writable.extend(script.writable.iter().cloned());
     // Names alone: what the variables hold may be secret.
     let given: Vec<&str> = environment.keys().map(String::as_str).collect();
-    let (target, folder) = (&script.target, scratch.root());
+    let (target, folder) = (&script.target, &place.root);
     tracing::debug!(%target, entrypoint = script.entrypoint, folder = %folder.display(), ?given, "a script starts");
     let call = Call {
-        what: how(&copy, &program.arguments).map_err(failed)?,
-        folder: scratch.root(),
+        what: how(&file, &program.arguments).map_err(failed)?,
+        folder: place.root.clone(),
         environment: environment.clone(),
         limits: script.limits,
         writable: Some(writable),
+        held: place.held.clone(),
     };
     let finished = call.run().await.map_err(failed)?;
     let (how, took) = (finished.end.describe(&script.limits), finished.duration);
@@ -110,11 +139,10 @@ fn runs_itself(_file: &Path) -> io::Result<bool> {
 }
 
 /// What a script, and the checks of what it made, find in their environment.
-pub(super) fn environment(script: &Script, scratch: &Scratch) -> BTreeMap<String, String> {
+pub(super) fn environment(script: &Script, of_place: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut all = kept_environment();
-    let temporary = scratch.temporary().display().to_string();
+    all.extend(of_place.clone());
     let own = [
-        ("TMPDIR", temporary),
         // Its byte code would be a change outside of the outputs.
         ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
         ("SYNCLINE_TARGET", script.target.clone()),

@@ -6,17 +6,18 @@
 //! agree on is what was sent last. So a program that does the same thing twice is never run for nothing, and a dry run
 //! never sends anything.
 //!
-//! What is absent on purpose: running it in the workspace itself. It could then leave half of what it does.
+//! One that works only in the workspace itself (`in_place`) works there, and is put back at once: see `in_place.rs`.
 
 mod failure;
+mod in_place;
 mod launch;
-mod scratch;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use syncline_connect::layers::sanitize::{SanitizeLayer, Sanitizer};
 use syncline_connect::{
     Batch, Capabilities, Content, Endpoint, Error, ErrorKind, Health, Result, ScanRequest,
 };
@@ -25,10 +26,11 @@ use syncline_core::{
     Problem, Root, Seen, Snapshot, Step, Version,
 };
 
-use crate::checks::{self, Check, Checked};
+use crate::checks::{Check, Checked, Ground, Own};
 use crate::look::{digest_of, unreadable};
 use crate::process::Limits;
-use scratch::Scratch;
+use crate::scratch::{Copying, Scratch, Wanted, blocking};
+use launch::Place;
 
 /// Most changes outside of the outputs that are told one by one.
 const STRAYS_MAX: usize = 20;
@@ -55,6 +57,8 @@ pub struct Script {
     pub direction: Direction,
     /// What it is opened for.
     pub mode: Mode,
+    /// Whether it works in the workspace itself, because it cannot in a copy.
+    pub in_place: bool,
     /// Which files of the workspace it works with; all of them when `None`.
     pub inputs: Option<Arc<Filter>>,
     /// Which files it makes; of a script that sends something, none.
@@ -71,6 +75,10 @@ pub struct Script {
     pub checks: Vec<Check>,
     /// What the checks came to.
     pub checked: Arc<Mutex<Vec<Checked>>>,
+    /// What belongs to its target.
+    pub own: Own,
+    /// Takes the secrets out of what it made, when that is wanted.
+    pub sanitizer: Option<Arc<Sanitizer>>,
     /// How much it may take.
     pub limits: Limits,
     /// Where else than in its copy it may write.
@@ -82,10 +90,30 @@ pub struct Script {
 }
 
 impl Script {
+    fn copying(&self) -> Copying {
+        let wanted = self.inputs.as_ref().map(|inputs| Wanted {
+            inputs: Arc::clone(inputs),
+            outputs: Arc::clone(&self.outputs),
+            entrypoint: self.entrypoint.clone(),
+        });
+        Copying {
+            target: self.target.clone(),
+            wanted,
+            folders: self.folders.clone(),
+            above: self.scratch.clone(),
+            hint: "name what the script needs under `inputs`; only that, its outputs and its own folder are copied",
+        }
+    }
+
     /// What a program said, without the values that must not be seen.
     fn redacted(&self, said: &str) -> String {
         let secrets = self.secrets.iter().filter(|secret| !secret.is_empty());
-        secrets.fold(said.to_owned(), |text, secret| text.replace(secret.as_str(), "[redacted]"))
+        let said = secrets.fold(said.to_owned(), |text, secret| text.replace(secret.as_str(), "[redacted]"));
+        let Some(sanitizer) = &self.sanitizer else { return said };
+        match sanitizer.sanitize("what it said", said.as_bytes()) {
+            Ok(redacted) => redacted.content.map_or(said, |text| String::from_utf8_lossy(&text).into_owned()),
+            Err(_) => "[redacted]".to_owned(),
+        }
     }
 }
 
@@ -104,9 +132,9 @@ pub struct ScriptEndpoint {
 /// What a script has made.
 struct Produced {
     folder: Arc<dyn Endpoint>,
-    strays: Vec<Problem>,
     /// What it was given of its outputs.
     given: Arc<MemoryBaseline>,
+    notes: Vec<Problem>,
     /// The versions of the copy, by path: those that are told are digests, which are the same in every copy.
     versions: Mutex<HashMap<ItemPath, Version>>,
     // Removed when the endpoint is closed.
@@ -127,6 +155,7 @@ impl ScriptEndpoint {
             abilities,
             only: None,
             marks: false,
+            disturbs: script.in_place,
             consistent_listing: true,
             watch: false,
             // What it sends goes out at once: it is run once for all of it.
@@ -155,43 +184,58 @@ impl ScriptEndpoint {
     }
 
     async fn produce(&self) -> Result<Produced> {
-        let scratch = self.scratch().await?;
+        in_place::recover(&self.script).await?;
+        let (scratch, given) = if self.script.in_place {
+            in_place::run(&self.script).await?
+        } else {
+            self.run_in_copy().await?
+        };
+        let given = Arc::new(given);
         let script = Arc::clone(&self.script);
-        let (scratch, given) = blocking(move || {
-            let given = scratch.digests(&script.outputs)?;
-            Ok((scratch, Arc::new(given)))
-        })
-        .await?;
-        launch::run(&self.script, &scratch, None).await?;
-        let script = Arc::clone(&self.script);
-        let (scratch, strays) = blocking(move || {
-            let strays = scratch.strays(&script.outputs)?;
-            Ok((scratch, strays))
+        let (scratch, notes) = blocking(move || {
+            let mut notes = tell(&script, scratch.strays(&script.outputs)?);
+            if let Some(sanitizer) = &script.sanitizer {
+                notes.extend(scratch.sanitize(&script.outputs, sanitizer)?);
+            }
+            Ok((scratch, notes))
         })
         .await?;
         self.check_made(&scratch).await?;
-        let folder = (self.open_folder)(&scratch.root())?;
-        let strays = tell(&self.script, strays);
-        Ok(Produced { folder, strays, given, versions: Mutex::default(), _scratch: scratch })
+        let mut folder = (self.open_folder)(&scratch.root())?;
+        if let Some(sanitizer) = &self.script.sanitizer {
+            // What could not be rewritten in the copy is refused here.
+            folder = Arc::new(SanitizeLayer::new(folder, Arc::clone(sanitizer)));
+        }
+        Ok(Produced { folder, notes, given, versions: Mutex::default(), _scratch: scratch })
+    }
+
+    async fn run_in_copy(&self) -> Result<(Scratch, MemoryBaseline)> {
+        let (script, scratch) = (Arc::clone(&self.script), self.scratch().await?);
+        let (scratch, given) = blocking(move || {
+            let given = scratch.digests(&script.outputs)?;
+            Ok((scratch, given))
+        })
+        .await?;
+        launch::run(&self.script, &Place::copy(&scratch), None).await?;
+        Ok((scratch, given))
     }
 
     async fn scratch(&self) -> Result<Scratch> {
-        let script = Arc::clone(&self.script);
-        blocking(move || Scratch::copy(&script, &script.workspace)).await
+        let (copying, workspace) = (self.script.copying(), self.script.workspace.clone());
+        blocking(move || Scratch::copy(&copying, &workspace)).await
     }
 
     /// Checks what was made while it is nowhere else yet: what fails halts the run, and is never brought in.
     async fn check_made(&self, scratch: &Scratch) -> Result<()> {
-        let environment = launch::environment(&self.script, scratch);
+        let ground = Ground {
+            root: scratch.root(),
+            environment: launch::environment(&self.script, &scratch.environment()),
+            own: self.script.own.clone(),
+            ..Ground::default()
+        };
         let mut made = Vec::new();
         for check in &self.script.checks {
-            if check.in_copy {
-                let (script, from) = (Arc::clone(&self.script), scratch.root());
-                let copy = blocking(move || Scratch::copy(&script, &from)).await?;
-                made.push(checks::make(check, &copy.root(), &environment).await);
-            } else {
-                made.push(checks::make(check, &scratch.root(), &environment).await);
-            }
+            made.push(check.make_on(&ground, || self.script.copying()).await);
         }
         for failure in made.iter_mut().filter_map(|checked| checked.failure.as_mut()) {
             *failure = self.script.redacted(failure);
@@ -216,7 +260,7 @@ impl ScriptEndpoint {
             .map(|(step, _)| step)
             .collect();
         if changes.len() == batch.steps.len() {
-            if let Err(error) = launch::run(&self.script, &scratch, Some(&changes)).await {
+            if let Err(error) = launch::run(&self.script, &Place::copy(&scratch), Some(&changes)).await {
                 // All of it failed for one reason, which is told once.
                 let problem = error.to_problem("");
                 return Ok(outcomes.iter().map(|_| Outcome::Failed(problem.clone())).collect());
@@ -317,6 +361,15 @@ fn tell(script: &Script, strays: Vec<String>) -> Vec<Problem> {
     told
 }
 
+/// What a dry run cannot tell.
+fn untold_problem(script: &Script) -> Problem {
+    let message = format!(
+        "{} works in the workspace itself (`in_place`): only a run can tell what it changes",
+        script.entrypoint
+    );
+    Problem::new("", "in_place", message)
+}
+
 #[async_trait]
 impl Endpoint for ScriptEndpoint {
     fn capabilities(&self) -> &Capabilities {
@@ -330,10 +383,23 @@ impl Endpoint for ScriptEndpoint {
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<Snapshot> {
-        if self.sends() || self.script.mode == Mode::Look {
+        let is_run = match self.script.mode {
+            Mode::Look => false,
+            Mode::DryRun => !self.script.in_place,
+            Mode::Run => true,
+        };
+        if self.sends() || !is_run {
             // What was sent is what was agreed: nobody can look at it.
             let count = request.baseline.count();
-            return Ok(Snapshot { root: Root::Present, complete: true, count, ..Snapshot::default() });
+            let untold = self.script.in_place && self.script.mode == Mode::DryRun;
+            let problems = untold.then(|| untold_problem(&self.script)).into_iter().collect();
+            return Ok(Snapshot {
+                root: Root::Present,
+                complete: true,
+                count,
+                problems,
+                ..Snapshot::default()
+            });
         }
         // What is looked at again during a run is what was made for it.
         let produced = self.produced(request.only.is_none() && !request.again).await?;
@@ -342,7 +408,7 @@ impl Endpoint for ScriptEndpoint {
         snapshot.mark = None;
         snapshot.origin = Some(Arc::clone(&produced.given));
         snapshot.changes = produced.by_content(snapshot.changes).await;
-        snapshot.problems.extend(produced.strays.iter().cloned());
+        snapshot.problems.extend(produced.notes.iter().cloned());
         Ok(snapshot)
     }
 
@@ -357,14 +423,5 @@ impl Endpoint for ScriptEndpoint {
             return Ok(Vec::new());
         }
         self.send(&batch).await
-    }
-}
-
-/// Does work that blocks on a thread that may.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(_) => Err(Error::new(ErrorKind::Io, "the program is shutting down")),
     }
 }

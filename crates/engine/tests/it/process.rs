@@ -14,6 +14,7 @@ fn shell(folder: &Path, line: &str) -> Call {
         environment: BTreeMap::from([("PATH".to_owned(), path)]),
         limits: Limits::default(),
         writable: None,
+        held: None,
     }
 }
 

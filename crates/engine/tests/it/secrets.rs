@@ -17,7 +17,7 @@ async fn searched() -> World {
     policy.guard = open_guard();
     let mut world = World::new(policy).await;
     let secrets = SecretScan::new(vec!["password".into()], PathBuf::from("no-such-file"), "known".into());
-    world.target.gates = Some(Arc::new(Gates { secrets: Some(secrets), ..Gates::default() }));
+    world.target.gates = Some(Arc::new(Gates { secrets: Some(Arc::new(secrets)), ..Gates::default() }));
     world
 }
 

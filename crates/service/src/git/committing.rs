@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
-use std::io::Read;
 use std::path::Path;
 
 use syncline_config::GitCommit;
@@ -19,6 +18,8 @@ use crate::problem::{Class, Problem, Result};
 const NOBODY: (&str, &str) = ("Syncline", "syncline@localhost");
 /// Keeps the hooks of the repository from running.
 const NO_HOOKS: [&str; 2] = ["-c", "core.hooksPath=/dev/null"];
+/// How many files Git is given at once.
+const FILES_AT_ONCE: usize = 1_000;
 /// What stands in front of the run in a message.
 const TRAILER: &str = "Syncline-Run:";
 /// What shows that a person is in the middle of something, in the Git directory.
@@ -66,6 +67,13 @@ enum Change {
     /// A file or a link: its mode and its blob.
     Put(&'static str, String),
     Remove,
+}
+
+/// What a path is found to be.
+enum Found {
+    Change(Change),
+    /// A file as agreed, whose blob is still to be made: its mode, and the digest of its content.
+    File(&'static str, Digest),
 }
 
 /// What paths of the repository become.
@@ -117,7 +125,7 @@ impl Committing<'_> {
             at,
         ];
         let status = repository.run(&arguments)?;
-        let mut changes = Changes::new();
+        let (mut changes, mut files) = (Changes::new(), Vec::new());
         for line in status.split(|byte| *byte == 0).filter(|line| line.len() > 3) {
             let (state, name) = line.split_at(3);
             // What a person has staged is theirs to commit.
@@ -129,15 +137,28 @@ impl Committing<'_> {
                 path.strip_prefix(&prefix).and_then(|path| path.strip_prefix('/'))
             };
             let Some(item) = inside.and_then(|path| ItemPath::parse(path).ok()) else { continue };
-            if let Some(change) = self.change(repository, &item, &top.join(path))? {
-                changes.insert(path.to_owned(), change);
+            match self.change(repository, &item, &top.join(path))? {
+                Some(Found::Change(change)) => {
+                    changes.insert(path.to_owned(), change);
+                }
+                Some(Found::File(mode, digest)) => files.push((path.to_owned(), mode, digest)),
+                None => {}
+            }
+        }
+        for some in files.chunks(FILES_AT_ONCE) {
+            let blobs = blobs(repository, some)?;
+            for ((path, mode, digest), blob) in some.iter().zip(blobs) {
+                // What somebody wrote meanwhile is left for the run that agrees on it.
+                if read(&top.join(path)).is_ok_and(|bytes| Digest::of(&bytes) == *digest) {
+                    changes.insert(path.clone(), Change::Put(mode, blob));
+                }
             }
         }
         Ok(changes)
     }
 
     /// What a path becomes, when it is as agreed.
-    fn change(&self, repository: &Repository, item: &ItemPath, file: &Path) -> Result<Option<Change>> {
+    fn change(&self, repository: &Repository, item: &ItemPath, file: &Path) -> Result<Option<Found>> {
         if self.filter.decide_deep(item, false) != Verdict::Included {
             return Ok(None);
         }
@@ -145,32 +166,20 @@ impl Committing<'_> {
         let there = fs::symlink_metadata(file).ok();
         let (Some(agreed), Some(there)) = (&agreed, there) else {
             let gone = agreed.is_none() && fs::symlink_metadata(file).is_err();
-            return Ok((gone && self.removed.contains(item)).then_some(Change::Remove));
+            return Ok((gone && self.removed.contains(item)).then_some(Found::Change(Change::Remove)));
         };
-        let read = || -> std::io::Result<Vec<u8>> {
-            if there.is_symlink() {
-                return Ok(fs::read_link(file)?.into_os_string().into_encoded_bytes());
-            }
-            let mut bytes = Vec::new();
-            fs::File::open(file)?.read_to_end(&mut bytes)?;
-            Ok(bytes)
-        };
-        let bytes = read().map_err(|error| Problem::io(error, format_args!("reading {}", file.display())))?;
+        let bytes = read(file).map_err(|error| Problem::io(error, format_args!("reading {}", file.display())))?;
         if Digest::of(&bytes) != agreed.digest {
             return Ok(None);
         }
-        let (mode, blob) = match agreed.kind {
-            Kind::Symlink => ("120000", repository.store(&bytes)?),
+        Ok(match agreed.kind {
+            Kind::Symlink => Some(Found::Change(Change::Put("120000", repository.store(&bytes)?))),
+            Kind::File { .. } if there.is_symlink() => None,
             Kind::File { executable } => {
-                // As `git add` would: with the conversions that the repository asks for.
-                let path = format!("--path={}", file.display());
-                let name = repository.feed(&["hash-object", "-w", "--stdin", &path], &bytes)?;
-                let mode = if executable { "100755" } else { "100644" };
-                (mode, String::from_utf8_lossy(&name).trim().to_owned())
+                Some(Found::File(if executable { "100755" } else { "100644" }, agreed.digest))
             }
-            Kind::Directory => return Ok(None),
-        };
-        Ok(Some(Change::Put(mode, blob)))
+            Kind::Directory => None,
+        })
     }
 
     fn write(&self, repository: &Repository, head: Option<&str>, tree: &str, files: usize) -> Result<String> {
@@ -266,6 +275,31 @@ impl Committing<'_> {
     }
 }
 
+/// The content of a file, or what a link says.
+fn read(file: &Path) -> std::io::Result<Vec<u8>> {
+    if fs::symlink_metadata(file)?.is_symlink() {
+        return Ok(fs::read_link(file)?.into_os_string().into_encoded_bytes());
+    }
+    fs::read(file)
+}
+
+/// Writes files as blobs, as `git add` would: with the conversions that the repository asks for. Paths are those of the
+/// repository; the blobs are in their order.
+fn blobs(repository: &Repository, files: &[(String, &'static str, Digest)]) -> Result<Vec<String>> {
+    // A line for each path: one that holds a line break, or that Git would take for a quoted one, goes alone.
+    let is_plain = |path: &str| !path.contains('\n') && !path.starts_with('"');
+    if files.iter().all(|(path, ..)| is_plain(path)) {
+        let lines: String = files.iter().map(|(path, ..)| format!("{path}\n")).collect();
+        let names = repository.feed(&["hash-object", "-w", "--stdin-paths"], lines.as_bytes())?;
+        return Ok(String::from_utf8_lossy(&names).lines().map(str::to_owned).collect());
+    }
+    let one = |(path, ..): &(String, &str, Digest)| {
+        let name = repository.run(&["hash-object", "-w", "--", path])?;
+        Ok(String::from_utf8_lossy(&name).trim().to_owned())
+    };
+    files.iter().map(one).collect()
+}
+
 /// Whether the last commit of a branch is one of Syncline's.
 fn is_own(repository: &Repository, branch: &str) -> bool {
     let message = repository.ask(&["log", "-1", "--format=%B", branch, "--"]).unwrap_or_default();
@@ -274,8 +308,10 @@ fn is_own(repository: &Repository, branch: &str) -> bool {
 
 /// Pushes the branch that is checked out to its upstream; never by force.
 fn push(repository: &Repository) -> Result<()> {
-    let arguments =
-        [NO_HOOKS[0], NO_HOOKS[1], "-c", "push.default=upstream", "push", "--quiet", "--no-verify"];
+    let mut arguments = NO_HOOKS.to_vec();
+    // A server that does not answer any more is given up after two minutes.
+    arguments.extend(["-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=120"]);
+    arguments.extend(["-c", "push.default=upstream", "push", "--quiet", "--no-verify"]);
     let hint = "it is committed; pull in this workspace, and the next run pushes it";
     repository.run(&arguments).map(drop).map_err(|problem| problem.with_hint(hint))
 }

@@ -4,6 +4,7 @@
 
 mod acceptance;
 mod ai_clients;
+mod builtins;
 mod checks;
 mod ci;
 mod committing;
@@ -34,6 +35,7 @@ mod problems;
 #[path = "../../../core/tests/it/random.rs"]
 mod random;
 mod repositories;
+mod sanitize;
 mod scripts;
 mod scrub;
 mod secrets;

@@ -266,3 +266,88 @@ fn keys_that_do_not_go_together_are_refused() {
         assert!(ran.err.contains(message), "{message}: {}", ran.err);
     }
 }
+
+const IN_PLACE: &str = "direction: pull\nin_place: true\noutputs: [\"docs/**\"]";
+
+#[test]
+fn a_script_that_works_in_place_is_put_back_and_then_planned() {
+    let world = world(IN_PLACE, "test -e .git/here; echo new > docs/a.txt; rm docs/b.txt; mkdir docs/deep; echo c > docs/deep/c.txt");
+    world.write_local(".git/here", "not in any copy");
+    world.write_local("docs/a.txt", "a");
+    world.write_local("docs/b.txt", "b");
+    world.write_local("docs/kept.txt", "kept");
+    let plan = world.json(0, &["plan"]);
+    assert_eq!(plan["targets"][0]["problems"][0]["code"], "in_place", "a plan does not run it: {plan}");
+    assert_eq!(world.read_local("docs/a.txt").as_deref(), Some("a"));
+    let report = world.json(0, &["run"]);
+    let steps = &result(&report)["steps"];
+    assert_eq!((&steps["updated"], &steps["removed"]), (&1.into(), &1.into()), "{report}");
+    assert_eq!(world.read_local("docs/a.txt").as_deref(), Some("new\n"));
+    assert_eq!(world.read_local("docs/deep/c.txt").as_deref(), Some("c\n"));
+    assert!(!world.local("docs/b.txt").exists());
+    assert!(!world.local(".syncline/rescued").exists(), "nothing was in doubt");
+    world.expect(0, &["rollback", "last"]);
+    assert_eq!(world.read_local("docs/a.txt").as_deref(), Some("a"), "history has what was there");
+    assert_eq!(world.read_local("docs/b.txt").as_deref(), Some("b"));
+}
+
+#[test]
+fn a_script_that_fails_in_place_leaves_its_outputs_as_they_were() {
+    let world = world(IN_PLACE, "echo half > docs/a.txt; echo more > docs/more.txt; rm docs/b.txt; exit 3");
+    world.write_local("docs/a.txt", "a");
+    world.write_local("docs/b.txt", "b");
+    let report = world.json(1, &["run"]);
+    let message = result(&report)["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("its outputs are as they were, and what it had made is in"), "{message}");
+    let found = ["docs/a.txt", "docs/b.txt", "docs/more.txt"].map(|path| world.read_local(path));
+    assert_eq!(found, [Some("a".to_owned()), Some("b".to_owned()), None]);
+    let aside = fs::read_dir(world.local(".syncline/rescued")).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(fs::read_to_string(aside.join("docs/a.txt")).unwrap(), "half\n");
+    assert_eq!(fs::read_to_string(aside.join("docs/more.txt")).unwrap(), "more\n");
+    // What a check refuses is not left there either.
+    configure(&world, &format!("{IN_PLACE}\nverification: {{ command: \"false\" }}"), "");
+    script(&world, "echo refused > docs/a.txt");
+    world.expect(4, &["run"]);
+    assert_eq!(world.read_local("docs/a.txt").as_deref(), Some("a"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_script_that_is_killed_in_place_is_put_back_by_the_next_run() {
+    let world = world(IN_PLACE, "echo half > docs/a.txt; rm docs/b.txt; touch docs/ready; until test -e docs/go; do sleep 0.1; done");
+    world.write_local("docs/a.txt", "a");
+    world.write_local("docs/b.txt", "b");
+    let mut run = world.command(&["run"]).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !world.local("docs/ready").exists() {
+        assert!(std::time::Instant::now() < end, "the script did not start");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    run.kill().unwrap();
+    run.wait().unwrap();
+    script(&world, "true");
+    // What it runs outlives it: as long as that may still write, nothing is put back.
+    let said = world.expect(1, &["run"]).err;
+    assert!(said.contains("of a run that was cut short is still at work"), "{said}");
+    fs::write(world.local("docs/go"), "").unwrap();
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while world.run(&["run"]).code != 0 {
+        assert!(std::time::Instant::now() < end, "it is not put back");
+    }
+    let found = ["docs/a.txt", "docs/b.txt", "docs/ready"].map(|path| world.read_local(path));
+    assert_eq!(found, [Some("a".to_owned()), Some("b".to_owned()), None]);
+    assert_eq!(fs::read_dir(world.local(".syncline/rescued")).unwrap().count(), 1);
+}
+
+#[test]
+fn what_a_script_that_works_in_place_may_not_say() {
+    let world = World::new();
+    for (target, expected) in [
+        ("direction: pull\nin_place: true\noutputs: [\"*.json\"]", "`*.json` names no folder, as `in_place` needs"),
+        ("direction: push\nin_place: true\ninputs: [\"docs/**\"]", "`in_place` does not go with `direction: push`"),
+    ] {
+        configure(&world, target, "");
+        let said = world.expect(2, &["plan"]).err;
+        assert!(said.contains(expected), "{said}");
+    }
+}

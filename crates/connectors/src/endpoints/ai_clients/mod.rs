@@ -93,6 +93,7 @@ impl AiClientsEndpoint {
             },
             only: Some(settings.document.clone()),
             marks: false,
+            disturbs: false,
             consistent_listing: true,
             watch: false,
             batch_max: 1,

@@ -100,6 +100,7 @@ impl FolderEndpoint {
             abilities: Abilities { folds_case: folds, folds_unicode: folds, ..platform::abilities() },
             only: None,
             marks: true,
+            disturbs: false,
             consistent_listing: true,
             watch: true,
             batch_max: BATCH_MAX,

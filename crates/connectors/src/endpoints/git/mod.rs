@@ -100,6 +100,7 @@ impl GitEndpoint {
             abilities: Abilities { directories: false, directory_moves: false, ..Abilities::default() },
             only: None,
             marks: true,
+            disturbs: false,
             consistent_listing: true,
             watch: false,
             batch_max: BATCH_MAX,

@@ -77,6 +77,7 @@ impl RepositoriesEndpoint {
             abilities: Abilities { directories: false, directory_moves: false, ..Abilities::default() },
             only: None,
             marks: false,
+            disturbs: false,
             consistent_listing: true,
             watch: false,
             batch_max: 1,

@@ -93,6 +93,7 @@ impl UpstreamEndpoint {
             abilities: Abilities { directories: false, directory_moves: false, ..Abilities::default() },
             only: None,
             marks: true,
+            disturbs: false,
             consistent_listing: true,
             watch: false,
             batch_max: BATCH_MAX,

@@ -1,21 +1,24 @@
-//! The copy of a workspace in which a script works.
+//! The copy of a workspace in which a script works, or a drift gate looks.
 //!
-//! It holds the files that the script works with, as they are at that moment, in their places. `.git` and Syncline's own
-//! state are not in it, nor is what lies outside of the workspace. Copies share their blocks with the originals where the
-//! file system can do that.
+//! It holds the files that are worked with, as they are at that moment, in their places. `.git` and Syncline's own state
+//! are not in it, nor is what lies outside of the workspace. Copies share their blocks with the originals where the file
+//! system can do that.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, FileTimes};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use syncline_connect::layers::sanitize::{self, Sanitizer};
 use syncline_connect::{Content, Error, ErrorKind, Result};
-use syncline_core::{Digest, Entry, Filter, ItemPath, Kind, MemoryBaseline, Sides, Verdict, Version};
+use syncline_core::secrets::SCAN_BYTES_MAX;
+use syncline_core::{
+    Digest, Entry, Filter, ItemPath, Kind, MemoryBaseline, Problem, Sides, Verdict, Version,
+};
 
-use super::Script;
 use crate::look::digest_of;
 
 /// Most files that are copied.
@@ -28,17 +31,45 @@ static MAKING: Mutex<()> = Mutex::new(());
 /// The name of the lock in each copy's folder: whose lock is free belongs to a run that died.
 const LOCK: &str = "lock";
 
-/// A copy; it is removed when dropped.
-pub(super) struct Scratch {
+/// What is copied, and where to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Copying {
+    /// The target for which it is copied.
+    pub(crate) target: String,
+    /// Which files; all of them when `None`.
+    pub(crate) wanted: Option<Wanted>,
+    /// Folders that are there in any case.
+    pub(crate) folders: Vec<String>,
+    /// The folder for copies; that of the system for temporary files when `None`.
+    pub(crate) above: Option<PathBuf>,
+    /// What to do when that is too much.
+    pub(crate) hint: &'static str,
+}
+
+/// Which files are copied.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) inputs: Arc<Filter>,
+    pub(crate) outputs: Arc<Filter>,
+    /// The file of the script, and perhaps arguments: what is beside it is copied too.
+    pub(crate) entrypoint: String,
+}
+
+/// The folder of a copy's own that holds the copied workspace.
+pub(crate) const ROOT: &str = "workspace";
+
+/// A copy; it is removed when dropped, unless it is kept.
+pub(crate) struct Scratch {
     folder: PathBuf,
+    kept: bool,
     /// What each file was like when it was copied.
     copied: HashMap<String, State>,
-    _lock: File,
+    lock: Arc<File>,
 }
 
 /// What is compared to tell whether a file was changed.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct State {
+pub(crate) struct State {
     is_directory: bool,
     size: u64,
     modified: Option<SystemTime>,
@@ -55,39 +86,83 @@ impl State {
 }
 
 impl Scratch {
-    /// Copies what a script works with, out of the workspace or another copy of it.
-    pub(super) fn copy(script: &Script, from: &Path) -> Result<Self> {
+    /// Copies what is worked with, out of the workspace or another copy of it.
+    pub(crate) fn copy(copying: &Copying, from: &Path) -> Result<Self> {
         let failed =
-            |error: io::Error| Error::io(error, format_args!("making a scratch copy for {}", script.target));
+            |error: io::Error| Error::io(error, format_args!("making a scratch copy for {}", copying.target));
         let (folder, lock) = {
             // A copy that has no lock yet must not be taken for one of a run that died.
             let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
-            let folder = new_folder(script.scratch.as_deref()).map_err(failed)?;
+            let folder = new_folder(copying.above.as_deref()).map_err(failed)?;
             let lock = File::create(folder.join(LOCK)).map_err(failed)?;
             lock.lock().map_err(failed)?;
             (folder, lock)
         };
-        let mut scratch = Self { folder, copied: HashMap::new(), _lock: lock };
+        let mut scratch = Self { folder, kept: false, copied: HashMap::new(), lock: Arc::new(lock) };
         fs::create_dir(scratch.root()).map_err(failed)?;
         fs::create_dir(scratch.temporary()).map_err(failed)?;
-        scratch.copy_folder(script, from)?;
-        for folder in &script.folders {
+        scratch.copy_folder(copying, from)?;
+        for folder in &copying.folders {
             fs::create_dir_all(scratch.root().join(folder)).map_err(failed)?;
         }
         Ok(scratch)
     }
 
     /// The copy of the workspace.
-    pub(super) fn root(&self) -> PathBuf {
-        self.folder.join("workspace")
+    pub(crate) fn root(&self) -> PathBuf {
+        self.folder.join(ROOT)
     }
 
-    /// A folder for the script's temporary files.
-    pub(super) fn temporary(&self) -> PathBuf {
+    /// Its own folder, which holds all of it.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Its lock: as long as that is held, nobody takes it for left behind.
+    pub(crate) fn lock(&self) -> Arc<File> {
+        Arc::clone(&self.lock)
+    }
+
+    /// Leaves it where it is when it is dropped.
+    pub(crate) const fn keep(&mut self) {
+        self.kept = true;
+    }
+
+    /// Makes sure that it outlives a power loss.
+    pub(crate) fn make_durable(&self) -> io::Result<()> {
+        for (path, state) in &self.copied {
+            let place = self.root().join(path);
+            // A link is as durable as the folder that it lies in.
+            if !fs::symlink_metadata(&place)?.is_symlink() && (cfg!(unix) || !state.is_directory) {
+                File::open(place)?.sync_all()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A folder for temporary files.
+    pub(crate) fn temporary(&self) -> PathBuf {
         self.folder.join("tmp")
     }
 
-    fn copy_folder(&mut self, script: &Script, workspace: &Path) -> Result<()> {
+    /// What a program finds in its environment that works in the copy.
+    pub(crate) fn environment(&self) -> BTreeMap<String, String> {
+        let own = [
+            ("TMPDIR", self.temporary().display().to_string()),
+            // The copy lies beneath the workspace: without this, Git would take it for a part of that one's repository.
+            ("GIT_CEILING_DIRECTORIES", self.folder.display().to_string()),
+            // Looking at the repository of the workspace changes nothing there.
+            ("GIT_OPTIONAL_LOCKS", "0".to_owned()),
+        ];
+        own.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+
+    /// Where a program may write that works in the copy.
+    pub(crate) fn writable(&self) -> Vec<PathBuf> {
+        vec![self.root(), self.temporary()]
+    }
+
+    fn copy_folder(&mut self, copying: &Copying, workspace: &Path) -> Result<()> {
         let (mut waiting, mut bytes) = (vec![String::new()], 0);
         while let Some(folder) = waiting.pop() {
             let from = workspace.join(&folder);
@@ -97,12 +172,12 @@ impl Scratch {
                 let name = entry.file_name();
                 // A name that is no text cannot be an item of any target either.
                 let Some(path) = name.to_str().map(|name| below(&folder, name)) else { continue };
-                let is_scratch = script.scratch.as_ref().is_some_and(|scratch| from.join(&name) == *scratch);
-                if is_scratch || !is_wanted(script, &path, &entry) {
+                let is_scratch = copying.above.as_ref().is_some_and(|above| from.join(&name) == *above);
+                if is_scratch || !is_wanted(copying, &path, &entry) {
                     continue;
                 }
                 let failed = |error: io::Error| Error::io(error, format_args!("copying {path}"));
-                match copy_entry(&entry, &self.root().join(&path)) {
+                match copy_entry(&entry.path(), &self.root().join(&path)) {
                     Ok(state) => {
                         bytes += state.size;
                         self.copied.insert(path.clone(), state);
@@ -116,7 +191,7 @@ impl Scratch {
                     Err(error) => return Err(failed(error)),
                 }
                 if self.copied.len() > FILES_MAX || bytes > BYTES_MAX {
-                    return Err(too_large(script));
+                    return Err(too_large(copying));
                 }
             }
         }
@@ -145,7 +220,7 @@ impl Scratch {
     }
 
     /// Puts content where the script looks for it; its digest and size.
-    pub(super) fn put(&self, path: &ItemPath, kind: Kind, content: Content) -> Result<(Digest, u64)> {
+    pub(crate) fn put(&self, path: &ItemPath, kind: Kind, content: Content) -> Result<(Digest, u64)> {
         let failed = |error: io::Error| Error::io(error, format_args!("copying {path}"));
         let place = self.root().join(path.as_str());
         if let Some(parent) = place.parent() {
@@ -166,13 +241,13 @@ impl Scratch {
     }
 
     /// Takes a file away that is not there any more.
-    pub(super) fn remove(&self, path: &ItemPath) -> Result<()> {
+    pub(crate) fn remove(&self, path: &ItemPath) -> Result<()> {
         let removed = remove(&self.root().join(path.as_str()));
         removed.map_err(|error| Error::io(error, format_args!("removing the copy of {path}")))
     }
 
     /// Everything that was changed, made or removed and is none of `outputs`, in order.
-    pub(super) fn strays(&self, outputs: &Filter) -> Result<Vec<String>> {
+    pub(crate) fn strays(&self, outputs: &Filter) -> Result<Vec<String>> {
         let mut left: HashMap<&str, State> =
             self.copied.iter().map(|(path, state)| (path.as_str(), *state)).collect();
         let mut strays = Vec::new();
@@ -204,8 +279,43 @@ impl Scratch {
     }
 }
 
+impl Scratch {
+    /// Takes the secrets out of the files of `outputs`, so that whoever looks at the copy sees what would come in. What
+    /// cannot be freed of them stays as it is: the layer over the copy refuses it. What was replaced is told.
+    pub(crate) fn sanitize(&self, outputs: &Filter, sanitizer: &Sanitizer) -> Result<Option<Problem>> {
+        let (root, mut replaced) = (self.root(), Vec::new());
+        let cancelled = AtomicBool::new(false);
+        let walked = crate::builtins::walk(&root, "", outputs, &cancelled, &mut |path, place| {
+            let metadata = fs::symlink_metadata(place)?;
+            if !metadata.is_file() || metadata.len() > SCAN_BYTES_MAX {
+                return Ok(());
+            }
+            let content = fs::read(place)?;
+            if let Ok(redacted) = sanitizer.sanitize(path, &content)
+                && let Some(content) = &redacted.content
+            {
+                rewrite(place, &metadata, content)?;
+                replaced.extend(sanitize::places(path, &redacted));
+            }
+            Ok(())
+        });
+        walked.map_err(|(path, error)| Error::io(error, format_args!("taking secrets out of {path}")))?;
+        Ok(sanitize::told(replaced))
+    }
+}
+
+/// Writes a file anew, also one that its maker has made read-only.
+fn rewrite(place: &Path, metadata: &fs::Metadata, content: &[u8]) -> io::Result<()> {
+    fs::remove_file(place)?;
+    fs::write(place, content)?;
+    fs::set_permissions(place, metadata.permissions())
+}
+
 impl Drop for Scratch {
     fn drop(&mut self) {
+        if self.kept {
+            return;
+        }
         if let Err(error) = remove_folder(&self.folder) {
             tracing::warn!(folder = %self.folder.display(), %error, "a scratch copy could not be removed");
         }
@@ -214,18 +324,18 @@ impl Drop for Scratch {
 
 /// Removes copies of runs that died.
 fn sweep(folder: &Path) -> io::Result<()> {
+    left_behind(folder)?.iter().try_for_each(|left| remove_folder(left))
+}
+
+/// The folders of copies that runs have left behind which died.
+pub(crate) fn left_behind(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    for entry in entries.flatten() {
-        let Ok(lock) = File::open(entry.path().join(LOCK)) else { continue };
-        if lock.try_lock().is_ok() {
-            remove_folder(&entry.path())?;
-        }
-    }
-    Ok(())
+    let is_free = |folder: &PathBuf| File::open(folder.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok());
+    Ok(entries.flatten().map(|entry| entry.path()).filter(is_free).collect())
 }
 
 fn new_folder(above: Option<&Path>) -> io::Result<PathBuf> {
@@ -248,7 +358,7 @@ fn new_folder(above: Option<&Path>) -> io::Result<PathBuf> {
 }
 
 /// Removes a folder in which a script may have made folders that nobody may write.
-fn remove_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn remove_folder(folder: &Path) -> io::Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             open_up(folder)?;
@@ -282,22 +392,22 @@ fn below(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
-/// Whether a script works with something: not with Git's and Syncline's own files, with its outputs in any case, and else
-/// with what its inputs say. What is beside its own file is there too: scripts have helpers.
-fn is_wanted(script: &Script, path: &str, entry: &fs::DirEntry) -> bool {
+/// Whether something is worked with: not Git's and Syncline's own files, outputs in any case, and else what the inputs
+/// say. What is beside a script's own file is there too: scripts have helpers.
+fn is_wanted(copying: &Copying, path: &str, entry: &fs::DirEntry) -> bool {
     let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
     if name.eq_ignore_ascii_case(".git") || name == ".syncline" {
         return false;
     }
-    let Some(inputs) = &script.inputs else { return true };
+    let Some(Wanted { inputs, outputs, entrypoint }) = &copying.wanted else { return true };
     let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
     let wanted = |filter: &Filter| !matches!(filter.decide_text(path, is_directory), Verdict::Ignored(_));
-    let own = script.entrypoint.rsplit_once('/').map_or("", |(folder, _)| folder).trim_start_matches("./");
+    let own = entrypoint.rsplit_once('/').map_or("", |(folder, _)| folder).trim_start_matches("./");
     let beside = !own.is_empty()
         && (path == own
             || path.strip_prefix(own).is_some_and(|rest| rest.starts_with('/'))
             || is_dir_above(path, own));
-    wanted(inputs) || wanted(&script.outputs) || beside || script.entrypoint.starts_with(path)
+    wanted(inputs) || wanted(outputs) || beside || entrypoint.starts_with(path)
 }
 
 fn is_dir_above(path: &str, own: &str) -> bool {
@@ -305,16 +415,16 @@ fn is_dir_above(path: &str, own: &str) -> bool {
 }
 
 /// Copies one thing with its time and permissions; `Unsupported` for what is neither file, folder nor link.
-fn copy_entry(entry: &fs::DirEntry, to: &Path) -> io::Result<State> {
-    let metadata = entry.metadata()?;
+pub(crate) fn copy_entry(from: &Path, to: &Path) -> io::Result<State> {
+    let metadata = fs::symlink_metadata(from)?;
     if metadata.is_dir() {
         fs::create_dir(to)?;
     } else if metadata.is_symlink() {
-        let target = fs::read_link(entry.path())?;
+        let target = fs::read_link(from)?;
         link(target.as_os_str().as_encoded_bytes(), to)?;
         return Ok(State::of(&fs::symlink_metadata(to)?));
     } else if metadata.is_file() {
-        fs::copy(entry.path(), to)?;
+        fs::copy(from, to)?;
         let copy = File::options().append(true).open(to);
         // Without the permission to write there is no way to set its time; then its new one is remembered.
         if let (Ok(copy), Ok(modified)) = (copy, metadata.modified()) {
@@ -376,9 +486,18 @@ fn allow(_file: &File, _mode: Option<u32>) -> io::Result<()> {
     Ok(())
 }
 
-fn too_large(script: &Script) -> Error {
-    let message = format!("the workspace is too large for the scratch copy of {}", script.target);
-    Error::new(ErrorKind::Invalid, message).with_hint(
-        "name what the script needs under `inputs`; only that, its outputs and its own folder are copied",
-    )
+fn too_large(copying: &Copying) -> Error {
+    let message = format!("the workspace is too large for the scratch copy of {}", copying.target);
+    Error::new(ErrorKind::Invalid, message).with_hint(copying.hint)
+}
+
+/// Does work that blocks on a thread that may.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => Err(Error::new(ErrorKind::Io, "the program is shutting down")),
+    }
 }
