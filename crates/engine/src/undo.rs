@@ -1,8 +1,8 @@
 //! Going back: what paths held before a run, or at the end of one. Both become wishes of an ordinary run.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use syncline_core::{Action, Baseline, Entry, Expected, Item, ItemPath, Plan, Retracted, Side, Sides};
+use syncline_core::{Action, Baseline, Entry, Expected, Item, ItemPath, Plan, Retracted, Side, Sides, Step};
 use syncline_store::{Delta, RunQuery, RunRecord, Store};
 
 use crate::apply::is_same_content;
@@ -32,27 +32,96 @@ pub(crate) async fn taken_back(
     run: &RunRecord,
     plan: &Plan,
 ) -> Result<(BTreeMap<ItemPath, Option<Item>>, BTreeMap<ItemPath, Retracted>)> {
-    // Of each path, the sides that were written, and whether they held something.
-    let mut written: HashMap<&ItemPath, Sides<Option<bool>>> = HashMap::new();
-    for step in &plan.steps {
-        let held = step.expected != Expected::Absent;
-        written.entry(&step.path).or_default()[step.side] = Some(held);
-        if let Action::Move { from, .. } = &step.action {
-            written.entry(from).or_default()[step.side] = Some(true);
+    let deltas: BTreeMap<ItemPath, Delta> =
+        store.deltas(&run.start.id).await?.into_iter().map(|delta| (delta.path.clone(), delta)).collect();
+    let baseline = store.baseline(&store.peek_target(&run.start.target).await?).await?;
+    let written = Written::of(plan);
+    let (mut desired, mut retracted) = (BTreeMap::new(), BTreeMap::new());
+    // What was written without agreeing on it, such as beside an open conflict, has no delta.
+    let paths: BTreeSet<&ItemPath> = deltas.keys().chain(written.at.keys().copied()).collect();
+    for path in paths {
+        let held = Sides::from_fn(|side| written.held(&deltas, path, side));
+        if held.local.is_some() || held.remote.is_some() {
+            let before = match deltas.get(path) {
+                Some(delta) => delta.before.clone(),
+                None => Baseline::get(baseline.as_ref(), path)?,
+            };
+            desired.insert(path.clone(), before.as_ref().map(Entry::item));
+            retracted.insert(path.clone(), held);
         }
     }
-    let (mut desired, mut retracted) = (BTreeMap::new(), BTreeMap::new());
-    for delta in store.deltas(&run.start.id).await?.into_iter().filter(changed) {
-        let Some(sides) = written.get(&delta.path) else { continue };
-        let before = delta.before.as_ref().map(Entry::item);
-        let held = Sides::from_fn(|side| {
-            let item = || lost_on(&delta, side).or_else(|| before.clone());
-            sides[side].map(|held| held.then(item).flatten())
-        });
-        desired.insert(delta.path.clone(), before);
-        retracted.insert(delta.path, held);
-    }
     Ok((desired, retracted))
+}
+
+/// What a plan wrote, and where; places are indices into its steps.
+struct Written<'a> {
+    plan: &'a Plan,
+    /// The steps that wrote a path or moved something away from it, in their order.
+    at: HashMap<&'a ItemPath, Vec<usize>>,
+    /// The steps that moved a folder with all that is in it, in their order.
+    folders: Vec<usize>,
+}
+
+impl<'a> Written<'a> {
+    fn of(plan: &'a Plan) -> Self {
+        let (mut at, mut folders): (HashMap<_, Vec<usize>>, _) = (HashMap::new(), Vec::new());
+        for (index, step) in plan.steps.iter().enumerate() {
+            at.entry(&step.path).or_default().push(index);
+            if let Action::Move { from, item, .. } = &step.action {
+                at.entry(from).or_default().push(index);
+                if item.kind.is_directory() {
+                    folders.push(index);
+                }
+            }
+        }
+        Self { plan, at, folders }
+    }
+
+    /// What a side held at a path before the run; `None` when the run wrote nothing there.
+    ///
+    /// Follows what was at the path through the steps: the first that wrote it tells what it found. What was carried
+    /// away in a folder and not written afterwards is what now lies where the folder is.
+    fn held(&self, deltas: &BTreeMap<ItemPath, Delta>, path: &ItemPath, side: Side) -> Option<Option<Item>> {
+        let (mut now, mut next) = (path.clone(), 0);
+        loop {
+            let written = self.at.get(&now).into_iter().flatten();
+            let carried = self.folders.iter().filter(|&&at| self.carries(at, &now));
+            let Some(&at) =
+                written.chain(carried).filter(|&&at| at >= next && self.plan.steps[at].side == side).min()
+            else {
+                let after = || deltas.get(&now).and_then(|delta| delta.after.as_ref()).map(Entry::item);
+                return (now != *path).then(after);
+            };
+            let step = &self.plan.steps[at];
+            match &step.action {
+                Action::Move { from, item, .. } if *from == now => return Some(Some(item.clone())),
+                Action::Move { from, .. } if step.path != now => match now.moved(from, &step.path) {
+                    Some(moved) => (now, next) = (moved, at + 1),
+                    // It came with the folder, to where no folder was.
+                    None => return Some(None),
+                },
+                _ => return Some(found(self.plan, step, deltas.get(&now))),
+            }
+        }
+    }
+
+    fn carries(&self, at: usize, path: &ItemPath) -> bool {
+        let step = &self.plan.steps[at];
+        let from = matches!(&step.action, Action::Move { from, .. } if path.is_below(from.as_str()));
+        from || path.is_below(step.path.as_str())
+    }
+}
+
+/// What a step found at its path.
+fn found(plan: &Plan, step: &Step, delta: Option<&Delta>) -> Option<Item> {
+    let Expected::Present { keep, .. } = &step.expected else { return None };
+    let Some(keep) = keep.as_deref().copied() else { return Some(Item::directory()) };
+    if let Action::Remove { item } = &step.action {
+        return Some(Item { digest: Some(keep), ..item.clone() });
+    }
+    let conflict = plan.conflicts.iter().find(|conflict| conflict.path == step.path);
+    let known = conflict.map(|conflict| Item { digest: Some(keep), ..conflict.versions[step.side].clone() });
+    known.or_else(|| lost_on(delta?, step.side)).or_else(|| delta?.before.as_ref().map(Entry::item))
 }
 
 /// The content that a run took away on one side, where that had not been agreed on.

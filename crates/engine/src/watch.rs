@@ -336,7 +336,9 @@ impl Watch {
         }
         let halted = result.as_ref().ok().filter(|result| !result.halts.is_empty());
         self.halted = halted.map(|result| result.plan_hash.clone());
-        self.failures = if result.is_ok() { 0 } else { self.failures.saturating_add(1) };
+        // A run whose check failed has failed, too: what it did and took back must not start the next one at once.
+        let has_failed = result.as_ref().map_or(true, |result| result.state == RunState::Failed);
+        self.failures = if has_failed { self.failures.saturating_add(1) } else { 0 };
         let interval = match (self.failures, self.watching.interval, self.limited) {
             (0, Some(interval), _) => interval,
             (0, None, false) => self.watching.rescan,

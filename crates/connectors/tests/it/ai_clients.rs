@@ -11,10 +11,12 @@ use syncline_connect::{
 };
 use syncline_connectors::endpoints::ai_clients::AiClientsEndpoint;
 use syncline_core::{
-    Action, Digest, Entry, Expected, Filter, Found, Item, ItemPath, Kind, MemoryBaseline, Outcome, Root,
-    Seen, Side, Sides, Snapshot, Source, Step, Version,
+    Action, Digest, Entry, Expected, Found, Item, ItemPath, Kind, MemoryBaseline, Outcome, Root, Seen, Side,
+    Sides, Snapshot, Source, Step, Version,
 };
 use tempfile::TempDir;
+
+use crate::support::request;
 
 const SECRET: &str = "hunter2-value-of-a-variable";
 
@@ -69,18 +71,7 @@ impl Place {
     }
 
     async fn scan(&self, endpoint: &AiClientsEndpoint, baseline: MemoryBaseline) -> Snapshot {
-        let request = ScanRequest {
-            side: Side::Remote,
-            baseline: Arc::new(baseline),
-            filter: Arc::new(Filter::default()),
-            mark: "test".into(),
-            sentinel: None,
-            only: None,
-            durable: false,
-            again: false,
-            directories: false,
-            progress: Arc::new(Progress::default()),
-        };
+        let request = ScanRequest { directories: false, ..request(baseline) };
         endpoint.scan(request).await.unwrap()
     }
 

@@ -8,6 +8,7 @@
 //! in it, as in a working tree of Git; what a user emptied stays.
 
 use crate::baseline::Damaged;
+use crate::item::Item;
 use crate::path::ItemPath;
 use crate::side::{Side, Sides};
 use crate::step::{Need, Plan};
@@ -15,7 +16,7 @@ use crate::step::{Need, Plan};
 use super::Input;
 use super::conflict;
 use super::moves;
-use super::observe::{Above, Decision, Node, Now};
+use super::observe::{Above, Decision, Node, Now, Wish};
 
 /// Corrects decisions until every directory fits what is below and above it.
 ///
@@ -75,7 +76,7 @@ fn untouched(input: &Input<'_>, nodes: &[Node<'_>]) -> Result<Above, Damaged> {
 fn leaves(node: &Node<'_>, side: Side) -> bool {
     match &node.decision {
         Decision::Remove(on) | Decision::MovedAway(on, _) => *on == side,
-        Decision::Desired(None) => node.now[side].is_there(),
+        Decision::Desired(wish) => wish.empties(side) && node.now[side].is_there(),
         _ => false,
     }
 }
@@ -146,7 +147,9 @@ fn stays(node: &Node<'_>, side: Side) -> bool {
         Decision::Remove(on) => *on != side && node.now[side].is_there(),
         // It leaves the following side by the move, and the other side has already done without it.
         Decision::MovedAway(..) => false,
-        Decision::Desired(item) => item.is_some(),
+        Decision::Desired(wish) => {
+            wish.sides[side].as_ref().map_or_else(|| node.now[side].is_there(), Option::is_some)
+        }
     }
 }
 
@@ -167,13 +170,29 @@ fn corrected(input: &Input<'_>, node: &Node<'_>, held: &Sides<bool>, plan: &mut 
             }
             Some(settled.map_or(Decision::Leave, |settled| Decision::Conflict(Box::new(settled))))
         }
-        Decision::Desired(None) if Side::BOTH.iter().any(|&side| held[side]) => {
-            Some(if Side::BOTH.iter().any(|&side| node.is_directory(side)) {
-                Decision::Desired(Some(crate::item::Item::directory()))
-            } else {
-                Decision::Leave
-            })
-        }
+        Decision::Desired(wish) => desired_directory(node, wish, held),
         _ => None,
     }
+}
+
+/// The wish for nothing where something below stays: a directory stays as well. A file that a run had put there goes.
+fn desired_directory(node: &Node<'_>, wish: &Wish, held: &Sides<bool>) -> Option<Decision> {
+    let directory = || Some(Item::directory());
+    let kept = |side: &Side| held[*side] && wish.empties(*side);
+    if wish.sides.local != wish.sides.remote {
+        let kept = |side: &Side| kept(side) && node.is_directory(*side);
+        let mut kept = Side::BOTH.into_iter().filter(kept).peekable();
+        kept.peek()?;
+        let mut wish = wish.clone();
+        kept.for_each(|side| wish.sides[side] = Some(directory()));
+        return Some(Decision::Desired(Box::new(wish)));
+    }
+    Side::BOTH.iter().any(kept).then(|| {
+        if Side::BOTH.iter().any(|&side| node.is_directory(side)) {
+            let sides = Sides::from_fn(|_| Some(directory()));
+            Decision::Desired(Box::new(Wish { agreed: directory(), sides }))
+        } else {
+            Decision::Leave
+        }
+    })
 }

@@ -14,7 +14,7 @@ use crate::step::{Action, Conflict, Expected, Goal, Need, Plan, Source, Step};
 
 use super::Input;
 use super::conflict::Settled;
-use super::observe::{Decision, Node, Now};
+use super::observe::{Decision, Node, Now, Wish};
 
 /// The order of steps.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,12 +71,19 @@ impl Emitter {
             for side in Side::BOTH {
                 let to_other = match &node.decision {
                     Decision::Flow(to) => *to == side && !node.is_directory(side.other()),
-                    Decision::Desired(item) => item.as_ref().is_some_and(|item| !item.kind.is_directory()),
+                    Decision::Desired(wish) => {
+                        wish.sides[side].iter().flatten().any(|item| !item.kind.is_directory())
+                    }
                     _ => false,
                 };
                 // A file goes from where the other side has something below its path, with or without a directory.
                 let below = || nodes.get(at + 1).is_some_and(|next| next.path.is_below(node.path.as_str()));
-                let file = node.decision == Decision::Remove(side) && !node.is_directory(side);
+                let goes = match &node.decision {
+                    Decision::Remove(on) => *on == side,
+                    Decision::Desired(wish) => wish.empties(side),
+                    _ => false,
+                };
+                let file = goes && !node.is_directory(side);
                 if to_other && node.is_directory(side) || file && below() {
                     self.giving_way[side].insert(node.path.as_str().to_owned());
                 }
@@ -103,7 +110,7 @@ impl Emitter {
             Decision::Carried(on, version) => self.carried(&node, on, version),
             Decision::Follow(on, from, edited) => self.follow(&node, on, from, *edited),
             Decision::Conflict(settled) => self.conflict(input, &node, *settled, plan)?,
-            Decision::Desired(item) => self.desired(input, &node, item.as_ref(), plan),
+            Decision::Desired(wish) => self.desired(input, &node, &wish, plan),
         }
         Ok(())
     }
@@ -301,21 +308,16 @@ impl Emitter {
         Ok(())
     }
 
-    /// What a person asked for, on every side that may be written.
-    fn desired(&mut self, input: &Input<'_>, node: &Node<'_>, item: Option<&Item>, plan: &mut Plan) {
+    /// What a person asked for or what is taken back, on every side that it is about and that may be written.
+    fn desired(&mut self, input: &Input<'_>, node: &Node<'_>, wish: &Wish, plan: &mut Plan) {
         let mut steps: Sides<Option<usize>> = Sides::default();
         let mut versions: Sides<Option<Version>> = Sides::default();
         let (mut reached, mut forbidden) = (true, None);
-        let (agreed, retracted) = (item, input.choices.retracted.get(&node.path));
         for side in Side::BOTH {
-            let item = match retracted.map(|retracted| &retracted[side]) {
-                None => agreed,
-                Some(Some(item)) => item.as_ref(),
-                Some(None) => {
-                    // Whatever is there, nobody has agreed on it.
-                    versions[side] = Some(Version::none());
-                    continue;
-                }
+            let Some(item) = wish.sides[side].as_ref().map(Option::as_ref) else {
+                // Whatever is there, nobody has agreed on it.
+                versions[side] = Some(Version::none());
+                continue;
             };
             let held = node.held(side);
             let unread =
@@ -347,10 +349,9 @@ impl Emitter {
             plan.problems.push(Problem::new(path, "one_sided", message));
         } else {
             // Where a side gets back what was never agreed on, there is no agreement to go back to.
-            let other = |held: &Option<Option<Item>>| {
-                held.as_ref().is_some_and(|item| !agrees(item.as_ref(), agreed))
-            };
-            let forgets = retracted.is_some_and(|held| other(&held.local) || other(&held.remote));
+            let agreed = wish.agreed.as_ref();
+            let is_other = |held: &Option<Item>| !agrees(held.as_ref(), agreed);
+            let forgets = Side::BOTH.iter().any(|&side| wish.sides[side].as_ref().is_some_and(is_other));
             self.goal(node, agreed.filter(|_| !forgets).cloned(), versions, steps);
         }
     }

@@ -93,8 +93,30 @@ pub(super) enum Decision {
     Follow(Side, ItemPath, Box<Found>),
     /// A conflict.
     Conflict(Box<Settled>),
-    /// What a person asked for; the flags say which sides may be written.
-    Desired(Option<Item>),
+    /// What a person asked for, or what is taken back.
+    Desired(Box<Wish>),
+}
+
+/// What a path shall hold, whatever is there now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wish {
+    /// What both sides are to agree on.
+    pub(super) agreed: Option<Item>,
+    /// What each side shall hold; `None` for a side that is left alone.
+    pub(super) sides: Sides<Option<Option<Item>>>,
+}
+
+impl Wish {
+    fn of(input: &Input<'_>, path: &ItemPath, agreed: &Option<Item>) -> Decision {
+        let sides = input.choices.retracted.get(path).cloned();
+        let sides = sides.unwrap_or_else(|| Sides::from_fn(|_| Some(agreed.clone())));
+        Decision::Desired(Box::new(Self { agreed: agreed.clone(), sides }))
+    }
+
+    /// Whether nothing shall be on `side`.
+    pub(super) fn empties(&self, side: Side) -> bool {
+        self.sides[side] == Some(None)
+    }
 }
 
 /// One path at which something is to be considered.
@@ -313,11 +335,11 @@ fn differs(item: &Item, was: &Entry) -> Option<bool> {
 fn add_desired(input: &Input<'_>, nodes: &mut Vec<Node<'_>>) -> Result<(), Damaged> {
     for (path, item) in &input.choices.desired {
         match nodes.binary_search_by(|node| node.path.cmp(path)) {
-            Ok(at) => nodes[at].decision = Decision::Desired(item.clone()),
+            Ok(at) => nodes[at].decision = Wish::of(input, path, item),
             Err(at) => {
                 let was = input.baseline.get(path)?.map(Box::new);
                 let now = Sides::from_fn(|_| if was.is_some() { Now::Same(None) } else { Now::Absent });
-                let decision = Decision::Desired(item.clone());
+                let decision = Wish::of(input, path, item);
                 nodes.insert(at, Node { path: path.clone(), was, now, decision });
             }
         }

@@ -17,7 +17,7 @@ use std::time::Instant;
 use syncline_core::{Builtin, Filter, Verdict};
 
 use crate::checks::Ground;
-use crate::process::Limits;
+use crate::process::{GivenUp, Limits};
 
 /// Most faults that are told one by one.
 const FAULTS_MAX: usize = 20;
@@ -82,15 +82,6 @@ impl Files {
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => Err("was cut short".to_owned()),
         }
-    }
-}
-
-/// Ends the walk when nobody waits for it any more: set when dropped.
-struct GivenUp(Arc<AtomicBool>);
-
-impl Drop for GivenUp {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -102,8 +102,8 @@ pub struct Finished {
     pub duration: Duration,
 }
 
-/// Ends a program when nobody waits for it any more: set when dropped.
-struct GivenUp(Arc<AtomicBool>);
+/// Ends some work when nobody waits for it any more: set when dropped.
+pub(crate) struct GivenUp(pub(crate) Arc<AtomicBool>);
 
 impl Drop for GivenUp {
     fn drop(&mut self) {

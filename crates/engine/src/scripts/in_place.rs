@@ -6,28 +6,23 @@
 //! well; when all is cut short, the next run does that. What then stands in their place is moved aside and told, since
 //! nobody can say whether the script wrote it or a person.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use syncline_connect::{Error, ErrorKind, Result};
-use syncline_core::{Digest, Filter, MemoryBaseline};
+use syncline_core::{Digest, MemoryBaseline};
 
 use super::launch::{self, Place};
+use super::put_back::put_back;
 use super::{Script, blocking};
-use crate::builtins::walk;
 use crate::scratch::{self, Copying, Scratch, Wanted};
 
 /// The folder beside that of scratch copies, for what is to be put back.
 const FOLDER: &str = "in-place";
 /// Says that the outputs are copied and the script may have begun.
 const BEGUN: &str = "begun";
-/// Where a person finds what was moved aside; runs, `status` and `doctor` tell of it.
-const RESCUED: &str = ".syncline/rescued";
 
 /// What a script made in the workspace, and what it was given of its outputs.
 pub(super) async fn run(script: &Arc<Script>) -> Result<(Scratch, MemoryBaseline)> {
@@ -143,132 +138,6 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn sync_folder(_folder: &Path) -> io::Result<()> {
     Ok(())
-}
-
-/// Puts the outputs in the workspace back to what they were in `before`. What is as in `made` was copied and may go; what
-/// somebody changed since stays where it is. Without `made`, whatever differs is moved aside; tells where to.
-fn put_back(before: &Path, script: &Script, made: Option<&Path>) -> Result<Option<PathBuf>> {
-    let workspace = &script.workspace;
-    let failed = |path: &str, error| Error::io(error, format_args!("putting back {path} as it was"));
-    let (there, was) = (files(workspace, &script.outputs)?, files(before, &script.outputs)?);
-    let aside = workspace.join(RESCUED).join(format!("{}-{}", script.target, seconds_now()));
-    let (mut moved, mut gone) = (false, BTreeSet::new());
-    for path in there.union(&was) {
-        let at = workspace.join(path);
-        if was.contains(path) && same(&before.join(path), &at).map_err(|error| failed(path, error))? {
-            continue;
-        }
-        let is_ours = match made {
-            Some(made) => same(&made.join(path), &at).map_err(|error| failed(path, error))?,
-            None => false,
-        };
-        if made.is_some() && !is_ours {
-            continue;
-        }
-        if !is_ours && there.contains(path) {
-            move_aside(&at, &aside.join(path)).map_err(|error| failed(path, error))?;
-            moved = true;
-        }
-        if was.contains(path) {
-            put(workspace, path, &before.join(path)).map_err(|error| failed(path, error))?;
-        } else {
-            remove(&at).map_err(|error| failed(path, error))?;
-            gone.extend(Path::new(path).ancestors().skip(1).map(Path::to_owned));
-        }
-    }
-    // Folders that the script made for what is gone; of those that hold something else, nothing is removed.
-    for folder in gone.iter().rev().filter(|folder| !before.join(folder).is_dir()) {
-        let _ = fs::remove_dir(workspace.join(folder));
-    }
-    Ok(moved.then_some(aside))
-}
-
-fn files(root: &Path, outputs: &Filter) -> Result<BTreeSet<String>> {
-    let mut found = BTreeSet::new();
-    let walked = walk(root, "", outputs, &AtomicBool::new(false), &mut |path, _| {
-        found.insert(path.to_owned());
-        Ok(())
-    });
-    walked.map_err(|(path, error)| Error::io(error, format_args!("looking at the output {path}")))?;
-    Ok(found)
-}
-
-/// Whether two places hold the same: nothing, a link to the same, or a file of the same content and permissions.
-fn same(one: &Path, other: &Path) -> io::Result<bool> {
-    let (Some(a), Some(b)) = (status(one)?, status(other)?) else {
-        return Ok(status(one)?.is_none() && status(other)?.is_none());
-    };
-    if a.is_symlink() && b.is_symlink() {
-        return Ok(fs::read_link(one)? == fs::read_link(other)?);
-    }
-    if !a.is_file() || !b.is_file() || a.len() != b.len() || a.permissions() != b.permissions() {
-        return Ok(false);
-    }
-    let (mut one, mut other) = (File::open(one)?, File::open(other)?);
-    let (mut ours, mut theirs) = (vec![0; 64 << 10], vec![0; 64 << 10]);
-    loop {
-        let count = one.read(&mut ours)?;
-        if count == 0 {
-            return Ok(other.read(&mut theirs)? == 0);
-        }
-        match other.read_exact(&mut theirs[..count]) {
-            Ok(()) if ours[..count] == theirs[..count] => {}
-            Ok(()) => return Ok(false),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-fn status(path: &Path) -> io::Result<Option<fs::Metadata>> {
-    match fs::symlink_metadata(path) {
-        Ok(metadata) => Ok(Some(metadata)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        // What is below a file is not there.
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Puts a copy into its place, whole or not at all; never through a link that stands for one of its folders.
-fn put(workspace: &Path, path: &str, from: &Path) -> io::Result<()> {
-    let parents: Vec<&Path> = Path::new(path).ancestors().skip(1).collect();
-    for parent in parents.iter().rev().map(|parent| workspace.join(parent)) {
-        match status(&parent)? {
-            None => fs::create_dir(&parent)?,
-            Some(found) if found.is_dir() => {}
-            Some(_) => return Err(io::Error::other(format!("{} is in the way", parent.display()))),
-        }
-    }
-    let at = workspace.join(path);
-    let name = at.file_name().unwrap_or_default().to_string_lossy();
-    let beside = at.with_file_name(format!(".{name}.syncline-{}", std::process::id()));
-    scratch::copy_entry(from, &beside)?;
-    fs::rename(&beside, &at)
-}
-
-fn remove(at: &Path) -> io::Result<()> {
-    match fs::remove_file(at) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
-    }
-}
-
-fn move_aside(at: &Path, aside: &Path) -> io::Result<()> {
-    if let Some(parent) = aside.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    match fs::rename(at, aside) {
-        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-            scratch::copy_entry(at, aside)?;
-            fs::remove_file(at)
-        }
-        moved => moved,
-    }
-}
-
-fn seconds_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// What is said when the script failed: where what it had made is.

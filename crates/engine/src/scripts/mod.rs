@@ -11,6 +11,7 @@
 mod failure;
 mod in_place;
 mod launch;
+mod put_back;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;

@@ -11,5 +11,6 @@ mod process;
 #[path = "../../../core/tests/it/random.rs"]
 mod random;
 mod secrets;
+mod taken_back;
 mod watching;
 mod world;

@@ -13,6 +13,7 @@ use syncline_store::RunQuery;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::taken_back::refusing;
 use crate::world::{World, open_guard};
 
 /// What a watch told, and how many milliseconds after its beginning.
@@ -169,5 +170,28 @@ fn a_halt_that_waits_for_a_person_is_told_and_recorded_once() {
         assert_eq!(told, expected);
         let runs = world.context.store.runs(&RunQuery::default()).await.unwrap();
         assert_eq!(runs.len(), 2, "the first run and one halt: {runs:#?}");
+    });
+}
+
+#[test]
+fn a_run_whose_check_failed_is_tried_again_after_growing_delays() {
+    paused().block_on(async {
+        let mut world = World::new(Policy::new(Direction::Pull)).await;
+        world.sides.remote.put("a.txt", "refused", 1);
+        world.target.gates = Some(Arc::new(refusing()));
+        let mut count = 0;
+        let watching = Watching { retries: retries(), ..Watching::default() };
+        let all = heard(&world, watching, |_| {
+            count += 1;
+            count == 5
+        })
+        .await;
+        assert!(all.iter().all(|(_, news)| *news == Heard::Ran(false)), "{all:?}");
+        let waits: Vec<u64> = all.windows(2).map(|two| (two[1].0 - two[0].0).as_secs()).collect();
+        assert!(
+            waits.is_sorted() && waits[0] >= 1 && waits[3] >= 14,
+            "what it took back starts nothing: {waits:?}"
+        );
+        assert_eq!(world.sides.local.get("a.txt"), None, "what was done was taken back");
     });
 }
