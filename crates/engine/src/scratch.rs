@@ -277,9 +277,7 @@ impl Scratch {
         strays.sort();
         Ok(strays)
     }
-}
 
-impl Scratch {
     /// Takes the secrets out of the files of `outputs`, so that whoever looks at the copy sees what would come in. What
     /// cannot be freed of them stays as it is: the layer over the copy refuses it. What was replaced is told.
     pub(crate) fn sanitize(&self, outputs: &Filter, sanitizer: &Sanitizer) -> Result<Option<Problem>> {

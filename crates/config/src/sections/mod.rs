@@ -123,6 +123,16 @@ pub fn is_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
 }
 
+/// Reports every glob under a key of a target that cannot be understood.
+fn check_globs(key: &str, globs: &[String], target: &str, resolver: &mut Resolver<'_>) {
+    for (index, glob) in globs.iter().enumerate() {
+        if let Err(error) = syncline_core::filter::glob(glob) {
+            let (index, hint) = (index.to_string(), error.hint.map(str::to_owned));
+            resolver.error(&["targets", target, key, &index], "bad_glob", error.to_string(), hint);
+        }
+    }
+}
+
 /// What a name must look like, for hints.
 pub(crate) fn name_rule() -> String {
     format!("use letters, digits, `.`, `_` and `-`, at most {NAME_MAX}, the first one a letter, digit or `_`")

@@ -85,16 +85,8 @@ impl Written<'_> {
             let hint = "name a file of the workspace, such as `scripts/pull.sh`".to_owned();
             resolver.error(&at("entrypoint"), "bad_value", "the entrypoint is empty", hint);
         }
-        for (key, patterns) in [("inputs", &self.inputs), ("outputs", &self.outputs)] {
-            for (index, pattern) in patterns.iter().enumerate() {
-                if let Err(error) = core::filter::glob(pattern) {
-                    let index = index.to_string();
-                    let hint = error.hint.map(str::to_owned);
-                    let path = ["targets", self.target, key, &index];
-                    resolver.error(&path, "bad_glob", error.to_string(), hint);
-                }
-            }
-        }
+        super::check_globs("inputs", &self.inputs, self.target, resolver);
+        super::check_globs("outputs", &self.outputs, self.target, resolver);
         if self.direction == core::Direction::Push {
             if self.inputs.is_empty() {
                 let hint =

@@ -164,15 +164,8 @@ impl Target {
             let message = format!("{} cannot be the name of a target", quote(name));
             resolver.error_at(&at, "bad_name", message, name_rule());
         }
-        for (key, patterns) in [("include", &self.include), ("exclude", &self.exclude)] {
-            for (index, pattern) in patterns.iter().enumerate() {
-                if let Err(error) = core::filter::glob(pattern) {
-                    let index = index.to_string();
-                    let hint = error.hint.map(str::to_owned);
-                    resolver.error(&["targets", name, key, &index], "bad_glob", error.to_string(), hint);
-                }
-            }
-        }
+        super::check_globs("include", &self.include, name, resolver);
+        super::check_globs("exclude", &self.exclude, name, resolver);
         self.check_kind(name, resolver);
         let direction = self.direction.map_or(around.direction, Into::into);
         let (remote, script) = self.outside(name, direction, around, resolver);

@@ -31,7 +31,7 @@ const RESCUED: &str = ".syncline/rescued";
 
 /// What a script made in the workspace, and what it was given of its outputs.
 pub(super) async fn run(script: &Arc<Script>) -> Result<(Scratch, MemoryBaseline)> {
-    let before = at_work(script, |script| Before::keep(script)).await?;
+    let before = at_work(script, Before::keep).await?;
     // What it was given would be gone with the future: whoever drops this leaves it to the next run.
     let ran = launch::run(script, &before.place(script)?, None).await;
     at_work(script, move |script| match ran {

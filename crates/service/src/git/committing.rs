@@ -168,7 +168,8 @@ impl Committing<'_> {
             let gone = agreed.is_none() && fs::symlink_metadata(file).is_err();
             return Ok((gone && self.removed.contains(item)).then_some(Found::Change(Change::Remove)));
         };
-        let bytes = read(file).map_err(|error| Problem::io(error, format_args!("reading {}", file.display())))?;
+        let bytes =
+            read(file).map_err(|error| Problem::io(error, format_args!("reading {}", file.display())))?;
         if Digest::of(&bytes) != agreed.digest {
             return Ok(None);
         }

@@ -185,7 +185,10 @@ fn a_drift_gate_sees_what_the_run_did_and_has_it_taken_back() {
     let world = world("pull", "drift_gates: [{ name: Count, command: \"ls own | wc -l\", max_value: 1 }]");
     fs::write(world.path("remote/a"), "").unwrap();
     fs::write(world.path("remote/b"), "").unwrap();
-    assert_eq!(failure(&world, 1), "came to 2, and at most 1 was expected; it said: 2");
+    assert_eq!(
+        failure(&world, 1),
+        "came to 2, and at most 1 was expected; it said: 2; its command is `ls own | wc -l`"
+    );
     assert!(!world.local("own/a").exists());
 }
 

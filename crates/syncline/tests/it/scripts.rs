@@ -271,7 +271,10 @@ const IN_PLACE: &str = "direction: pull\nin_place: true\noutputs: [\"docs/**\"]"
 
 #[test]
 fn a_script_that_works_in_place_is_put_back_and_then_planned() {
-    let world = world(IN_PLACE, "test -e .git/here; echo new > docs/a.txt; rm docs/b.txt; mkdir docs/deep; echo c > docs/deep/c.txt");
+    let world = world(
+        IN_PLACE,
+        "test -e .git/here; echo new > docs/a.txt; rm docs/b.txt; mkdir docs/deep; echo c > docs/deep/c.txt",
+    );
     world.write_local(".git/here", "not in any copy");
     world.write_local("docs/a.txt", "a");
     world.write_local("docs/b.txt", "b");
@@ -314,7 +317,10 @@ fn a_script_that_fails_in_place_leaves_its_outputs_as_they_were() {
 #[cfg(unix)]
 #[test]
 fn a_script_that_is_killed_in_place_is_put_back_by_the_next_run() {
-    let world = world(IN_PLACE, "echo half > docs/a.txt; rm docs/b.txt; touch docs/ready; until test -e docs/go; do sleep 0.1; done");
+    let world = world(
+        IN_PLACE,
+        "echo half > docs/a.txt; rm docs/b.txt; touch docs/ready; until test -e docs/go; do sleep 0.1; done",
+    );
     world.write_local("docs/a.txt", "a");
     world.write_local("docs/b.txt", "b");
     let mut run = world.command(&["run"]).stdout(std::process::Stdio::null()).spawn().unwrap();
@@ -327,7 +333,8 @@ fn a_script_that_is_killed_in_place_is_put_back_by_the_next_run() {
     run.wait().unwrap();
     script(&world, "true");
     // What it runs outlives it: as long as that may still write, nothing is put back.
-    let said = world.expect(1, &["run"]).err;
+    let ran = world.expect(1, &["run"]);
+    let said = ran.out + &ran.err;
     assert!(said.contains("of a run that was cut short is still at work"), "{said}");
     fs::write(world.local("docs/go"), "").unwrap();
     let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
@@ -343,8 +350,14 @@ fn a_script_that_is_killed_in_place_is_put_back_by_the_next_run() {
 fn what_a_script_that_works_in_place_may_not_say() {
     let world = World::new();
     for (target, expected) in [
-        ("direction: pull\nin_place: true\noutputs: [\"*.json\"]", "`*.json` names no folder, as `in_place` needs"),
-        ("direction: push\nin_place: true\ninputs: [\"docs/**\"]", "`in_place` does not go with `direction: push`"),
+        (
+            "direction: pull\nin_place: true\noutputs: [\"*.json\"]",
+            "`*.json` names no folder, as `in_place` needs",
+        ),
+        (
+            "direction: push\nin_place: true\ninputs: [\"docs/**\"]",
+            "`in_place` does not go with `direction: push`",
+        ),
     ] {
         configure(&world, target, "");
         let said = world.expect(2, &["plan"]).err;
