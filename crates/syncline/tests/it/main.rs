@@ -39,6 +39,7 @@ mod sanitize;
 mod scripts;
 mod scrub;
 mod secrets;
+mod serve;
 mod shapes;
 mod support;
 mod troubleshooting;
