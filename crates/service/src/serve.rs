@@ -29,6 +29,8 @@ pub struct Orders {
     pub stop: signal::Receiver<bool>,
     /// Notified when the configuration is to be read anew.
     pub reload: Arc<Notify>,
+    /// Learns which workspace is served, with each configuration that comes into force.
+    pub served: signal::Sender<Option<Arc<Service>>>,
 }
 
 /// Runs targets by their schedules, and those with `triggers.watch` at changes, until `orders` or another process want
@@ -52,8 +54,9 @@ pub async fn serve(
     let _ = told.send(WatchNews::Began);
     let mut serving = Serving { reopen, told, orders, post, turns: Arc::default() };
     let mut next = Some(service);
-    while let Some(service) = next.take() {
+    while let Some(service) = next.take().map(Arc::new) {
         serving.post.renew(names(&service));
+        serving.orders.served.send_replace(Some(Arc::clone(&service)));
         next = serving.go(&service).await?;
     }
     Ok(())

@@ -20,6 +20,7 @@ mod git;
 mod git_resolve;
 mod guard;
 mod history;
+mod http;
 mod import;
 mod inbox;
 mod kill;
