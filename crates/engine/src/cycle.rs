@@ -152,7 +152,10 @@ pub(crate) async fn cycle(
         only = Some(again);
     }
     let result = journal.finish(result).await;
-    Keeper::finish(keeper);
+    // What a halted run has read may be just what it was halted for.
+    if result.as_ref().is_ok_and(|result| result.halts.is_empty()) {
+        Keeper::finish(keeper);
+    }
     concluded(context, target, lease.as_ref(), result?).await
 }
 

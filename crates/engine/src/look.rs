@@ -271,18 +271,23 @@ struct Question {
     need: Need,
     item: Item,
     version: Version,
+    /// Whether the other side has something new there too.
+    shared: bool,
 }
 
-/// Whether the content may be one that both sides agree on: to keep it once, that of one side is enough.
+/// Whether the content may be one that both sides hold: to keep it once, that of one side is enough. What only one side
+/// holds is kept when it is brought to the other, since it may be something that must not get there.
 fn is_kept(question: &Question) -> bool {
-    question.need.side == Side::Local
+    question.need.side == Side::Local && question.shared
 }
 
 fn question(need: &Need, view: &View) -> Option<Question> {
     let changes = &view.snapshots[need.side].changes;
     let at = changes.binary_search_by(|change| change.path.cmp(&need.path)).ok()?;
     let found = changes[at].now.found()?;
-    Some(Question { need: need.clone(), item: found.item.clone(), version: found.version.clone() })
+    let others = &view.snapshots[need.side.other()].changes;
+    let shared = others.binary_search_by(|change| change.path.cmp(&need.path)).is_ok();
+    Some(Question { need: need.clone(), item: found.item.clone(), version: found.version.clone(), shared })
 }
 
 /// The digest and the size of an item's content; blocks while it reads.

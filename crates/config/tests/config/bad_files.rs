@@ -28,7 +28,7 @@ fn unknown_keys() {
        |
      7 |     speed: high
        |     ^^^^^
-      = help: known keys: `allow_write`, `config`, `conflicts`, `description`, `direction`, `entrypoint`, `env`, `exclude`, `git_commit`, `guard`, `idempotent`, `include`, `inputs`, `jitter`, `limits`, `missed`, `outputs`, `path`, `priority`, `remote`, `safety`, `sanitize`, `schedule`, `timezone`, …
+      = help: known keys: `allow_write`, `config`, `conflicts`, `description`, `direction`, `entrypoint`, `env`, `exclude`, `git_commit`, `guard`, `idempotent`, `in_place`, `include`, `inputs`, `jitter`, `limits`, `missed`, `outputs`, `path`, `priority`, `remote`, `safety`, `sanitize`, `schedule`, …
     ");
     assert_snapshot!(refusal(&target("remote: disk\nguard: { deletes_max_percnt: 5 }")), @"
     error: unknown key `deletes_max_percnt` in targets.notes.guard
