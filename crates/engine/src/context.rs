@@ -5,6 +5,7 @@ use std::sync::Arc;
 use syncline_connect::{Endpoint, Progress};
 use syncline_core::{Choices, Filter, ItemPath, Nanos, Policy, Side, Sides, Window};
 use syncline_store::Store;
+use tokio::sync::Mutex;
 
 use crate::gates::Gates;
 
@@ -29,9 +30,9 @@ pub struct Context {
     pub workers: usize,
     /// Who runs this, for leases and for people.
     pub holder: String,
-    /// Whether each run takes the workspace for itself and gives it back: a watch does, so that other commands can
-    /// work between its runs. Otherwise the caller holds the workspace.
-    pub lock_each_run: bool,
+    /// When each run takes the workspace for itself and gives it back, as a watch does, so that other commands can work
+    /// between its runs: whose turn it is in this process. Otherwise the caller holds the workspace.
+    pub turns: Option<Arc<Mutex<()>>>,
 }
 
 /// What happens during a run, in the order in which it happens.

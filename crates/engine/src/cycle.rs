@@ -39,7 +39,12 @@ pub async fn run(context: &Context, target: &Target, options: &Options) -> Resul
     if options.dry_run {
         return preview(context, target, options).await;
     }
-    let _workspace = if context.lock_each_run { Some(lock(context).await?) } else { None };
+    // However long another run of this process takes, it is waited for; other processes only a while.
+    let turn = match &context.turns {
+        Some(turns) => Some(turns.lock().await),
+        None => None,
+    };
+    let _workspace = if turn.is_some() { Some(lock(context).await?) } else { None };
     let mut lease = None;
     if !context.store.is_at_rest(&target.name).await? {
         let now = context.clock.now();

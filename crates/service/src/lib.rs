@@ -22,7 +22,9 @@ pub mod operation;
 pub mod operations;
 pub mod problem;
 mod runner;
+mod scheduling;
 mod scripts;
+mod serve;
 mod service;
 mod targets;
 mod watch;
@@ -62,5 +64,6 @@ pub const OPERATIONS: &[Operation] = &[
 
 pub use operation::{Method, Operation, Route, Scope, ToolHints};
 pub use problem::{Class, Place, Problem, WireProblem, Written};
+pub use serve::{Orders, serve};
 pub use service::{Opening, Service, kind_schemas};
 pub use watch::{WatchNews, watch};

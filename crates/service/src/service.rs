@@ -140,12 +140,17 @@ impl Service {
                 "wait until it has ended, or end it: nothing is lost, the next run goes on where it stopped";
             problem.with_hint(hint)
         })?;
+        self.leave_out_of_git();
+        Ok(Writing { store, _lock: lock })
+    }
+
+    /// Has Git leave the state out, where it lies in the workspace.
+    pub(crate) fn leave_out_of_git(&self) {
         if self.state.starts_with(&self.workspace.root)
             && let Err(error) = git_exclude::exclude(&self.workspace.root)
         {
             tracing::warn!(%error, "the state could not be excluded from Git");
         }
-        Ok(Writing { store, _lock: lock })
     }
 
     /// The state for a run, and while it is not a dry one, the sole right to change it.
@@ -172,7 +177,7 @@ impl Service {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             // The lock keeps other processes away, so the lease of one that was killed may be taken over at once.
             holder: self.workspace.node.clone(),
-            lock_each_run: false,
+            turns: None,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use syncline_core::{Direction, Nanos};
+use syncline_core::{Direction, ItemPath, Nanos};
 use syncline_engine::{Away, Context, Options, Target, Told, Watching};
 use tokio::sync::{mpsc, watch as signal};
 use tokio::task::JoinSet;
@@ -14,7 +14,7 @@ use crate::problem::{Problem, Result};
 use crate::runner::Done;
 use crate::service::Service;
 use crate::targets;
-use crate::watch_post::WatchPost;
+use crate::watch_post::{How, WatchPost};
 use crate::wire::{Offline, Side, TargetReport};
 
 /// News of a watch.
@@ -57,7 +57,7 @@ pub enum WatchNews {
 }
 
 /// How often the files are looked at that say what is watched, and how.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Watches the targets that `request` chooses until `stop` turns true, and tells what happens.
 ///
@@ -80,65 +80,132 @@ pub async fn watch(
     if request.targets.is_empty() && chosen.iter().any(|(target, _)| target.watch) {
         chosen.retain(|(target, _)| target.watch);
     }
-    let mut rules = Rules::of(service);
-    let mut opened = Vec::new();
-    for (configured, direction) in chosen {
-        let target = rules.open(configured, direction)?;
-        opened.push((target, configured.path.clone()));
-    }
-    let names = opened.iter().map(|(target, _)| target.borrow().name.clone());
-    let post = Arc::new(WatchPost::take(service, interval, names).await?);
+    let watches = Watches::open(service, chosen)?;
+    let how = How { interval, serving: false };
+    let post = Arc::new(WatchPost::take(service, how, watches.names()).await?);
     // Each run takes the workspace for itself: other commands can work in between.
     let store = service.writing().await?.store;
     let _ = told.send(WatchNews::Began);
-    let context = Context { lock_each_run: true, ..service.context(&store) };
-    let watching = Watching { interval, ..Watching::default() };
-    let options = Options { cause: "watch".to_owned(), ..Options::default() };
-    let mut tasks = JoinSet::new();
+    let context = Context { turns: Some(Arc::default()), ..service.context(&store) };
+    let mut configuration = Configuration::of(service);
     let (end, ending) = signal::channel(false);
-    for (target, folder) in opened {
-        let (context, told, post) = (context.clone(), told.clone(), Arc::clone(&post));
-        let watched = Watched { target, folder, context, watching, told, post };
-        tasks.spawn(watched.go(options.clone(), ending.clone()));
-    }
+    let watching = watches.go(context, interval, told.clone(), Arc::clone(&post), ending);
+    tokio::pin!(watching);
     let mut look = tokio::time::interval(LOOK_EVERY);
     let mut listen = tokio::time::interval(LISTEN_EVERY);
     let is_ending = || *end.borrow();
     loop {
-        let ended = tokio::select! {
-            ended = tasks.join_next() => ended,
+        tokio::select! {
+            result = &mut watching => return result,
             // A sender that is gone counts as a stop.
             _ = stop.wait_for(|stop| *stop), if !is_ending() => {
                 end.send_replace(true);
-                continue;
             }
             _ = listen.tick(), if !is_ending() => {
                 if post.is_asked_to_stop() {
-                    let message = "asked to end: what is going on comes to its end first".to_owned();
-                    let _ = told.send(WatchNews::Note { target: None, message });
+                    let _ = told.send(asked_to_end());
                     end.send_replace(true);
                 }
-                continue;
             }
             _ = look.tick() => {
-                rules.look(&told);
-                continue;
+                if configuration.has_changed(service) {
+                    let message = "the configuration changed: start the watch again to use it".to_owned();
+                    let _ = told.send(WatchNews::Note { target: None, message });
+                }
             }
-        };
-        let Some(ended) = ended else { return Ok(()) };
-        ended.map_err(|error| {
-            Problem::new(crate::Class::Failed, "watch_died", format!("a watch ended unexpectedly: {error}"))
-        })?;
+        }
+    }
+}
+
+/// What is told when another process asks a watch to end.
+pub(crate) fn asked_to_end() -> WatchNews {
+    let message = "asked to end: what is going on comes to its end first".to_owned();
+    WatchNews::Note { target: None, message }
+}
+
+/// The configuration file as it was when it was last looked at.
+pub(crate) struct Configuration(Stamp);
+
+impl Configuration {
+    pub(crate) fn of(service: &Service) -> Self {
+        Self(ignore_file::stamp(&service.workspace().file))
+    }
+
+    /// Whether it has changed since the last look.
+    pub(crate) fn has_changed(&mut self, service: &Service) -> bool {
+        let now = ignore_file::stamp(&service.workspace().file);
+        let changed = now != self.0;
+        self.0 = now;
+        changed
+    }
+}
+
+/// Targets that are opened to be watched.
+pub(crate) struct Watches<'a> {
+    rules: Rules<'a>,
+    opened: Vec<(signal::Receiver<Arc<Target>>, Option<ItemPath>)>,
+}
+
+impl<'a> Watches<'a> {
+    /// Opens targets, each in its direction.
+    pub(crate) fn open(
+        service: &'a Service,
+        chosen: Vec<(&'a syncline_config::Target, Direction)>,
+    ) -> Result<Self> {
+        let mut rules = Rules { service, targets: Vec::new() };
+        let mut opened = Vec::new();
+        for (configured, direction) in chosen {
+            opened.push((rules.open(configured, direction)?, configured.path.clone()));
+        }
+        Ok(Self { rules, opened })
+    }
+
+    fn names(&self) -> impl Iterator<Item = String> {
+        self.opened.iter().map(|(target, _)| target.borrow().name.clone())
+    }
+
+    /// Watches until `ending` turns true and what was going on is through; at once when nothing is watched.
+    pub(crate) async fn go(
+        self,
+        context: Context,
+        interval: Option<Duration>,
+        told: mpsc::UnboundedSender<WatchNews>,
+        post: Arc<WatchPost>,
+        ending: signal::Receiver<bool>,
+    ) -> Result<()> {
+        let Self { mut rules, opened } = self;
+        let watching = Watching { interval, ..Watching::default() };
+        let options = Options { cause: "watch".to_owned(), ..Options::default() };
+        let mut tasks = JoinSet::new();
+        for (target, folder) in opened {
+            let (context, told, post) = (context.clone(), told.clone(), Arc::clone(&post));
+            let watched = Watched { target, folder, context, watching, told, post };
+            tasks.spawn(watched.go(options.clone(), ending.clone()));
+        }
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        loop {
+            let ended = tokio::select! {
+                ended = tasks.join_next() => ended,
+                _ = look.tick() => {
+                    rules.look(&told);
+                    continue;
+                }
+            };
+            let Some(ended) = ended else { return Ok(()) };
+            ended.map_err(|error| {
+                let message = format!("a watch ended unexpectedly: {error}");
+                Problem::new(crate::Class::Failed, "watch_died", message)
+            })?;
+        }
     }
 }
 
 /// How often a request to end is looked for.
-const LISTEN_EVERY: Duration = Duration::from_millis(250);
+pub(crate) const LISTEN_EVERY: Duration = Duration::from_millis(250);
 
-/// The files that say what is watched, and how, as they were when they were last looked at.
+/// The files that say what belongs to the targets that are watched, as they were when they were last looked at.
 struct Rules<'a> {
     service: &'a Service,
-    configuration: Stamp,
     targets: Vec<Ruled<'a>>,
 }
 
@@ -152,11 +219,6 @@ struct Ruled<'a> {
 }
 
 impl<'a> Rules<'a> {
-    fn of(service: &'a Service) -> Self {
-        let configuration = ignore_file::stamp(&service.workspace().file);
-        Self { service, configuration, targets: Vec::new() }
-    }
-
     /// Opens a target; what is received later is that target with other rules.
     fn open(
         &mut self,
@@ -173,21 +235,16 @@ impl<'a> Rules<'a> {
 
     /// Opens targets anew whose rules changed; rules that cannot be understood leave the old ones in force.
     fn look(&mut self, told: &mpsc::UnboundedSender<WatchNews>) {
-        let note = |target: Option<&str>, message: String| {
-            let _ = told.send(WatchNews::Note { target: target.map(str::to_owned), message });
+        let note = |target: &str, message: String| {
+            let _ = told.send(WatchNews::Note { target: Some(target.to_owned()), message });
         };
-        let configuration = ignore_file::stamp(&self.service.workspace().file);
-        if configuration != self.configuration {
-            self.configuration = configuration;
-            note(None, "the configuration changed: start the watch again to use it".to_owned());
-        }
         for ruled in &mut self.targets {
             let files = stamps(self.service, ruled.configured);
             if files == ruled.files {
                 continue;
             }
             ruled.files = files;
-            let name = Some(ruled.configured.name.as_str());
+            let name = ruled.configured.name.as_str();
             match self.service.target_to_run(ruled.configured, ruled.direction, &Options::default()) {
                 Ok(target) => {
                     note(name, "the ignore rules changed: everything is looked at anew".to_owned());
@@ -206,7 +263,7 @@ fn stamps(service: &Service, configured: &syncline_config::Target) -> [Stamp; 2]
 
 struct Watched {
     target: signal::Receiver<Arc<Target>>,
-    folder: Option<syncline_core::ItemPath>,
+    folder: Option<ItemPath>,
     context: Context,
     watching: Watching,
     told: mpsc::UnboundedSender<WatchNews>,
@@ -224,7 +281,7 @@ impl Watched {
                 let news = match news {
                     Told::Run(result, next) => {
                         let report = done(&target, folder.clone(), result, clock.now()).report();
-                        post.ran(&report, clock.now(), next);
+                        post.ran(&report, clock.now(), Some(next));
                         WatchNews::Ran(Box::new(report))
                     }
                     Told::Away(away) => {
@@ -238,9 +295,9 @@ impl Watched {
                         post.back(&name);
                         WatchNews::Back { target: name, offline: offline(away) }
                     }
-                    Told::Halted(next) => return post.waits(&name, next),
+                    Told::Halted(next) => return post.waits(&name, Some(next)),
                     Told::Held(hold, next) => {
-                        post.waits(&name, next);
+                        post.waits(&name, Some(next));
                         let message = format!("left alone: {}", hold.message);
                         WatchNews::Note { target: Some(name), message }
                     }
@@ -278,7 +335,7 @@ fn offline(away: &Away) -> Offline {
 
 fn done(
     target: &Target,
-    folder: Option<syncline_core::ItemPath>,
+    folder: Option<ItemPath>,
     result: &syncline_engine::Result<syncline_engine::RunResult>,
     now: Nanos,
 ) -> Done {

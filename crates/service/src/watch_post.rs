@@ -11,6 +11,15 @@ use crate::problem::{Class, Problem, Result};
 use crate::service::Service;
 use crate::wire::{self, TargetReport};
 
+/// How a watch works.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct How {
+    /// How often its targets run; at every change when it is not said.
+    pub(crate) interval: Option<Duration>,
+    /// Whether it keeps to the schedules of its targets.
+    pub(crate) serving: bool,
+}
+
 /// The place of the watch, taken by this process.
 pub(crate) struct WatchPost {
     lock: WatchLock,
@@ -21,7 +30,7 @@ impl WatchPost {
     /// Becomes the watch of the workspace.
     pub(crate) async fn take(
         service: &Service,
-        interval: Option<Duration>,
+        how: How,
         names: impl Iterator<Item = String>,
     ) -> Result<Self> {
         // The state folder is made, or refused, before anything is put into it.
@@ -30,7 +39,8 @@ impl WatchPost {
             pid: std::process::id(),
             id: uuid::Uuid::now_v7().to_string(),
             since: service.clock().now(),
-            interval,
+            interval: how.interval,
+            serving: how.serving,
             targets: names.map(|name| WatchedTarget { name, ..WatchedTarget::default() }).collect(),
         };
         match WatchLock::take(service.state(), &record)? {
@@ -43,11 +53,23 @@ impl WatchPost {
         self.lock.is_asked_to_stop()
     }
 
-    /// Tells of a run.
-    pub(crate) fn ran(&self, report: &TargetReport, finished: Nanos, next: Nanos) {
+    /// Tells that these are the targets from now on; what is known of them stays known.
+    pub(crate) fn renew(&self, names: impl Iterator<Item = String>) {
+        let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = std::mem::take(&mut record.targets);
+        let targets = names.map(|name| match known.iter().position(|target| target.name == name) {
+            Some(index) => known.swap_remove(index),
+            None => WatchedTarget { name, ..WatchedTarget::default() },
+        });
+        record.targets = targets.collect();
+        self.write(&record);
+    }
+
+    /// Tells of a run, and when the next one begins at the latest, if ever.
+    pub(crate) fn ran(&self, report: &TargetReport, finished: Nanos, next: Option<Nanos>) {
         self.tell(&report.target, |target| {
             target.failures = if report.success { 0 } else { target.failures.saturating_add(1) };
-            target.next = Some(next);
+            target.next = next;
             target.last = Some(LastRun {
                 run: report.run.clone(),
                 finished,
@@ -75,9 +97,9 @@ impl WatchPost {
         news
     }
 
-    /// Tells when a target that is halted is looked at again.
-    pub(crate) fn waits(&self, name: &str, next: Nanos) {
-        self.tell(name, |target| target.next = Some(next));
+    /// Tells when a target is looked at again, if ever.
+    pub(crate) fn waits(&self, name: &str, next: Option<Nanos>) {
+        self.tell(name, |target| target.next = next);
     }
 
     /// Tells that a remote is there again.
@@ -89,7 +111,11 @@ impl WatchPost {
         let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(target) = record.targets.iter_mut().find(|target| target.name == name) else { return };
         change(target);
-        if let Err(error) = self.lock.tell(&record) {
+        self.write(&record);
+    }
+
+    fn write(&self, record: &WatchRecord) {
+        if let Err(error) = self.lock.tell(record) {
             // What is synced does not depend on what is told about it.
             tracing::warn!(%error, "how the watch is doing could not be written");
         }

@@ -7,6 +7,7 @@
 //! Everything that is read back is validated: objects by their digest, blocks of a baseline by a checksum, rows
 //! by a seal. What does not hold is [`ErrorKind::Damaged`], never a panic and never wrong data.
 
+mod agenda;
 mod baseline_file;
 mod bases;
 mod codec;
@@ -31,6 +32,7 @@ mod store;
 mod targets;
 mod watching;
 
+pub use agenda::SeenTo;
 pub use bases::{BASE_BYTES_MAX, BaseKeeper, Bases, FoundBases};
 pub use error::{Error, ErrorKind, Result};
 pub use journal::{Opening, Right};

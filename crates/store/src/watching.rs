@@ -38,6 +38,9 @@ pub struct WatchRecord {
     pub since: Nanos,
     /// How often its targets run; `None` when they run at every change.
     pub interval: Option<Duration>,
+    /// Whether it is one that keeps to the schedules of its targets.
+    #[serde(default)]
+    pub serving: bool,
     /// Its targets.
     pub targets: Vec<WatchedTarget>,
 }
@@ -205,14 +208,15 @@ fn read_record(folder: &Path) -> Option<WatchRecord> {
     (versioned.version == VERSION).then_some(versioned.record)
 }
 
-fn read(path: &Path) -> Option<String> {
+/// The text of a file, when it is there and can be one of ours.
+pub(crate) fn read(path: &Path) -> Option<String> {
     let mut text = String::new();
     File::open(path).ok()?.take(BYTES_MAX).read_to_string(&mut text).ok()?;
     Some(text)
 }
 
-/// Writes a file whole or not at all. It is about a process, so that it need not outlive a power loss.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes a file whole or not at all. Nothing depends on its outliving a power loss.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = path.with_extension(format!("{}.new", std::process::id()));
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
@@ -233,7 +237,14 @@ mod tests {
 
     fn record(id: &str) -> WatchRecord {
         let targets = vec![WatchedTarget { name: "notes".into(), ..WatchedTarget::default() }];
-        WatchRecord { pid: 1, id: id.into(), since: 7, interval: Some(Duration::from_secs(60)), targets }
+        WatchRecord {
+            pid: 1,
+            id: id.into(),
+            since: 7,
+            interval: Some(Duration::from_secs(60)),
+            serving: false,
+            targets,
+        }
     }
 
     fn take(folder: &Path, id: &str) -> WatchLock {

@@ -20,9 +20,10 @@ const LAYERS: &[Layer] = &[
     Layer { name: "connectors", may_name: &["core", "connect"] },
     Layer { name: "engine", may_name: &["core", "connect", "store"] },
     Layer { name: "service", may_name: &["core", "config", "connect", "store", "engine"] },
+    Layer { name: "server", may_name: &["service"] },
     Layer {
         name: "syncline",
-        may_name: &["core", "config", "connect", "connectors", "store", "engine", "service"],
+        may_name: &["core", "config", "connect", "connectors", "store", "engine", "service", "server"],
     },
 ];
 

@@ -70,7 +70,8 @@ pub(crate) struct Target {
     in_place: Option<bool>,
     /// Whether what it brought into the workspace is committed there. Default: that of `defaults`.
     git_commit: Option<committing::Written>,
-    /// When it is due, for `syncline ci generate`: five fields of cron, `@hourly` and the like, or `every 15m`.
+    /// When it is due, for `syncline serve` and `syncline ci generate`: five fields of cron, `@hourly` and the like, or
+    /// `every 15m`.
     #[schemars(example = &"0 2 * * *")]
     schedule: Option<String>,
     /// The time zone of its schedule, by its IANA name. Default: that of `defaults`.

@@ -1,6 +1,7 @@
 //! When targets run by themselves: which moments of a schedule are due, and whether the moment is one at which a
 //! target may run. Nothing here waits or reads a clock: moments are arguments.
 
+mod agenda;
 mod hold;
 mod timetable;
 mod window;
@@ -9,6 +10,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use syncline_core::Nanos;
 
+pub use agenda::{Agenda, Due};
 pub use hold::{Hold, PAUSED, hold};
 pub use timetable::{MOMENTS_MAX, Timetable};
 pub use window::{is_open, opens};

@@ -1,5 +1,6 @@
 //! The moments of a schedule.
 
+use std::collections::VecDeque;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -50,6 +51,12 @@ impl Timetable {
         Self { target: target.to_owned(), rhythm, missed, jitter: length(jitter) }
     }
 
+    /// The target's name.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
     /// The first moment after `after`; `None` when there is none any more.
     ///
     /// - An interval counts from `after`, which is the last run or the last moment that was due.
@@ -91,26 +98,42 @@ impl Timetable {
     /// - A clock that was put back makes nothing due twice: moments before `last` are over.
     #[must_use]
     pub fn due(&self, last: Option<Nanos>, now: Nanos) -> Vec<Nanos> {
-        let last = match (last, &self.rhythm) {
-            (Some(last), _) => last,
-            (None, Rhythm::Every(span)) => now.saturating_sub(*span),
-            (None, _) => now.saturating_sub(ON_TIME),
-        };
-        let mut due = std::collections::VecDeque::new();
-        let mut from = self.skipped(last, now);
-        while let Some(moment) = self.next(from).filter(|moment| self.begins(*moment) <= now) {
-            from = moment;
-            due.push_back(moment);
-            if due.len() > MOMENTS_MAX {
-                due.pop_front();
-            }
-        }
+        let last = last.unwrap_or_else(|| self.start(now));
+        let mut due = self.passed(last, now);
         let is_on_time = |moment: &Nanos| now.saturating_sub(self.begins(*moment)) <= ON_TIME;
         match self.missed {
             Missed::All => due.into(),
             Missed::Last => due.pop_back().into_iter().collect(),
             Missed::None => due.pop_back().filter(is_on_time).into_iter().collect(),
         }
+    }
+
+    /// Where the schedule of a target that never ran begins to count.
+    pub(super) fn start(&self, now: Nanos) -> Nanos {
+        match &self.rhythm {
+            Rhythm::Every(span) => now.saturating_sub(*span),
+            _ => now.saturating_sub(ON_TIME),
+        }
+    }
+
+    /// The last moment after `last` whose time has come, whether or not it is made up for.
+    #[must_use]
+    pub fn latest(&self, last: Nanos, now: Nanos) -> Option<Nanos> {
+        self.passed(last, now).pop_back()
+    }
+
+    /// The moments after `last` whose time has come, oldest first; the latest of them, when they are many.
+    fn passed(&self, last: Nanos, now: Nanos) -> VecDeque<Nanos> {
+        let mut passed = VecDeque::new();
+        let mut from = self.skipped(last, now);
+        while let Some(moment) = self.next(from).filter(|moment| self.begins(*moment) <= now) {
+            from = moment;
+            passed.push_back(moment);
+            if passed.len() > MOMENTS_MAX {
+                passed.pop_front();
+            }
+        }
+        passed
     }
 
     /// Where to begin to look for what is due: nothing that counts lies between `last` and it.

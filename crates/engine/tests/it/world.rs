@@ -52,7 +52,7 @@ impl World {
             events: Arc::new(()),
             workers: 0,
             holder: "simulation".into(),
-            lock_each_run: false,
+            turns: None,
         };
         let target = Target {
             name: "t".into(),

@@ -57,13 +57,32 @@ pub struct Request {
 /// When the request is wrong, the state cannot be opened, or another process changes the workspace. What befalls
 /// single targets is in the report.
 pub async fn start_run(service: &Service, request: &Request) -> Result<Report> {
+    carry_out(service, request, Asked::ByCaller).await
+}
+
+/// Runs targets that are due: whoever is paused or outside of its windows is left out.
+pub(crate) async fn start_due(service: &Service, targets: Vec<String>) -> Result<Report> {
+    carry_out(service, &Request { targets, ..Request::default() }, Asked::BySchedule).await
+}
+
+/// Who wants targets to run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// Somebody who may mean those that he names.
+    ByCaller,
+    /// Nobody, it is their time.
+    BySchedule,
+}
+
+async fn carry_out(service: &Service, request: &Request, asked: Asked) -> Result<Report> {
     let started = service.clock().now();
     let chosen = choose(service, request)?;
     let approved = request.approve.as_deref().map(approval).transpose()?;
     let dry_run = request.dry_run || service.workspace().dry_run;
+    let cause = if asked == Asked::BySchedule { "schedule" } else { service.cause() };
     let jobs = chosen.into_iter().map(|(target, direction)| {
         let options = Options {
-            cause: service.cause().to_owned(),
+            cause: cause.to_owned(),
             dry_run,
             choices: Choices { approved, ..Choices::default() },
             plan: saved_hash(request, &target.name),
@@ -78,7 +97,7 @@ pub async fn start_run(service: &Service, request: &Request) -> Result<Report> {
         return Ok(report(service, started, true, &all));
     }
     let writing = service.writing().await?;
-    let (jobs, left_out) = admit(service, &writing.store, request, jobs).await;
+    let (jobs, left_out) = admit(service, &writing.store, (request, asked), jobs).await;
     let all = run_in_order(service, &writing.store, jobs).await;
     let mut made = report(service, started, false, &all);
     made.left_out = left_out;
@@ -93,13 +112,13 @@ pub async fn start_run(service: &Service, request: &Request) -> Result<Report> {
 async fn admit<'a>(
     service: &Service,
     store: &Store,
-    request: &Request,
+    (request, asked): (&Request, Asked),
     jobs: Vec<Job<'a>>,
 ) -> (Vec<Job<'a>>, Vec<LeftOut>) {
     let (mut admitted, mut left_out) = (Vec::with_capacity(jobs.len()), Vec::new());
     for mut job in jobs {
         let name = &job.target.name;
-        let is_named = request.targets.contains(name) || request.plan.is_some();
+        let is_named = asked == Asked::ByCaller && (request.targets.contains(name) || request.plan.is_some());
         let held = hold(store, name, &job.target.windows, service.clock().now()).await;
         match held {
             Some(hold) if hold.code == PAUSED && is_named => {

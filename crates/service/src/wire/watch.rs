@@ -16,6 +16,8 @@ pub struct Watch {
     pub since: String,
     /// Seconds between two runs; `null` when a change starts a run.
     pub interval: Option<f64>,
+    /// Whether it is `syncline serve`, which keeps to the schedules of its targets.
+    pub serving: bool,
     /// Its targets, in the order of the file.
     pub targets: Vec<WatchedTarget>,
 }
@@ -94,6 +96,7 @@ impl From<WatchRecord> for Watch {
                 .map(|away| Offline::new(away.since, away.tries, target.next, &away.reason, away.waiting)),
             target: target.name,
         });
-        Self { pid: record.pid, since: timestamp(record.since), interval, targets: targets.collect() }
+        let (pid, since, serving) = (record.pid, timestamp(record.since), record.serving);
+        Self { pid, since, interval, serving, targets: targets.collect() }
     }
 }

@@ -91,6 +91,7 @@ pub(crate) enum Command {
     Targets(commands::targets::Targets),
     Plan(commands::plan::Plan),
     Run(commands::run::Run),
+    Serve(commands::serve::Serve),
     Drift(commands::drift::Drift),
     Status(commands::status::Status),
     Pause(commands::pause::Pause),

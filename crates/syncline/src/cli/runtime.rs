@@ -65,6 +65,22 @@ pub(crate) async fn wait_for_signal() {
     }
 }
 
+/// Waits until the system asks the process to read its configuration anew.
+#[cfg(unix)]
+pub(crate) async fn wait_for_hangup() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::hangup()) {
+        Ok(mut hangup) => drop(hangup.recv().await),
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Nobody can ask for it here.
+#[cfg(not(unix))]
+pub(crate) async fn wait_for_hangup() {
+    std::future::pending().await
+}
+
 /// Sends log lines to standard error: warnings, and more when asked.
 pub(crate) fn log_to_stderr(verbose: u8) {
     let colours = io::IsTerminal::is_terminal(&io::stderr());

@@ -15,8 +15,8 @@ use crate::support::World;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running watch and what it has said so far; it ends when the test does.
-struct Watched {
-    child: Child,
+pub(crate) struct Watched {
+    pub(crate) child: Child,
     said: Arc<Mutex<String>>,
 }
 
@@ -32,7 +32,14 @@ impl Watched {
     fn start(world: &World, arguments: &[&str]) -> Self {
         let mut all = vec!["run", "--watch"];
         all.extend(arguments);
-        let mut child = world.command(&all).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let started = Self::launch(world, &all);
+        eventually("the watch began", || started.said().contains("watching"));
+        started
+    }
+
+    /// Starts a command that goes on.
+    pub(crate) fn launch(world: &World, all: &[&str]) -> Self {
+        let mut child = world.command(all).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let said = Arc::<Mutex<String>>::default();
         let (lines, heard) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&said));
         std::thread::spawn(move || {
@@ -40,21 +47,19 @@ impl Watched {
                 heard.lock().unwrap().push_str(&format!("{line}\n"));
             }
         });
-        let started = Self { child, said };
-        eventually("the watch began", || started.said().contains("watching"));
-        started
+        Self { child, said }
     }
 
-    fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         self.said.lock().unwrap().clone()
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
     }
 
-    fn ended(&mut self) -> ExitStatus {
+    pub(crate) fn ended(&mut self) -> ExitStatus {
         let mut status = None;
         eventually("the watch ended", || {
             status = self.child.try_wait().unwrap();
@@ -65,7 +70,7 @@ impl Watched {
 }
 
 #[track_caller]
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
         assert!(began.elapsed() < PATIENCE, "never: {what}");
@@ -73,7 +78,7 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-fn status(world: &World) -> Value {
+pub(crate) fn status(world: &World) -> Value {
     world.json(0, &["run", "--status"])
 }
 

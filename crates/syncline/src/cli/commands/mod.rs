@@ -21,6 +21,7 @@ pub(crate) mod resume;
 pub(crate) mod rollback;
 pub(crate) mod run;
 pub(crate) mod scrub;
+pub(crate) mod serve;
 pub(crate) mod status;
 pub(crate) mod targets;
 mod watch;
@@ -41,6 +42,7 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<u8, Problem> {
         Command::Targets(command) => command.run(&globals, output),
         Command::Plan(command) => command.run(&globals, output),
         Command::Run(command) => command.run(&globals, output),
+        Command::Serve(command) => command.run(&globals, output),
         Command::Drift(command) => command.run(&globals, output),
         Command::Status(command) => command.run(&globals, output),
         Command::Pause(command) => command.run(&globals, output),

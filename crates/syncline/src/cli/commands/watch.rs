@@ -59,7 +59,7 @@ pub(super) async fn keep_running(
 }
 
 /// Prints what a watch tells; a run that found nothing to do is not worth a line.
-fn told(news: &WatchNews, output: &Output) {
+pub(super) fn told(news: &WatchNews, output: &Output) {
     match news {
         WatchNews::Ran(result) => {
             // A run that only had times to remember is none that people look for.
@@ -120,25 +120,28 @@ fn page(response: &watch_status::Response) -> String {
 }
 
 fn lines(watch: &Watch) -> String {
-    let how = match watch.interval {
-        Some(interval) => format!("every {interval} s"),
-        None => "at every change".to_owned(),
+    let (verb, how) = match (watch.serving, watch.interval) {
+        (true, _) => ("served", "by schedules and at changes".to_owned()),
+        (false, Some(interval)) => ("watched", format!("every {interval} s")),
+        (false, None) => ("watched", "at every change".to_owned()),
     };
     let mut text = format!(
         "{} by process {} since {}, {how}\n",
-        paint(style::GOOD, "watched"),
+        paint(style::GOOD, verb),
         watch.pid,
         local_time(&watch.since)
     );
     for target in &watch.targets {
-        let _ = writeln!(text, "  {}  {}", paint(style::STRONG, &shown(&target.target)), facts(target));
+        let _ =
+            writeln!(text, "  {}  {}", paint(style::STRONG, &shown(&target.target)), facts(target, watch));
     }
     text
 }
 
-fn facts(target: &WatchedTarget) -> String {
+fn facts(target: &WatchedTarget, watch: &Watch) -> String {
     let mut facts = vec![match &target.last_run {
         Some(last) => format!("last run {}: {}", local_time(&last.finished), shown(&last.message)),
+        None if watch.serving => "no run since then".to_owned(),
         None => "the first run is going on".to_owned(),
     }];
     if target.failures > 0 {

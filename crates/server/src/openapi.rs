@@ -1,0 +1,164 @@
+//! The document that describes the API: OpenAPI 3.1, made from the list of use cases and their schemas.
+
+use serde_json::{Map, Value, json};
+use syncline_service::{Method, OPERATIONS, Operation};
+
+/// Where the routes of use cases begin.
+pub(crate) const API: &str = "/api/v1";
+
+/// The OpenAPI document.
+#[must_use]
+pub fn document() -> Value {
+    let mut schemas = Map::new();
+    schemas.insert("Problem".to_owned(), problem_schema());
+    let mut paths = Map::new();
+    for operation in OPERATIONS {
+        let path = paths.entry(format!("{API}{}", operation.route.path)).or_insert_with(|| json!({}));
+        let method = match operation.route.method {
+            Method::Get => "get",
+            Method::Post => "post",
+        };
+        path[method] = described(operation, &mut schemas);
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Syncline",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Every use case of Syncline, over one workspace.",
+        },
+        "servers": [{ "url": "/" }],
+        "paths": paths,
+        "components": { "schemas": schemas },
+    })
+}
+
+/// A use case; what its schemas define becomes components that bear its name, since others may define the same name.
+fn described(operation: &Operation, schemas: &mut Map<String, Value>) -> Value {
+    let request = lifted((operation.request)().to_value(), &format!("{}.request", operation.name), schemas);
+    let response =
+        lifted((operation.response)().to_value(), &format!("{}.response", operation.name), schemas);
+    let mut described = json!({
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "responses": {
+            "200": { "description": "What came of it.", "content": { "application/json": { "schema": response } } },
+            "default": {
+                "description": "What is wrong, as RFC 9457 has it.",
+                "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
+            },
+        },
+    });
+    match operation.route.method {
+        Method::Get => described["parameters"] = parameters(&request),
+        Method::Post => {
+            described["requestBody"] = json!({ "content": { "application/json": { "schema": request } } });
+        }
+    }
+    described
+}
+
+fn parameters(request: &Value) -> Value {
+    let properties = request["properties"].as_object().cloned().unwrap_or_default();
+    let required = request["required"].as_array().cloned().unwrap_or_default();
+    let parameters = properties.into_iter().map(|(name, schema)| {
+        let needed = required.iter().any(|required| *required == name);
+        let description = schema["description"].clone();
+        json!({ "name": name, "in": "query", "required": needed, "description": description, "schema": schema })
+    });
+    parameters.collect()
+}
+
+/// A schema without definitions of its own: they are put among the components.
+fn lifted(mut schema: Value, prefix: &str, schemas: &mut Map<String, Value>) -> Value {
+    let definitions = schema.as_object_mut().and_then(|schema| {
+        schema.remove("$schema");
+        schema.remove("$defs")
+    });
+    for (name, mut definition) in definitions.and_then(|all| all.as_object().cloned()).unwrap_or_default() {
+        point(&mut definition, prefix);
+        schemas.insert(format!("{prefix}.{name}"), definition);
+    }
+    point(&mut schema, prefix);
+    schema
+}
+
+/// Lets references point to the components.
+fn point(value: &mut Value, prefix: &str) {
+    match value {
+        Value::Object(members) => {
+            if let Some(Value::String(target)) = members.get_mut("$ref")
+                && let Some(name) = target.strip_prefix("#/$defs/")
+            {
+                *target = format!("#/components/schemas/{prefix}.{name}");
+            }
+            members.values_mut().for_each(|member| point(member, prefix));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| point(item, prefix)),
+        _ => {}
+    }
+}
+
+fn problem_schema() -> Value {
+    json!({
+        "type": "object",
+        "required": ["type", "title", "status", "detail", "code"],
+        "properties": {
+            "type": { "type": "string", "description": "Always `about:blank`: `code` says more." },
+            "title": { "type": "string", "description": "What the status means." },
+            "status": { "type": "integer", "description": "The status of the response." },
+            "detail": { "type": "string", "description": "What is wrong." },
+            "code": { "type": "string", "description": "A stable code." },
+            "class": { "type": "string", "description": "What a caller can do about it." },
+            "hint": { "type": "string", "description": "What to do about it." },
+            "location": { "type": "object", "description": "Where in the configuration it lies." },
+            "others": { "type": "array", "items": { "type": "object" }, "description": "More that was found at the same time." },
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every reference below a value.
+    fn references(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(members) => {
+                found.extend(members.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                members.values().for_each(|member| references(member, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_use_case_is_described_and_every_reference_leads_somewhere() {
+        let document = document();
+        for operation in OPERATIONS {
+            let method = if operation.route.method == Method::Get { "get" } else { "post" };
+            let path = format!("{API}{}", operation.route.path);
+            let described = &document["paths"][&path][method];
+            assert_eq!(described["operationId"], operation.name, "{path}");
+            assert!(
+                described["responses"]["200"].is_object() && described["responses"]["default"].is_object()
+            );
+            let requests = if method == "get" { &described["parameters"] } else { &described["requestBody"] };
+            assert!(!requests.is_null(), "{path}");
+        }
+        let mut all = Vec::new();
+        references(&document, &mut all);
+        assert!(!all.is_empty());
+        for reference in all {
+            let pointer = reference
+                .strip_prefix('#')
+                .unwrap_or_else(|| panic!("{reference} leads out of the document"));
+            assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
+        let names = document["components"]["schemas"].as_object().unwrap();
+        let is_named =
+            |name: &String| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        assert!(names.keys().all(is_named), "{:?}", names.keys());
+    }
+}

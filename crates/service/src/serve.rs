@@ -1,0 +1,283 @@
+//! Serving: the targets of a workspace run by their schedules and at changes, for as long as the process lives.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use syncline_config::Target as Configured;
+use syncline_core::{Direction, Nanos};
+use syncline_engine::Context;
+use syncline_engine::scheduler::{Agenda, Due, Timetable};
+use syncline_store::{RunQuery, SeenTo};
+use tokio::sync::{Mutex, Notify, mpsc, watch as signal};
+
+use crate::operations::start_run::start_due;
+use crate::problem::{Class, Problem, Result};
+use crate::runner::Done;
+use crate::scheduling::{Stage, keep_to};
+use crate::service::Service;
+use crate::watch::{Configuration, LISTEN_EVERY, LOOK_EVERY, WatchNews, Watches, asked_to_end};
+use crate::watch_post::{How, WatchPost};
+use crate::wire::{LeftOut, TargetReport};
+
+/// How long it is waited before another try while another process works in the workspace.
+const LOCK_PAUSE: Duration = Duration::from_millis(200);
+
+/// What whoever started the process wants of it.
+pub struct Orders {
+    /// Turns true when it is to end.
+    pub stop: signal::Receiver<bool>,
+    /// Notified when the configuration is to be read anew.
+    pub reload: Arc<Notify>,
+    /// Learns which workspace is served, with each configuration that comes into force.
+    pub served: signal::Sender<Option<Arc<Service>>>,
+}
+
+/// Runs targets by their schedules, and those with `triggers.watch` at changes, until `orders` or another process want
+/// it to end; what is going on comes to its end first.
+///
+/// - The configuration is read anew with `reopen` when its file changes and when it is asked for. One that cannot be used
+///   is told, and the old one stays in force.
+/// - It takes the place of the one watch of the workspace, and gives the workspace free between its runs.
+///
+/// # Errors
+/// When there is nothing to do, a target that is watched cannot be opened, or another process watches the workspace.
+pub async fn serve(
+    service: Service,
+    reopen: impl Fn() -> Result<Service>,
+    told: mpsc::UnboundedSender<WatchNews>,
+    orders: Orders,
+) -> Result<()> {
+    check(&service)?;
+    let how = How { interval: None, serving: true };
+    let post = Arc::new(WatchPost::take(&service, how, names(&service)).await?);
+    let _ = told.send(WatchNews::Began);
+    let mut serving = Serving { reopen, told, orders, post, turns: Arc::default() };
+    let mut next = Some(service);
+    while let Some(service) = next.take().map(Arc::new) {
+        serving.post.renew(names(&service));
+        serving.orders.served.send_replace(Some(Arc::clone(&service)));
+        next = serving.go(&service).await?;
+    }
+    Ok(())
+}
+
+/// Whether there is anything to do, and all of it can be begun.
+fn check(service: &Service) -> Result<()> {
+    if names(service).next().is_none() {
+        let message =
+            format!("no target of {} has a `schedule` or is watched", service.workspace().file.display());
+        return Err(Problem::usage("nothing_to_serve", message)
+            .with_hint("write `schedule: every 15m` or `triggers: { watch: true }` for one"));
+    }
+    watched(service).map(drop)
+}
+
+/// The targets that run by themselves.
+fn names(service: &Service) -> impl Iterator<Item = String> {
+    let targets = service.workspace().targets.iter();
+    targets.filter(|target| target.watch || target.schedule.is_some()).map(|target| target.name.clone())
+}
+
+/// The targets that are watched, opened.
+fn watched(service: &Service) -> Result<Watches<'_>> {
+    let targets = service.workspace().targets.iter().filter(|target| target.watch);
+    Watches::open(service, targets.map(|target| (target, target.direction)).collect())
+}
+
+/// What outlives a configuration.
+struct Serving<R> {
+    reopen: R,
+    told: mpsc::UnboundedSender<WatchNews>,
+    orders: Orders,
+    post: Arc<WatchPost>,
+    turns: Arc<Mutex<()>>,
+}
+
+impl<R: Fn() -> Result<Service>> Serving<R> {
+    /// Serves until the end, or until there is another configuration, which is returned.
+    async fn go(&mut self, service: &Service) -> Result<Option<Service>> {
+        let store = service.stored().await?;
+        service.leave_out_of_git();
+        let context = Context { turns: Some(Arc::clone(&self.turns)), ..service.context(&store) };
+        let (end, ending) = signal::channel(false);
+        let mut runs = Runs {
+            service,
+            post: Arc::clone(&self.post),
+            told: self.told.clone(),
+            turns: Arc::clone(&self.turns),
+            stop: ending.clone(),
+            held: BTreeMap::new(),
+        };
+        let agenda = agenda(service).await?;
+        runs.note(&agenda);
+        let scheduled = async {
+            keep_to(agenda, &mut runs, ending.clone()).await;
+            Ok(())
+        };
+        let watches = watched(service)?;
+        let watched = watches.go(context, None, self.told.clone(), Arc::clone(&self.post), ending.clone());
+        let work = async { tokio::try_join!(scheduled, watched) };
+        tokio::pin!(work);
+        let next = {
+            let wanted = self.wanted(service);
+            tokio::pin!(wanted);
+            tokio::select! {
+                ended = &mut work => return ended.map(|_| None),
+                next = &mut wanted => next,
+            }
+        };
+        end.send_replace(true);
+        work.await?;
+        Ok(next)
+    }
+
+    /// Waits until this is to end, or to go on with another configuration, which is returned.
+    async fn wanted(&mut self, service: &Service) -> Option<Service> {
+        let mut configuration = Configuration::of(service);
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        let mut listen = tokio::time::interval(LISTEN_EVERY);
+        loop {
+            let reload = tokio::select! {
+                // A sender that is gone counts as a stop.
+                _ = self.orders.stop.wait_for(|stop| *stop) => return None,
+                _ = listen.tick() => {
+                    if self.post.is_asked_to_stop() {
+                        let _ = self.told.send(asked_to_end());
+                        return None;
+                    }
+                    false
+                }
+                () = self.orders.reload.notified() => true,
+                _ = look.tick() => configuration.has_changed(service),
+            };
+            if reload && let Some(next) = self.read_anew() {
+                return Some(next);
+            }
+        }
+    }
+
+    /// The configuration as it is now; what is wrong with it is told.
+    fn read_anew(&self) -> Option<Service> {
+        let opened = (self.reopen)().and_then(|service| check(&service).map(|()| service));
+        let (message, next) = match opened {
+            Ok(service) => ("the configuration was read anew".to_owned(), Some(service)),
+            Err(problem) => {
+                let excerpt = problem.written.as_ref().map(|written| written.excerpt.clone());
+                let why = excerpt.filter(|excerpt| !excerpt.is_empty()).unwrap_or(problem.message);
+                (format!("the old configuration stays in force: {why}"), None)
+            }
+        };
+        let _ = self.told.send(WatchNews::Note { target: None, message });
+        next
+    }
+}
+
+/// What is due when.
+async fn agenda(service: &Service) -> Result<Agenda> {
+    let store = service.stored().await?;
+    let seen = SeenTo::read(service.state());
+    let mut timetables = Vec::new();
+    for target in &service.workspace().targets {
+        let Some(schedule) = &target.schedule else { continue };
+        let timetable =
+            Timetable::new(&target.name, schedule, &target.timezone, target.missed, target.jitter);
+        let mut last = seen.0.get(&target.name).copied();
+        if last.is_none() {
+            let query = RunQuery { target: Some(target.name.clone()), before: None, limit: Some(1) };
+            last = store.runs(&query).await?.first().map(|run| run.start.started);
+        }
+        timetables.push((timetable, last));
+    }
+    Ok(Agenda::new(timetables, service.clock().now()))
+}
+
+/// Real runs, in real time.
+struct Runs<'a> {
+    service: &'a Service,
+    post: Arc<WatchPost>,
+    told: mpsc::UnboundedSender<WatchNews>,
+    turns: Arc<Mutex<()>>,
+    stop: signal::Receiver<bool>,
+    /// Why a target was left out the last time, so that it is told once.
+    held: BTreeMap<String, String>,
+}
+
+impl Stage for Runs<'_> {
+    fn now(&self) -> Nanos {
+        self.service.clock().now()
+    }
+
+    async fn wait(&mut self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
+    async fn run(&mut self, due: &[Due], agenda: &Agenda) {
+        let Some((results, left_out)) = self.carry_out(due).await else { return };
+        let now = self.now();
+        for report in results {
+            self.held.remove(&report.target);
+            self.post.ran(&report, now, agenda.next_of(&report.target));
+            // Nobody listening is no reason to stop.
+            let _ = self.told.send(WatchNews::Ran(Box::new(report)));
+        }
+        for LeftOut { target, message, .. } in left_out {
+            self.post.waits(&target, agenda.next_of(&target));
+            let before = self.held.insert(target.clone(), message.clone());
+            if before.as_ref() != Some(&message) {
+                let message = format!("left alone: {message}");
+                let _ = self.told.send(WatchNews::Note { target: Some(target), message });
+            }
+        }
+        self.note(agenda);
+    }
+}
+
+impl Runs<'_> {
+    /// Runs what is due, as soon as no other process works in the workspace; `None` when it is to end before that.
+    async fn carry_out(&mut self, due: &[Due]) -> Option<(Vec<TargetReport>, Vec<LeftOut>)> {
+        let names: Vec<String> = due.iter().map(|due| due.target.clone()).collect();
+        let _turn = self.turns.lock().await;
+        let mut waits = false;
+        loop {
+            match start_due(self.service, names.clone()).await {
+                Ok(report) => return Some((report.results, report.left_out)),
+                Err(problem) if problem.class == Class::Busy => {
+                    if !waits {
+                        let message = format!("{} is due and waits: {problem}", names.join(", "));
+                        let _ = self.told.send(WatchNews::Note { target: None, message });
+                    }
+                    waits = true;
+                    tokio::select! {
+                        _ = self.stop.wait_for(|stop| *stop) => return None,
+                        () = tokio::time::sleep(LOCK_PAUSE) => {}
+                    }
+                }
+                Err(problem) => {
+                    let failed = |target: &&Configured| names.contains(&target.name);
+                    let targets = self.service.workspace().targets.iter().filter(failed);
+                    let report = |target: &Configured| {
+                        let direction: Direction = target.direction;
+                        Done::refused(self.service, target, direction, problem.clone()).report()
+                    };
+                    return Some((targets.map(report).collect(), Vec::new()));
+                }
+            }
+        }
+    }
+
+    /// Remembers up to where schedules were seen to, and tells when each target is due next.
+    fn note(&self, agenda: &Agenda) {
+        let seen = SeenTo(agenda.seen_to().map(|(target, seen)| (target.to_owned(), seen)).collect());
+        if let Err(error) = seen.write(self.service.state()) {
+            // What was done is done; the next start may do some of it again.
+            tracing::warn!(%error, "up to where the schedules were seen to could not be written");
+        }
+        for (target, _) in agenda.seen_to() {
+            let is_watched = self.service.workspace().target(target).is_some_and(|target| target.watch);
+            if !is_watched {
+                self.post.waits(target, agenda.next_of(target));
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The HTTP face of `syncline serve`: the use cases, their description, problems, and who is refused.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::World;
+use crate::watch_place::{Watched, eventually};
+
+/// A server on a port of its own.
+struct Server {
+    _serving: Watched,
+    address: String,
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+}
+
+impl Server {
+    fn start(world: &World) -> Self {
+        let serving = Watched::launch(world, &["serve", "--listen", "127.0.0.1:0"]);
+        let mut address = None;
+        eventually("it listens", || {
+            let said = serving.said();
+            let line = said.lines().find_map(|line| line.split_once("listening on http://"));
+            address = line.map(|(_, address)| address.trim().to_owned());
+            address.is_some() && said.contains("serving;")
+        });
+        Self { _serving: serving, address: address.unwrap() }
+    }
+
+    fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
+        let host =
+            if headers.contains("Host:") { String::new() } else { format!("Host: {}\r\n", self.address) };
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\n{host}Connection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Answer { status, head: head.to_lowercase(), body: body.to_owned() }
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, "", "")
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Answer {
+        self.ask("POST", path, "Content-Type: application/json\r\n", &body.to_string())
+    }
+}
+
+#[test]
+fn every_use_case_can_be_asked_for_and_what_watches_over_it_too() {
+    let world = World::with("schedule: \"@yearly\"");
+    world.write_local("a.md", "a");
+    let server = Server::start(&world);
+    assert_eq!((server.get("/livez").status, server.get("/readyz").status), (200, 200));
+    let document = server.get("/openapi.json").json();
+    assert_eq!(document["openapi"], "3.1.0");
+    assert_eq!(document["paths"]["/api/v1/runs"]["post"]["operationId"], "start_run");
+
+    let status = server.get("/api/v1/status?targets=main&fast=true").json();
+    assert_eq!((&status["version"], &status["targets"][0]["state"]), (&json!(1), &json!("never_run")));
+    let report = server.post("/api/v1/runs", &json!({ "targets": ["main"] }));
+    assert_eq!((report.status, &report.json()["successful"]), (200, &json!(1)), "{}", report.body);
+    assert_eq!(world.agreed("a.md").as_deref(), Some("a"));
+    assert!(report.head.contains("cache-control: no-store"), "{}", report.head);
+    assert_eq!(server.get("/api/v1/runs?limit=1").json()["runs"].as_array().unwrap().len(), 1);
+    let metrics = server.get("/metrics");
+    assert!(
+        metrics.body.contains("syncline_target_failures_in_a_row{target=\"main\"} 0\n"),
+        "{}",
+        metrics.body
+    );
+}
+
+#[test]
+fn what_is_wrong_is_a_problem_with_a_code() {
+    let world = World::with("schedule: \"@yearly\"");
+    let server = Server::start(&world);
+    let wrong = server.post("/api/v1/runs", &json!({ "targets": ["mian"] }));
+    assert!(wrong.head.contains("content-type: application/problem+json"), "{}", wrong.head);
+    let problem = wrong.json();
+    assert_eq!(
+        (wrong.status, &problem["status"], &problem["code"]),
+        (400, &json!(400), &json!("unknown_target"))
+    );
+    assert!(problem["hint"].as_str().unwrap().contains("main"), "{problem}");
+    for (answer, status, code) in [
+        (server.post("/api/v1/runs", &json!({ "tragets": [] })), 400, "bad_request"),
+        (server.get("/api/v1/status?fast=maybe"), 400, "bad_request"),
+        (server.get("/api/v1/nothing"), 404, "unknown_route"),
+        (server.ask("DELETE", "/api/v1/runs", "", ""), 405, "wrong_method"),
+        (server.ask("POST", "/api/v1/runs", "Content-Type: application/json\r\n", "{"), 400, "bad_request"),
+    ] {
+        assert_eq!((answer.status, &answer.json()["code"]), (status, &json!(code)), "{}", answer.body);
+    }
+}
+
+#[test]
+fn pages_of_other_origins_and_other_machines_are_refused() {
+    let world = World::with("schedule: \"@yearly\"");
+    world.write_local("a.md", "a");
+    let server = Server::start(&world);
+    let json_type = "Content-Type: application/json\r\n";
+    for (headers, status, code) in [
+        ("Host: example.org\r\n", 403, "foreign_host"),
+        ("Origin: http://example.org\r\n", 403, "foreign_origin"),
+        ("Sec-Fetch-Site: cross-site\r\n", 403, "foreign_origin"),
+    ] {
+        let answer = server.ask("POST", "/api/v1/runs", &format!("{json_type}{headers}"), "{}");
+        assert_eq!((answer.status, &answer.json()["code"]), (status, &json!(code)), "{headers}");
+    }
+    // What a form of any page can send.
+    let form = server.ask("POST", "/api/v1/runs", "Content-Type: text/plain\r\n", "{}");
+    assert_eq!((form.status, &form.json()["code"]), (415, &json!("not_json")));
+    assert_eq!(world.read_remote("a.md"), None, "nothing ran");
+    let open = world.json(2, &["serve", "--listen", "0.0.0.0:0"]);
+    assert_eq!(open["error"]["code"], "open_address", "{open}");
+}

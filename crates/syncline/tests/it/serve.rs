@@ -1,0 +1,216 @@
+//! `syncline serve`: targets by their schedules and at changes, reloading, draining, one for each workspace.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::support::World;
+use crate::watch_place::{Watched, eventually, status};
+
+/// Writes a file of mirrors: the name of each, and what is written below it.
+fn configure(world: &World, targets: &[(&str, &str)]) {
+    let mut text = "version: \"1.0\"\nnode: { name: here }\ntargets:\n".to_owned();
+    for (name, rest) in targets {
+        fs::create_dir_all(world.remote(name)).unwrap();
+        text.push_str(&format!(
+            "  {name}: {{ path: {name}, remote: {{ kind: folder, path: ../remote/{name} }}, {rest} }}\n"
+        ));
+    }
+    // Whole or not at all, as editors write: half a file would be one more thing to be told of.
+    fs::write(world.path("new.yaml"), text).unwrap();
+    fs::rename(world.path("new.yaml"), world.local("syncline.yaml")).unwrap();
+}
+
+fn serve(world: &World) -> Watched {
+    let mut serving = Watched::launch(world, &["serve"]);
+    eventually("it serves", || {
+        let ended = serving.child.try_wait().unwrap();
+        assert!(ended.is_none(), "{}", serving.said());
+        serving.said().contains("serving")
+    });
+    serving
+}
+
+/// What the running process tells of a target.
+fn target(world: &World, name: &str) -> Value {
+    let status = status(world);
+    let targets = status["watch"]["targets"].as_array().cloned().unwrap_or_default();
+    targets.into_iter().find(|target| target["target"] == name).unwrap_or_default()
+}
+
+#[test]
+fn targets_run_by_their_schedules_and_at_changes_and_others_are_left() {
+    let world = World::new();
+    let targets = [
+        ("often", "schedule: every 1s"),
+        ("seen", "triggers: { watch: true }"),
+        ("rarely", "schedule: \"0 0 29 2 *\""),
+        ("never", "priority: 1"),
+    ];
+    configure(&world, &targets);
+    for (name, _) in targets {
+        world.write_local(&format!("{name}/a.md"), name);
+    }
+    let mut serving = serve(&world);
+    eventually("the first runs", || {
+        world.read_remote("often/a.md").is_some() && world.read_remote("seen/a.md").is_some()
+    });
+    // What changed on the other side comes in with the next run that is due, or is noticed.
+    world.write_remote("often/b.md", "b");
+    world.write_remote("seen/b.md", "b");
+    eventually("later changes", || {
+        world.read_local("often/b.md").is_some() && world.read_local("seen/b.md").is_some()
+    });
+    assert_eq!(world.read_remote("rarely/a.md"), None);
+    assert_eq!(world.read_remote("never/a.md"), None);
+
+    // It tells what it does, and is the only one.
+    eventually("it tells of both", || {
+        target(&world, "often")["last_run"]["success"] == true
+            && target(&world, "seen")["last_run"]["success"] == true
+    });
+    let known = status(&world);
+    assert_eq!(
+        (&known["watch"]["serving"], &known["watch"]["pid"]),
+        (&json!(true), &json!(serving.child.id()))
+    );
+    assert_eq!(known["watch"]["targets"].as_array().unwrap().len(), 3, "{known}");
+    let rarely = target(&world, "rarely");
+    assert_eq!(rarely["last_run"], Value::Null);
+    assert!(rarely["next_try"].as_str().unwrap().contains("-02-29T00:00:00"), "{rarely}");
+    let page = world.expect(0, &["run", "--status"]).out;
+    assert!(page.contains("by schedules and at changes") && page.contains("no run since then"), "{page}");
+    let history = world.json(0, &["history"]);
+    let causes: Vec<&str> =
+        history["runs"].as_array().unwrap().iter().map(|run| run["cause"].as_str().unwrap()).collect();
+    assert!(causes.contains(&"schedule") && causes.contains(&"watch"), "{causes:?}");
+    for second in [&["serve"][..], &["run", "--watch"]] {
+        assert_eq!(world.json(1, second)["error"]["code"], "watch_running");
+    }
+
+    let stopped = world.json(0, &["run", "--stop"]);
+    assert_eq!(stopped["stopped"], true, "{stopped}");
+    assert_eq!(serving.ended().code(), Some(0));
+}
+
+#[test]
+fn a_run_that_is_going_on_comes_to_its_end_and_others_are_told_who_works() {
+    let gate = "safety:\n  pre_sync_checks:\n    - name: Gate\n      \
+                command: \"touch began; until test -e go; do sleep 0.05; done\"";
+    let world = World::with(&format!("schedule: every 1s\n{gate}"));
+    world.write_local("a.md", "a");
+    let mut serving = serve(&world);
+    eventually("the run began", || world.local("began").exists());
+    let refused = world.expect(1, &["run"]);
+    assert!(refused.err.contains(&format!("process {}", serving.child.id())), "{}", refused.err);
+    serving.signal("-TERM");
+    // Whoever is killed by the signal is gone by the time another program has run.
+    status(&world);
+    assert!(serving.child.try_wait().unwrap().is_none(), "it waits for the run");
+    world.write_local("go", "");
+    assert_eq!(serving.ended().code(), Some(0));
+    assert_eq!(world.agreed("a.md").as_deref(), Some("a"));
+    assert_eq!(world.json(0, &["history"])["runs"][0]["success"], true);
+    // It was seen to, so that the next start does not owe it.
+    let seen = fs::read_to_string(world.local(".syncline/schedule.json")).unwrap();
+    assert!(seen.contains("\"main\""), "{seen}");
+}
+
+#[test]
+fn what_is_due_waits_for_a_run_from_a_shell() {
+    let gate = "safety:\n  pre_sync_checks:\n    - name: Gate\n      \
+                command: \"touch began; until test -e go; do sleep 0.05; done\"";
+    let world = World::with(&format!("schedule: every 1s\n{gate}"));
+    world.write_local("a.md", "a");
+    let mut shell = Watched::launch(&world, &["run"]);
+    eventually("the run began", || world.local("began").exists());
+    let serving = serve(&world);
+    let waits = format!("main is due and waits: the workspace is in use by process {}", shell.child.id());
+    eventually("it waits", || serving.said().contains(&waits));
+    world.write_local("go", "");
+    assert_eq!(shell.ended().code(), Some(0));
+    eventually("it runs", || target(&world, "main")["last_run"]["success"] == true);
+    assert_eq!(serving.said().matches("is due and waits").count(), 1, "{}", serving.said());
+}
+
+#[test]
+fn a_changed_file_is_read_anew_and_a_wrong_one_leaves_the_old_one_in_force() {
+    let world = World::new();
+    configure(&world, &[("often", "schedule: every 1s")]);
+    let mut serving = serve(&world);
+    eventually("the first run", || target(&world, "often")["last_run"]["success"] == true);
+
+    world.configure("version: \"1.0\"\ntargets:\n  often: { pth: often }\n");
+    eventually("it tells", || serving.said().contains("the old configuration stays in force"));
+    assert!(serving.said().contains("syncline.yaml:3"), "it says where: {}", serving.said());
+    world.write_local("often/a.md", "a");
+    eventually("the old one is in force", || world.read_remote("often/a.md").is_some());
+    configure(&world, &[("often", "priority: 1")]);
+    eventually("nothing to do is wrong too", || serving.said().contains("has a `schedule` or is watched"));
+
+    world.write_local("more/a.md", "a");
+    configure(&world, &[("often", "schedule: every 1s"), ("more", "schedule: every 1s")]);
+    eventually("the new one is in force", || world.read_remote("more/a.md").is_some());
+    world.write_local("often/b.md", "b");
+    eventually("the old target goes on", || world.read_remote("often/b.md").is_some());
+
+    let before = serving.said().matches("was read anew").count();
+    serving.signal("-HUP");
+    eventually("it is read again", || serving.said().matches("was read anew").count() > before);
+    serving.signal("-TERM");
+    assert_eq!(serving.ended().code(), Some(0));
+}
+
+#[test]
+fn what_was_missed_is_made_up_for_once_and_only_where_it_is_wanted() {
+    let world = World::new();
+    let yearly = "schedule: \"@yearly\"";
+    configure(
+        &world,
+        &[("last", &format!("{yearly}, missed: last")), ("none", &format!("{yearly}, missed: none"))],
+    );
+    for name in ["last", "none"] {
+        world.write_local(&format!("{name}/a.md"), name);
+    }
+    // A command that leaves a state folder.
+    world.expect(0, &["resume", "last"]);
+    let seen = json!({ "version": 1, "seen_to": { "last": 0, "none": 0 } });
+    fs::write(world.local(".syncline/schedule.json"), seen.to_string()).unwrap();
+    let first = serve(&world);
+    eventually("it is made up for", || target(&world, "last")["last_run"]["success"] == true);
+    assert_eq!(world.read_remote("last/a.md").as_deref(), Some("last"));
+    assert_eq!(target(&world, "none")["last_run"], Value::Null);
+    assert_eq!(world.read_remote("none/a.md"), None);
+    drop(first);
+    // Killed and started again, it owes nothing.
+    world.write_local("last/b.md", "b");
+    let mut second = serve(&world);
+    eventually("it knows what comes next", || target(&world, "last")["next_try"].is_string());
+    second.signal("-TERM");
+    assert_eq!(second.ended().code(), Some(0));
+    assert_eq!(world.read_remote("last/b.md"), None);
+}
+
+#[test]
+fn a_paused_target_is_left_alone_until_it_is_resumed() {
+    let world = World::new();
+    configure(&world, &[("often", "schedule: every 1s"), ("other", "schedule: every 1s")]);
+    world.write_local("often/a.md", "a");
+    world.expect(0, &["pause", "often", "--reason", "the disk is being replaced"]);
+    let serving = serve(&world);
+    eventually("it says so", || serving.said().contains("often: left alone: paused since"));
+    world.write_local("other/a.md", "a");
+    eventually("the other runs", || world.read_remote("other/a.md").is_some());
+    assert_eq!(world.read_remote("often/a.md"), None);
+    assert_eq!(serving.said().matches("often: left alone").count(), 1, "{}", serving.said());
+    world.expect(0, &["resume", "often"]);
+    eventually("it goes on", || world.read_remote("often/a.md").is_some());
+}
+
+#[test]
+fn a_file_in_which_nothing_runs_by_itself_is_refused() {
+    let world = World::new();
+    let refused = world.json(2, &["serve"]);
+    assert_eq!(refused["error"]["code"], "nothing_to_serve", "{refused}");
+    assert!(!world.local(".syncline").exists());
+}
