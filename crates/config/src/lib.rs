@@ -12,6 +12,7 @@ mod check;
 mod discover;
 mod document;
 mod error;
+mod known;
 mod load;
 mod privacy;
 mod reference;
@@ -26,6 +27,7 @@ mod workspace;
 
 pub use discover::{discover, locate};
 pub use error::{ConfigError, ConfigErrors, Location, Snippet, Warning};
+pub use known::conceal;
 pub use load::{FILE_BYTES_MAX, from_process, load, parse};
 pub use reference::reference_markdown;
 pub use schema::{KindSchema, schema};

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{ConfigError, Warning};
+use crate::known::remember;
 use crate::source::REDACTED;
 use crate::suggest::quote;
 
@@ -148,6 +149,12 @@ pub(crate) fn files(text: &str) -> Vec<&str> {
     parts(text).unwrap_or_default().into_iter().filter_map(named).collect()
 }
 
+/// A secret, which no log shows from now on.
+fn known(secret: &str) -> &str {
+    remember(secret);
+    secret
+}
+
 /// Where references are looked up.
 #[derive(Clone, Debug)]
 pub(crate) struct Lookup {
@@ -162,8 +169,8 @@ impl Lookup {
         for part in parts(text).map_err(|problem| ConfigError::new("bad_reference", problem))? {
             match part {
                 Part::Literal(text) => resolved.push_str(text),
-                Part::Variable(name) => resolved.push_str(self.variable(name)?),
-                Part::File(path) => resolved.push_str(&self.file(path)?),
+                Part::Variable(name) => resolved.push_str(known(self.variable(name)?)),
+                Part::File(path) => resolved.push_str(known(&self.file(path)?)),
             }
         }
         Ok(resolved)

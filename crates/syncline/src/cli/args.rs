@@ -92,6 +92,8 @@ pub(crate) enum Command {
     Plan(commands::plan::Plan),
     Run(commands::run::Run),
     Serve(commands::serve::Serve),
+    Stop(commands::stop::Stop),
+    Service(commands::service::Service),
     Drift(commands::drift::Drift),
     Status(commands::status::Status),
     Pause(commands::pause::Pause),

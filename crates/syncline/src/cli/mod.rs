@@ -2,12 +2,14 @@
 
 mod args;
 mod commands;
+mod logs;
 mod output;
 mod progress;
 mod render;
 mod report_file;
 mod runtime;
 mod session;
+mod supervisor;
 mod text;
 
 use std::process::ExitCode;
@@ -26,7 +28,7 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => return misunderstood(&error),
     };
     let output = Output::new(&args.globals);
-    runtime::log_to_stderr(args.globals.verbose);
+    logs::to_stderr(args.globals.verbose);
     let code = match commands::run(args, &output) {
         Ok(code) => code,
         Err(problem) => {

@@ -1,12 +1,10 @@
-//! The runtime, signals and logs of the process.
+//! The runtime and the signals of the process.
 
 use std::future::Future;
-use std::io;
 use std::time::Duration;
 
 use syncline_service::{Class, Problem};
 use tokio::runtime::Builder;
-use tracing_subscriber::EnvFilter;
 
 /// How long work that cannot be interrupted may go on after the end.
 const GRACE: Duration = Duration::from_secs(10);
@@ -79,19 +77,4 @@ pub(crate) async fn wait_for_hangup() {
 #[cfg(not(unix))]
 pub(crate) async fn wait_for_hangup() {
     std::future::pending().await
-}
-
-/// Sends log lines to standard error: warnings, and more when asked.
-pub(crate) fn log_to_stderr(verbose: u8) {
-    let colours = io::IsTerminal::is_terminal(&io::stderr());
-    let builder = tracing_subscriber::fmt().with_writer(io::stderr).with_target(false).with_ansi(colours);
-    let filter = std::env::var("SYNCLINE_LOG").ok().filter(|filter| !filter.is_empty());
-    // What libraries do is of no use to somebody who wants to know what a script did.
-    let usual = match verbose {
-        0 => "warn",
-        1 => "info",
-        2 => "info,syncline=debug",
-        _ => "trace",
-    };
-    builder.with_env_filter(EnvFilter::new(filter.as_deref().unwrap_or(usual))).init();
 }

@@ -41,6 +41,7 @@ mod scripts;
 mod scrub;
 mod secrets;
 mod serve;
+mod service;
 mod shapes;
 mod support;
 mod troubleshooting;

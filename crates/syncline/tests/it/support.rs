@@ -13,6 +13,7 @@ pub(crate) struct World {
 }
 
 /// What a run of the program came to.
+#[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: i32,
     pub(crate) out: String,

@@ -22,7 +22,9 @@ pub(crate) mod rollback;
 pub(crate) mod run;
 pub(crate) mod scrub;
 pub(crate) mod serve;
+pub(crate) mod service;
 pub(crate) mod status;
+pub(crate) mod stop;
 pub(crate) mod targets;
 mod watch;
 
@@ -43,6 +45,8 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<u8, Problem> {
         Command::Plan(command) => command.run(&globals, output),
         Command::Run(command) => command.run(&globals, output),
         Command::Serve(command) => command.run(&globals, output),
+        Command::Stop(command) => command.run(&globals, output),
+        Command::Service(command) => command.run(&globals, output),
         Command::Drift(command) => command.run(&globals, output),
         Command::Status(command) => command.run(&globals, output),
         Command::Pause(command) => command.run(&globals, output),

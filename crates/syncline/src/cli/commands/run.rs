@@ -171,7 +171,7 @@ fn never_synced(result: &TargetReport) -> bool {
 }
 
 /// Reads a time such as `60s`, `15m` or `2h`; it is at least a second and at most a day.
-fn interval(text: &str) -> Result<Duration, String> {
+pub(super) fn interval(text: &str) -> Result<Duration, String> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let seconds = match unit {
         "s" => Some(1),

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use syncline_server::{LISTEN_DEFAULT, Listening};
@@ -11,8 +12,9 @@ use tokio::sync::{Notify, mpsc, watch as signal};
 use super::watch::told;
 use crate::cli::args::Globals;
 use crate::cli::output::Output;
-use crate::cli::text::{paint, style};
-use crate::cli::{runtime, session};
+use crate::cli::supervisor::{self, News};
+use crate::cli::text::{paint, shown, style};
+use crate::cli::{logs, runtime, session};
 
 /// Keep running: targets run by their schedules, and at changes.
 ///
@@ -55,6 +57,7 @@ async fn keep_serving(
     let reload = Arc::new(Notify::new());
     let (served, serving) = signal::channel(None);
     let orders = Orders { stop: stopped, reload: Arc::clone(&reload), served };
+    let logs = service.state().join("logs");
     let reopen = || session::open(globals, output, "serve");
     let working = async {
         // Before anything runs, so that an address that cannot be had is told at once.
@@ -63,7 +66,11 @@ async fn keep_serving(
             None => None,
         };
         let keeping = syncline_service::serve(service, reopen, tell, orders);
-        answer_meanwhile(listening, serving, keeping).await
+        let keeping = answer_meanwhile(listening, serving, keeping);
+        tokio::select! {
+            result = keeping => result,
+            never = supervisor::signs_of_life() => match never {},
+        }
     };
     tokio::pin!(working);
     // Listened to all the time, since a signal that comes while nobody does is lost.
@@ -75,6 +82,7 @@ async fn keep_serving(
             () = &mut ending => {
                 // The run that is going on comes to its end first; a second signal ends it at once.
                 let _ = stop.send(true);
+                supervisor::tell(News::Stopping);
                 tokio::select! {
                     result = &mut working => result?,
                     () = runtime::wait_for_signal() => {}
@@ -86,7 +94,7 @@ async fn keep_serving(
                 reload.notify_one();
             }
             Some(news) = news.recv() => {
-                show(&news, output);
+                show(&news, &logs, output);
                 if output.is_unread() {
                     // Nobody sees any more what is done: the run that is going on is the last.
                     let _ = stop.send(true);
@@ -100,7 +108,7 @@ async fn keep_serving(
     }
     // What the last runs came to is told as well.
     while let Ok(news) = news.try_recv() {
-        show(&news, output);
+        show(&news, &logs, output);
     }
     Ok(0)
 }
@@ -128,11 +136,43 @@ async fn answer_meanwhile(
     result
 }
 
-fn show(news: &WatchNews, output: &Output) {
+fn show(news: &WatchNews, logs: &Path, output: &Output) {
+    if matches!(news, WatchNews::Began)
+        && let Err(problem) = logs::to_files(logs)
+    {
+        // What is synced does not depend on what is told about it.
+        output.warn(shown(&problem.to_string()));
+    }
+    log(news);
     match news {
         WatchNews::Began => {
+            supervisor::tell(News::Ready);
             output.note(paint(style::FAINT, "serving; ctrl-c or `syncline run --stop` ends it"));
         }
         news => told(news, output),
+    }
+}
+
+/// Keeps what happens in the logs too, since nobody may have looked.
+fn log(news: &WatchNews) {
+    match news {
+        WatchNews::Began => tracing::info!(version = env!("CARGO_PKG_VERSION"), "serving"),
+        WatchNews::Ran(run) => tracing::info!(
+            target = run.target,
+            run = run.run,
+            success = run.success,
+            steps = run.steps.total(),
+            conflicts = run.conflicts.len(),
+            said = run.message,
+            "a target ran"
+        ),
+        WatchNews::Away { target, offline } => {
+            tracing::info!(target, reason = offline.reason, tries = offline.tries, "the remote is away");
+        }
+        WatchNews::Back { target, .. } => tracing::info!(target, "the remote is back"),
+        WatchNews::Limited { target, side, message } => {
+            tracing::info!(target, side = side.name(), message, "watching is limited");
+        }
+        WatchNews::Note { target, message } => tracing::info!(target, note = message, "a note"),
     }
 }

@@ -1,0 +1,134 @@
+//! Logs: to standard error, and for a process that keeps running to files that are rotated. No secret is in them.
+
+use std::collections::HashSet;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::OnceLock;
+
+use syncline_core::secrets::Redactor;
+use syncline_service::Problem;
+use tracing_appender::rolling::{RollingFileAppender, Rotation};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, fmt};
+
+/// How many files are kept: one a day, for a week.
+const FILES_MAX: usize = 7;
+
+/// The files, once there are any. A layer that is put in later would be without its filter, so that this one waits.
+static FILES: OnceLock<RollingFileAppender> = OnceLock::new();
+
+/// Sends log lines to standard error: warnings, and more when asked.
+pub(crate) fn to_stderr(verbose: u8) {
+    // What libraries do is of no use to somebody who wants to know what a script did.
+    let usual = match verbose {
+        0 => "warn",
+        1 => "info",
+        2 => "info,syncline=debug",
+        _ => "trace",
+    };
+    let colours = io::IsTerminal::is_terminal(&io::stderr());
+    let lines = fmt::layer()
+        .with_writer(|| Line::to(Box::new(io::stderr())))
+        .with_target(false)
+        .with_ansi(colours)
+        .with_filter(filter(usual));
+    let files = fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_target(false)
+        .with_writer(|| match FILES.get() {
+            Some(files) => Line::to(Box::new(files.make_writer())),
+            None => Line::to(Box::new(io::sink())),
+        })
+        .with_filter(filter("warn,syncline=info"));
+    tracing_subscriber::registry().with(lines).with(files).init();
+}
+
+/// Keeps log lines in `folder` as well, as JSON, in a file for each day; those of the last seven days are kept.
+pub(crate) fn to_files(folder: &Path) -> Result<(), Problem> {
+    let failed = |error| Problem::io(error, format_args!("keeping logs in {}", folder.display()));
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let appender = RollingFileAppender::builder()
+        .rotation(Rotation::DAILY)
+        .filename_prefix("syncline")
+        .filename_suffix("log")
+        .max_log_files(FILES_MAX)
+        .build(folder)
+        .map_err(|error| failed(io::Error::other(error)))?;
+    // Whoever is served next by the same process goes on with the same files.
+    let _ = FILES.set(appender);
+    Ok(())
+}
+
+fn filter(usual: &str) -> EnvFilter {
+    let wanted = std::env::var("SYNCLINE_LOG").ok().filter(|filter| !filter.is_empty());
+    EnvFilter::new(wanted.as_deref().unwrap_or(usual))
+}
+
+/// One line, without secrets: neither those that were referred to, nor what looks like one. It goes on when it is whole,
+/// since a secret could be cut in two.
+struct Line {
+    to: Box<dyn Write>,
+    text: Vec<u8>,
+}
+
+impl Line {
+    fn to(to: Box<dyn Write>) -> Self {
+        Self { to, text: Vec::new() }
+    }
+}
+
+impl Write for Line {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.text.extend_from_slice(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        // Where the line cannot be written, nobody can be told of it either.
+        let _ = self.to.write_all(concealed(&self.text).as_bytes());
+    }
+}
+
+fn concealed(line: &[u8]) -> String {
+    static PATTERNS: OnceLock<Option<Redactor>> = OnceLock::new();
+    let text = String::from_utf8_lossy(line);
+    let text = syncline_config::conceal(&text);
+    let patterns = PATTERNS.get_or_init(|| Redactor::new(&[], Some("[redacted]")).ok());
+    match patterns.as_ref().map(|patterns| patterns.redact(text.as_bytes(), &HashSet::new())) {
+        Some(Ok(redacted)) => match redacted.content {
+            Some(content) => String::from_utf8_lossy(&content).into_owned(),
+            None => text.into_owned(),
+        },
+        // What cannot be searched is not shown.
+        Some(Err(_)) => "[redacted]\n".to_owned(),
+        None => text.into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_like_a_secret_is_not_logged_and_the_rest_is() {
+        let plain = r#"{"timestamp":"2026-11-29T07:00:00.000001Z","level":"INFO","message":"a run ended","target":"notes","run":"019ac0de-7a11-7a11-8a11-0123456789ab","steps":3}"#;
+        assert_eq!(concealed(plain.as_bytes()), plain);
+        let token = ["ghp", "_", "0aB1cD2eF3gH4iJ5kL6mN7oP8qR9sT0uV1wX"].concat();
+        let line = format!(r#"{{"message":"cannot push to https://x:{token}@host/r"}}"#);
+        let shown = concealed(line.as_bytes());
+        assert!(
+            !shown.contains(&token) && shown.contains("[redacted]") && shown.contains("cannot push"),
+            "{shown}"
+        );
+    }
+}
