@@ -133,6 +133,32 @@ impl Workspace {
         }
     }
 
+    /// The same workspace with those targets alone that any of `patterns` (names or globs) matches, as if there were no
+    /// others; a pattern that matches nothing counts for nothing.
+    ///
+    /// # Errors
+    /// When a glob cannot be understood.
+    pub fn limited_to(&self, patterns: &[String]) -> Result<Self, ConfigError> {
+        let mut kept = vec![false; self.targets.len()];
+        for pattern in patterns {
+            match self.matches(pattern) {
+                Ok(matches) => kept.iter_mut().zip(matches).for_each(|(kept, matched)| *kept |= matched),
+                Err(error) if error.code == "unknown_target" => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let mut limited = self.clone();
+        let mut kept = kept.into_iter();
+        limited.targets.retain(|_| kept.next().unwrap_or_default());
+        let names: Vec<String> = limited.targets.iter().map(|target| target.name.clone()).collect();
+        for target in &mut limited.targets {
+            target.after.retain(|name| names.contains(name));
+        }
+        // They may tell of the others.
+        limited.warnings.clear();
+        Ok(limited)
+    }
+
     /// Which targets a name or a glob matches.
     fn matches(&self, pattern: &str) -> Result<Vec<bool>, ConfigError> {
         let found: Vec<bool> = if pattern.contains(['*', '?', '[', '{']) {

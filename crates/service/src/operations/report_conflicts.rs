@@ -92,7 +92,7 @@ pub async fn report_conflicts(service: &Service, request: &Request) -> Result<Co
     }
     let store = service.reading().await?;
     let records =
-        store.conflicts(&ConflictQuery { target: request.target.clone(), open_only: false }).await?;
+        service.conflicts(&store, &ConflictQuery { target: request.target.clone(), open_only: false }).await?;
     Ok(report(&records, service.clock().now()))
 }
 
