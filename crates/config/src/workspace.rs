@@ -12,6 +12,7 @@ use crate::sections::endpoint::EndpointConfig;
 use crate::sections::history::HistoryConfig;
 use crate::sections::script::Script;
 use crate::sections::secrets::SecretScan;
+use crate::sections::serve::ServeConfig;
 use crate::suggest::{hint, quote};
 
 /// A workspace, as its file describes it.
@@ -31,6 +32,8 @@ pub struct Workspace {
     pub concurrency: usize,
     /// How long old versions are kept.
     pub history: HistoryConfig,
+    /// How it answers over HTTP; `None` when the file does not say that it is to.
+    pub serve: Option<ServeConfig>,
     /// The program that conflicts are merged with by hand, and its arguments, as it is written.
     pub merge_tool: Option<String>,
     /// The targets, in the order of the file.

@@ -23,6 +23,7 @@ pub mod import;
 pub mod operation;
 pub mod operations;
 pub mod problem;
+mod replay;
 mod runner;
 mod scheduling;
 mod scripts;
@@ -72,6 +73,7 @@ pub const OPERATIONS: &[Operation] = &[
 pub use caller::Caller;
 pub use operation::{Method, Operation, Route, Scope, ToolHints};
 pub use problem::{Class, Place, Problem, WireProblem, Written};
+pub use replay::{Replay, Ticket};
 pub use serve::{Orders, serve};
 pub use service::{Opening, Service, kind_schemas};
 pub use watch::{WatchNews, watch};
