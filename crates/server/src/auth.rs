@@ -59,7 +59,11 @@ pub(crate) async fn authenticate(State(gate): State<Gate>, mut request: Request,
         return next.run(request).await;
     }
     let Some(service) = gate.served.borrow().clone() else {
-        return refused(StatusCode::SERVICE_UNAVAILABLE, "not_ready", "no workspace is served yet: try again");
+        return refused(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not_ready",
+            "no workspace is served yet: try again",
+        );
     };
     let caller = match token(request.headers()) {
         Some(Ok(token)) => match service.authenticate(token).await {
@@ -82,7 +86,9 @@ pub(crate) async fn authenticate(State(gate): State<Gate>, mut request: Request,
 fn token(headers: &HeaderMap) -> Option<Result<&str, ()>> {
     let mut all = headers.get_all(header::AUTHORIZATION).iter();
     let text = all.next()?.to_str().ok().filter(|_| all.next().is_none());
-    let token = text.and_then(|text| text.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let token = text
+        .and_then(|text| text.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     Some(token.map(|(_, token)| token.trim()).ok_or(()))
 }
 
@@ -174,7 +180,8 @@ mod tests {
     #[test]
     fn failures_are_limited_by_where_they_come_from_and_forgotten() {
         let (failures, now) = (Failures::default(), Instant::now());
-        let [one, neighbour, other] = ["2001:db8::1", "2001:db8::2", "192.0.2.1"].map(|text| text.parse().unwrap());
+        let [one, neighbour, other] =
+            ["2001:db8::1", "2001:db8::2", "192.0.2.1"].map(|text| text.parse().unwrap());
         for _ in 0..FAILURES_MAX {
             assert_eq!(failures.note(one, now), None);
         }

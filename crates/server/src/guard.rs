@@ -136,7 +136,9 @@ mod tests {
         for address in ["192.0.2.1", "192.0.2.1:8443", "[2001:db8::1]", "[2001:db8::1]:8443"] {
             assert!(is_address(address), "{address}");
         }
-        for name in ["", "example.org", "192.0.2.1.nip.io", "192.0.2", "2001:db8::1", "[::1", "192.0.2.1:", "[::1]8"] {
+        for name in
+            ["", "example.org", "192.0.2.1.nip.io", "192.0.2", "2001:db8::1", "[::1", "192.0.2.1:", "[::1]8"]
+        {
             assert!(!is_address(name), "{name}");
         }
         let named = |host| is_one_of(host, ["sync.example.org"].into_iter());

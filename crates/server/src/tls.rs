@@ -72,6 +72,7 @@ fn acceptor(files: &TlsConfig) -> Result<TlsAcceptor, Problem> {
 
 fn bad(file: &Path, error: &dyn std::fmt::Display) -> Problem {
     let message = format!("the certificate cannot be used: {}: {error}", file.display());
-    Problem::usage("bad_certificate", message)
-        .with_hint("`serve.tls` names two files of PEM: the certificate with those that vouch for it, and its key")
+    Problem::usage("bad_certificate", message).with_hint(
+        "`serve.tls` names two files of PEM: the certificate with those that vouch for it, and its key",
+    )
 }

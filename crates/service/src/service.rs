@@ -301,7 +301,11 @@ impl Service {
     }
 
     /// Conflicts of the targets that there are for whoever asks.
-    pub(crate) async fn conflicts(&self, store: &Store, query: &ConflictQuery) -> Result<Vec<ConflictRecord>> {
+    pub(crate) async fn conflicts(
+        &self,
+        store: &Store,
+        query: &ConflictQuery,
+    ) -> Result<Vec<ConflictRecord>> {
         let mut records = store.conflicts(query).await?;
         records.retain(|record| self.may_see(&record.target));
         Ok(records)

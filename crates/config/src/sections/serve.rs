@@ -120,11 +120,12 @@ impl Serve {
             resolver.error(&["serve", "body_max"], "bad_size", message, BYTES_HINT.to_owned());
             usual.body_max
         });
-        let body_time = self.body_time.map_or(Some(usual.body_time), |text| span(&text)).unwrap_or_else(|| {
-            let message = "not a span of time".to_owned();
-            resolver.error(&["serve", "body_time"], "bad_span", message, SPAN_HINT.to_owned());
-            usual.body_time
-        });
+        let body_time =
+            self.body_time.map_or(Some(usual.body_time), |text| span(&text)).unwrap_or_else(|| {
+                let message = "not a span of time".to_owned();
+                resolver.error(&["serve", "body_time"], "bad_span", message, SPAN_HINT.to_owned());
+                usual.body_time
+            });
         let tls = self.tls.map(|tls| TlsConfig { cert: root.join(tls.cert), key: root.join(tls.key) });
         let hosts = self.hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
         ServeConfig { listen, hosts, require_token: self.require_token, tls, body_max, body_time }

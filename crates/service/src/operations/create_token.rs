@@ -64,9 +64,7 @@ pub async fn create_token(service: &Service, request: &Request) -> Result<Respon
     let scopes: Vec<&str> = request.scopes.iter().map(|scope| Scope::from(*scope).word()).collect();
     let about = format!("{}: {}", request.name, scopes.join(", "));
     let asked = Asked { operation: OPERATION.name, targets: &request.targets, about };
-    let became = |_: &Response| {
-        Some(Became { targets: request.targets.clone(), outcome: "done".to_owned() })
-    };
+    let became = |_: &Response| Some(Became { targets: request.targets.clone(), outcome: "done".to_owned() });
     audited(service, asked, became, create(service, request)).await
 }
 
@@ -110,7 +108,9 @@ fn check(request: &Request) -> Result<()> {
         return Err(Problem::usage("no_scope", "a token without a scope allows nothing")
             .with_hint("give it `read`, `run`, `resolve` or `admin`"));
     }
-    if request.targets.len() > TARGETS_MAX || request.targets.iter().any(|name| name.contains(char::is_control)) {
+    if request.targets.len() > TARGETS_MAX
+        || request.targets.iter().any(|name| name.contains(char::is_control))
+    {
         let message = format!("a token names at most {TARGETS_MAX} targets, each on one line");
         return Err(Problem::usage("bad_request", message));
     }

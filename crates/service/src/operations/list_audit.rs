@@ -121,7 +121,8 @@ pub async fn list_audit(service: &Service, request: &Request) -> Result<Response
     let (records, broken) = read.map_err(|error| {
         Problem::new(crate::Class::Failed, "died", format!("reading the audit log was cut short: {error}"))
     })??;
-    let mut broken = broken.map(|broken| Broken { record: Some(broken.line), reason: broken.reason.to_owned() });
+    let mut broken =
+        broken.map(|broken| Broken { record: Some(broken.line), reason: broken.reason.to_owned() });
     if let Some(pinned) = pinned
         && broken.is_none()
         && !records.iter().any(|record| record.hash == pinned)

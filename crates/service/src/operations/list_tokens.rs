@@ -46,5 +46,8 @@ pub struct Response {
 pub async fn list_tokens(service: &Service) -> Result<Response> {
     let now = service.clock().now();
     let tokens = service.reading().await?.tokens().await?;
-    Ok(Response { version: VERSION, tokens: tokens.into_iter().map(|token| Token::new(token, now)).collect() })
+    Ok(Response {
+        version: VERSION,
+        tokens: tokens.into_iter().map(|token| Token::new(token, now)).collect(),
+    })
 }

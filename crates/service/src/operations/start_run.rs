@@ -59,8 +59,11 @@ pub struct Request {
 /// single targets is in the report.
 pub async fn start_run(service: &Service, request: &Request) -> Result<Report> {
     let approved = request.approve.as_deref().map(|hash| format!("approved {hash}"));
-    let question =
-        Question { operation: OPERATION.name, targets: &request.targets, about: approved.unwrap_or_default() };
+    let question = Question {
+        operation: OPERATION.name,
+        targets: &request.targets,
+        about: approved.unwrap_or_default(),
+    };
     if request.dry_run || service.workspace().dry_run {
         return carry_out(service, request, Asked::ByCaller).await;
     }

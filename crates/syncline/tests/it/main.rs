@@ -4,6 +4,7 @@
 
 mod acceptance;
 mod ai_clients;
+mod audit;
 mod builtins;
 mod checks;
 mod ci;
@@ -43,6 +44,8 @@ mod secrets;
 mod serve;
 mod shapes;
 mod support;
+mod tls;
+mod tokens;
 mod troubleshooting;
 mod upstream;
 mod watch;

@@ -61,7 +61,9 @@ async fn keep_serving(
         // Before anything runs, so that an address that cannot be had is told at once.
         let settings = service.workspace().serve.clone();
         let listening = match address.or(settings.as_ref().map(|settings| settings.listen)) {
-            Some(address) => Some(listen(address, settings.and_then(|settings| settings.tls), &service, output).await?),
+            Some(address) => {
+                Some(listen(address, settings.and_then(|settings| settings.tls), &service, output).await?)
+            }
             None => None,
         };
         let keeping = syncline_service::serve(service, reopen, tell, orders);
