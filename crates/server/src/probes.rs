@@ -33,7 +33,7 @@ pub(crate) async fn readyz(State(served): State<Served>) -> Response {
 pub(crate) async fn metrics(State(served): State<Served>, request: Request) -> Response {
     let service = match seen_by(&served, request.extensions().get::<Caller>()) {
         Ok(service) => service,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     // It looks at files, which may block.
     let looked = tokio::task::spawn_blocking(move || watch_status(&service)).await;

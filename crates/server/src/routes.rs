@@ -71,18 +71,16 @@ pub(crate) fn router(gate: Gate) -> Router {
 ///
 /// # Errors
 /// The answer, when none is served or nobody was told of as the caller.
-pub(crate) fn seen_by(served: &Served, caller: Option<&Caller>) -> Result<Service, Response> {
+pub(crate) fn seen_by(served: &Served, caller: Option<&Caller>) -> Result<Service, Box<Response>> {
     let Some(service) = served.borrow().clone() else {
-        return Err(refused(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "not_ready",
-            "no workspace is served yet: try again",
-        ));
+        let message = "no workspace is served yet: try again";
+        return Err(Box::new(refused(StatusCode::SERVICE_UNAVAILABLE, "not_ready", message)));
     };
     let Some(caller) = caller else {
-        return Err(refused(StatusCode::UNAUTHORIZED, "unauthenticated", "nobody is known to ask"));
+        let message = "nobody is known to ask";
+        return Err(Box::new(refused(StatusCode::UNAUTHORIZED, "unauthenticated", message)));
     };
-    service.for_caller(caller, FACE).map_err(|wrong| problem(&wrong))
+    service.for_caller(caller, FACE).map_err(|wrong| Box::new(problem(&wrong)))
 }
 
 async fn perform(served: Served, operation: &'static Operation, request: Request) -> Response {
@@ -99,13 +97,13 @@ async fn prepared(
     request: Request,
 ) -> Result<(Service, Value, Option<Ticket>), Response> {
     let caller = request.extensions().get::<Caller>();
-    let service = seen_by(served, caller)?;
+    let service = seen_by(served, caller).map_err(|response| *response)?;
     service.caller().check(operation.scope).map_err(|wrong| problem(&wrong))?;
     if operation.route.method == Method::Get {
         let schema = (operation.request)().to_value();
         return Ok((service, query::request(request.uri().query().unwrap_or_default(), &schema), None));
     }
-    let key = key(&request)?;
+    let key = key(&request).map_err(|wrong| problem(&wrong))?;
     let asked = body(request, &settings(&service)).await?;
     let Some(key) = key else { return Ok((service, asked, None)) };
     if SECRET.contains(&operation.name) {
@@ -126,13 +124,13 @@ async fn prepared(
 }
 
 /// The key with which a request names itself.
-fn key(request: &Request) -> Result<Option<String>, Response> {
+fn key(request: &Request) -> Result<Option<String>, Problem> {
     let mut keys = request.headers().get_all(KEY).iter();
     let Some(key) = keys.next() else { return Ok(None) };
     let one = key.to_str().ok().filter(|_| keys.next().is_none());
     match one {
         Some(key) => Ok(Some(key.to_owned())),
-        None => Err(problem(&Problem::usage("bad_key", "a request has one key, of characters of ASCII"))),
+        None => Err(Problem::usage("bad_key", "a request has one key, of characters of ASCII")),
     }
 }
 
