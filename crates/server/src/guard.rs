@@ -8,6 +8,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use crate::auth::{Gate, settings};
+use crate::openapi::API;
 use crate::problems::refused;
 
 /// The names of this machine that a request may be addressed to; others lead here by a trick of DNS.
@@ -42,12 +43,9 @@ pub(crate) async fn guard(State(gate): State<Gate>, request: Request, next: Next
             "pages of other origins may ask for nothing",
         );
     }
-    if request.method() == Method::POST && !is_json(headers) {
-        return refused(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "not_json",
-            "the body is no JSON: send it with `Content-Type: application/json`",
-        );
+    // A use case looks itself, when it is known to be one that takes a body.
+    if request.method() == Method::POST && !request.uri().path().starts_with(API) && !is_json(headers) {
+        return not_json();
     }
     next.run(request).await
 }
@@ -100,7 +98,17 @@ fn is_from_elsewhere(headers: &HeaderMap, schemes: &[&str]) -> bool {
     foreign_origin || site.into_iter().any(|site| site != "same-origin" && site != "none")
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+/// The refusal of a body that a form of any page can send.
+pub(crate) fn not_json() -> Response {
+    refused(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "not_json",
+        "the body is no JSON: send it with `Content-Type: application/json`",
+    )
+}
+
+/// Whether a body is said to be JSON.
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }

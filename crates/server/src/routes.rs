@@ -15,7 +15,7 @@ use syncline_service::{Caller, Method, OPERATIONS, Operation, Problem, Replay, S
 use tokio::sync::watch as signal;
 
 use crate::auth::{Gate, authenticate, settings};
-use crate::guard::guard;
+use crate::guard::{guard, is_json, not_json};
 use crate::openapi::{API, document};
 use crate::probes;
 use crate::problems::{described, problem, refused, respond};
@@ -103,6 +103,9 @@ async fn prepared(
         let schema = (operation.request)().to_value();
         return Ok((service, query::request(request.uri().query().unwrap_or_default(), &schema), None));
     }
+    if !is_json(request.headers()) {
+        return Err(not_json());
+    }
     let key = key(&request).map_err(|wrong| problem(&wrong))?;
     let asked = body(request, &settings(&service)).await?;
     let Some(key) = key else { return Ok((service, asked, None)) };
@@ -179,8 +182,12 @@ async fn body(request: Request, settings: &ServeConfig) -> Result<Value, Respons
     if bytes.is_empty() {
         return Ok(Value::Null);
     }
-    serde_json::from_slice(&bytes)
-        .map_err(|error| problem(&Problem::usage("bad_request", format!("the body is no JSON: {error}"))))
+    let wrong = |why: String| problem(&Problem::usage("bad_request", why));
+    match serde_json::from_slice(&bytes) {
+        Ok(Value::Null) => Err(wrong("the body is `null`, and no request".to_owned())),
+        Ok(asked) => Ok(asked),
+        Err(error) => Err(wrong(format!("the body is no JSON: {error}"))),
+    }
 }
 
 fn json(value: &Value) -> Response {

@@ -41,6 +41,7 @@ pub const OPERATION: Operation = Operation {
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// Identifiers or beginnings of them, paths, or globs over paths; of several conflicts at one path, the last.
+    #[schemars(length(min = 1))]
     pub conflicts: Vec<String>,
     /// Only conflicts of this target.
     #[serde(default)]

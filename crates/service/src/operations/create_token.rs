@@ -34,14 +34,17 @@ const TARGETS_MAX: usize = 100;
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// What to call it: letters, digits, `.`, `_` and `-`.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$"))]
     pub name: String,
     /// What it allows.
+    #[schemars(length(min = 1))]
     pub scopes: Vec<TokenScope>,
     /// Names or globs of the targets that it is limited to; all targets when there are none.
     #[serde(default)]
     pub targets: Vec<String>,
     /// After what span it counts no more, such as `30d`; never when nothing is given.
     #[serde(default)]
+    #[schemars(regex(pattern = r"^[1-9][0-9]{0,3}[smhd]$"))]
     pub expires: Option<String>,
 }
 

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use syncline_store::RunQuery;
 
 use crate::operation::{Operation, Scope, ToolHints, answer, get, question};
-use crate::problem::Result;
+use crate::problem::{Problem, Result};
 use crate::service::Service;
 use crate::wire::{Run, RunList};
 
@@ -48,6 +48,10 @@ impl Default for Request {
 /// # Errors
 /// When the target is unknown or the state cannot be read.
 pub async fn history(service: &Service, request: &Request) -> Result<RunList> {
+    if request.limit > LIMIT_MAX {
+        return Err(Problem::usage("bad_request", format!("at most {LIMIT_MAX} runs are listed at once"))
+            .with_hint("those that follow are listed with `before`"));
+    }
     if let Some(target) = &request.target {
         service.configured(target)?;
     }
@@ -56,7 +60,7 @@ pub async fn history(service: &Service, request: &Request) -> Result<RunList> {
         Some(run) => Some(service.run_named(&store, run).await?.start.id),
         None => None,
     };
-    let limit = request.limit.min(LIMIT_MAX) as usize;
+    let limit = request.limit as usize;
     let mut query = RunQuery { target: request.target.clone(), before, limit: Some(LIMIT_MAX + 1) };
     let mut runs = Vec::new();
     loop {

@@ -35,6 +35,7 @@ pub struct Request {
     /// Only records before the one of this number.
     pub before: Option<u64>,
     /// A hash that was the last one at some time: without its record the list was written anew or cut off.
+    #[schemars(regex(pattern = r"^[0-9a-f]{64}$"))]
     pub pinned: Option<String>,
 }
 
@@ -115,6 +116,9 @@ impl From<&AuditRecord> for Record {
 /// # Errors
 /// When the request is wrong or the log cannot be read.
 pub async fn list_audit(service: &Service, request: &Request) -> Result<Response> {
+    if request.limit > LIMIT_MAX {
+        return Err(Problem::usage("bad_request", format!("at most {LIMIT_MAX} records are listed at once")));
+    }
     let pinned = request.pinned.as_deref().map(hash).transpose()?;
     let log = AuditLog::of(service.state());
     let read = tokio::task::spawn_blocking(move || log.read()).await;
@@ -131,7 +135,7 @@ pub async fn list_audit(service: &Service, request: &Request) -> Result<Response
         broken = Some(Broken { record: None, reason: reason.to_owned() });
     }
     let is_listed = |record: &&AuditRecord| request.before.is_none_or(|before| record.sequence < before);
-    let listed = records.iter().rev().filter(is_listed).take(request.limit.min(LIMIT_MAX) as usize);
+    let listed = records.iter().rev().filter(is_listed).take(request.limit as usize);
     Ok(Response {
         version: VERSION,
         sound: broken.is_none(),

@@ -43,6 +43,7 @@ pub const OPERATION: Operation = Operation {
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// Identifiers or beginnings of them, paths, or globs over paths.
+    #[schemars(length(min = 1))]
     pub conflicts: Vec<String>,
     /// Which version to take.
     pub take: Take,
