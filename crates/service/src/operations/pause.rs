@@ -36,6 +36,7 @@ pub struct Request {
     #[serde(default)]
     pub targets: Vec<String>,
     /// Why, for people: one line of at most 500 characters.
+    #[schemars(length(min = 1, max = 500))]
     pub reason: String,
     /// When it ends by itself: a span such as `2h` or `3d`, a moment such as `2026-12-01T08:00Z`, or a date and a time in
     /// the time zone of this machine. Somebody has to end it when nothing is given.

@@ -37,6 +37,7 @@ pub struct Request {
     pub dry_run: bool,
     /// The hash of a halted plan that is approved.
     #[serde(default)]
+    #[schemars(regex(pattern = r"^[0-9a-f]{64}$"))]
     pub approve: Option<String>,
 }
 

@@ -44,6 +44,7 @@ pub struct Request {
     /// A saved plan: exactly this is done, or nothing when something changed since.
     pub plan: Option<Plan>,
     /// The hash of a halted plan that is approved.
+    #[schemars(regex(pattern = r"^[0-9a-f]{64}$"))]
     pub approve: Option<String>,
     /// Look again afterwards, and fail when both sides do not agree.
     pub verify: bool,
