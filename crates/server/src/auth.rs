@@ -9,8 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use syncline_config::ServeConfig;
-use syncline_service::{Caller, Service};
+use syncline_service::{Caller, ServeConfig, Service};
 
 use crate::problems::{problem, refused};
 use crate::routes::Served;

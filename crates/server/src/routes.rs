@@ -10,8 +10,9 @@ use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{get, post};
 use serde_json::Value;
-use syncline_config::ServeConfig;
-use syncline_service::{Caller, Method, OPERATIONS, Operation, Problem, Replay, Service, Ticket};
+use syncline_service::{
+    Caller, Method, OPERATIONS, Operation, Problem, Replay, ServeConfig, Service, Ticket,
+};
 use tokio::sync::watch as signal;
 
 use crate::auth::{Gate, authenticate, settings};

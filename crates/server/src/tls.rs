@@ -9,8 +9,7 @@ use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use syncline_config::TlsConfig;
-use syncline_service::Problem;
+use syncline_service::{Problem, TlsConfig};
 use tokio_rustls::TlsAcceptor;
 
 /// A certificate that is in force.

@@ -76,4 +76,5 @@ pub use problem::{Class, Place, Problem, WireProblem, Written};
 pub use replay::{Replay, Ticket};
 pub use serve::{Orders, serve};
 pub use service::{Opening, Service, kind_schemas};
+pub use syncline_config::{ServeConfig, TlsConfig};
 pub use watch::{WatchNews, watch};

@@ -117,13 +117,13 @@ impl Serve {
         }
         let body_max = self.body_max.map_or(Some(usual.body_max), |text| bytes(&text)).unwrap_or_else(|| {
             let message = "not an amount of bytes".to_owned();
-            resolver.error(&["serve", "body_max"], "bad_size", message, BYTES_HINT.to_owned());
+            resolver.error(&["serve", "body_max"], "bad_value", message, BYTES_HINT.to_owned());
             usual.body_max
         });
         let body_time =
             self.body_time.map_or(Some(usual.body_time), |text| span(&text)).unwrap_or_else(|| {
                 let message = "not a span of time".to_owned();
-                resolver.error(&["serve", "body_time"], "bad_span", message, SPAN_HINT.to_owned());
+                resolver.error(&["serve", "body_time"], "bad_value", message, SPAN_HINT.to_owned());
                 usual.body_time
             });
         let tls = self.tls.map(|tls| TlsConfig { cert: root.join(tls.cert), key: root.join(tls.key) });

@@ -4,9 +4,8 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use syncline_config::TlsConfig;
 use syncline_server::{LISTEN_DEFAULT, Listening};
-use syncline_service::{Orders, Problem, Service, WatchNews};
+use syncline_service::{Orders, Problem, Service, TlsConfig, WatchNews};
 use tokio::sync::{Notify, mpsc, watch as signal};
 
 use super::watch::told;
