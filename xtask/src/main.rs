@@ -3,9 +3,11 @@
 //! `cargo xtask test` is what a contributor and the continuous integration run; the other commands are its parts,
 //! and what takes too long for it.
 
+mod api;
 mod bench;
 mod generate;
 mod pages;
+mod python;
 mod replies;
 mod repository;
 mod shell;
@@ -36,6 +38,8 @@ enum Chore {
     Generate(generate::Arguments),
     /// Check the rules of the house
     Tidy,
+    /// Ask the HTTP API whatever its own document allows, and more
+    Api,
     /// Measure Syncline beside rsync and unison
     Bench(bench::Arguments),
     /// Run one command and write what it used to a file; `bench` calls this
@@ -49,6 +53,7 @@ fn main() -> ExitCode {
         Chore::Soak(arguments) => soak::run(&arguments),
         Chore::Generate(arguments) => generate::run(&arguments),
         Chore::Tidy => tidy::run(),
+        Chore::Api => api::run().map(|checked| checked.done && checked.missing.is_empty()),
         Chore::Bench(arguments) => bench::run(&arguments),
         Chore::Measure(arguments) => bench::measure::helper(&arguments),
     };

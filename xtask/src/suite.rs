@@ -48,6 +48,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     report.own("generate --check", crate::generate::check());
     report.checked("pages", crate::pages::run());
     report.checked("workflows", crate::workflows::run());
+    report.checked("api", crate::api::run());
     for (name, mut suite) in tests(arguments) {
         report.suite(name, &mut suite)?;
     }

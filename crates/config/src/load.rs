@@ -133,6 +133,7 @@ fn resolve(
     for name in written.endpoints.keys() {
         check_endpoint(name, &mut resolver);
     }
+    let serve = written.serve.map(|serve| serve.resolve(&root, &mut resolver));
     let safety = written.safety.resolve(&["safety"], &mut resolver);
     let timing =
         written.defaults.timing().resolve(&["defaults"], &timing::Resolved::default(), &mut resolver);
@@ -164,6 +165,7 @@ fn resolve(
         dry_run: written.defaults.dry_run,
         concurrency: usize::try_from(written.defaults.concurrency).unwrap_or(1),
         history: written.history.resolve(),
+        serve,
         merge_tool: written.merge_tool,
         targets,
         warnings: resolver.warnings,

@@ -12,6 +12,7 @@ use crate::sections::endpoint::EndpointConfig;
 use crate::sections::history::HistoryConfig;
 use crate::sections::script::Script;
 use crate::sections::secrets::SecretScan;
+use crate::sections::serve::ServeConfig;
 use crate::suggest::{hint, quote};
 
 /// A workspace, as its file describes it.
@@ -31,6 +32,8 @@ pub struct Workspace {
     pub concurrency: usize,
     /// How long old versions are kept.
     pub history: HistoryConfig,
+    /// How it answers over HTTP; `None` when the file does not say that it is to.
+    pub serve: Option<ServeConfig>,
     /// The program that conflicts are merged with by hand, and its arguments, as it is written.
     pub merge_tool: Option<String>,
     /// The targets, in the order of the file.
@@ -131,6 +134,32 @@ impl Workspace {
             .with_hint("see `syncline targets`".to_owned())),
             _ => Ok(targets),
         }
+    }
+
+    /// The same workspace with those targets alone that any of `patterns` (names or globs) matches, as if there were no
+    /// others; a pattern that matches nothing counts for nothing.
+    ///
+    /// # Errors
+    /// When a glob cannot be understood.
+    pub fn limited_to(&self, patterns: &[String]) -> Result<Self, ConfigError> {
+        let mut kept = vec![false; self.targets.len()];
+        for pattern in patterns {
+            match self.matches(pattern) {
+                Ok(matches) => kept.iter_mut().zip(matches).for_each(|(kept, matched)| *kept |= matched),
+                Err(error) if error.code == "unknown_target" => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let mut limited = self.clone();
+        let mut kept = kept.into_iter();
+        limited.targets.retain(|_| kept.next().unwrap_or_default());
+        let names: Vec<String> = limited.targets.iter().map(|target| target.name.clone()).collect();
+        for target in &mut limited.targets {
+            target.after.retain(|name| names.contains(name));
+        }
+        // They may tell of the others.
+        limited.warnings.clear();
+        Ok(limited)
     }
 
     /// Which targets a name or a glob matches.

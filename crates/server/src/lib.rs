@@ -1,8 +1,8 @@
 //! The HTTP face: every use case of the list is a route, and so is what watches over the process.
 //!
-//! Whoever can reach it may do what a shell may, so that it listens on this machine alone, and [`guard`] refuses what a
-//! page in a browser sends.
+//! [`guard`] refuses what a page in a browser sends, [`auth`] tells who asks, and each route what it takes.
 
+mod auth;
 mod guard;
 mod listen;
 mod openapi;
@@ -10,6 +10,8 @@ mod probes;
 mod problems;
 mod query;
 mod routes;
+mod tls;
+mod trying;
 
 pub use listen::{LISTEN_DEFAULT, Listening};
 pub use openapi::document;

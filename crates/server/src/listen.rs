@@ -5,14 +5,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use syncline_service::{Problem, Service};
+use syncline_service::{Problem, Service, TlsConfig};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch as signal};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
+use crate::auth::{Gate, Peer};
 use crate::routes::router;
+use crate::tls::Keeper;
 
 /// Where it listens unless it is said otherwise.
 pub const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
@@ -27,25 +35,30 @@ const REST: Duration = Duration::from_millis(100);
 pub struct Listening {
     listener: TcpListener,
     address: SocketAddr,
+    keeper: Option<Keeper>,
 }
 
 impl Listening {
-    /// Listens to an address of this machine.
+    /// Listens to an address of this machine, and with `tls`, encrypts what is said.
     ///
     /// # Errors
-    /// When the address can be reached from elsewhere, or is taken.
-    pub async fn bind(address: SocketAddr) -> Result<Self, Problem> {
-        if !address.ip().is_loopback() {
-            let message = format!(
-                "{address} can be reached from other machines, and nobody would have to say who asks"
-            );
-            return Err(Problem::usage("open_address", message)
-                .with_hint(format!("listen on this machine alone, such as on {LISTEN_DEFAULT}")));
+    /// When the address can be reached from elsewhere and nobody has a token, is taken, or the certificate is wrong.
+    pub async fn bind(
+        address: SocketAddr,
+        tls: Option<TlsConfig>,
+        service: &Service,
+    ) -> Result<Self, Problem> {
+        if is_exposed(address) && !service.has_tokens().await? {
+            let message = format!("{address} can be reached from other machines, and nobody has a token yet");
+            return Err(Problem::usage("open_address", message).with_hint(format!(
+                "make one with `syncline token create`, or listen on this machine alone, such as on {LISTEN_DEFAULT}"
+            )));
         }
+        let keeper = tls.map(Keeper::open).transpose()?;
         let failed = |error| Problem::io(error, format_args!("listening on {address}"));
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address })
+        Ok(Self { listener, address, keeper })
     }
 
     /// The address; its port is the one that the system gave when none was asked for.
@@ -54,13 +67,26 @@ impl Listening {
         self.address
     }
 
+    /// Where it answers, as clients write it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let scheme = if self.keeper.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// Whether other machines can read what is said.
+    #[must_use]
+    pub fn is_open_to_readers(&self) -> bool {
+        is_exposed(self.address) && self.keeper.is_none()
+    }
+
     /// Answers requests about the workspace that is served, until `stop` turns true and what was asked for is done.
     pub async fn answer(
-        self,
+        mut self,
         served: signal::Receiver<Option<Arc<Service>>>,
         mut stop: signal::Receiver<bool>,
     ) {
-        let router = router(served);
+        let router = router(Gate::new(served, is_exposed(self.address), self.keeper.is_some()));
         let room = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
         loop {
             let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
@@ -71,10 +97,19 @@ impl Listening {
                 taken = self.listener.accept() => taken,
             };
             match taken {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     let (router, stop) = (router.clone(), stop.clone());
+                    let acceptor = self.keeper.as_mut().map(Keeper::acceptor);
                     tokio::spawn(async move {
-                        converse(stream, router, stop).await;
+                        let peer = Peer(peer.ip());
+                        match acceptor {
+                            None => converse(TokioIo::new(stream), peer, router, stop).await,
+                            Some(acceptor) => {
+                                if let Some(stream) = shake_hands(&acceptor, stream).await {
+                                    converse(TokioIo::new(stream), peer, router, stop).await;
+                                }
+                            }
+                        }
                         drop(place);
                     });
                 }
@@ -90,13 +125,39 @@ impl Listening {
     }
 }
 
+/// Whether other machines can reach an address.
+fn is_exposed(address: SocketAddr) -> bool {
+    !address.ip().to_canonical().is_loopback()
+}
+
+/// Agrees on how what is said is encrypted; nothing, when the client does not, or takes too long.
+async fn shake_hands(acceptor: &TlsAcceptor, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+    match tokio::time::timeout(HEAD_TIME, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a connection was not encrypted");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
 /// Answers the requests of one connection.
-async fn converse(stream: TcpStream, router: Router, mut stop: signal::Receiver<bool>) {
-    let service = TowerToHyperService::new(router);
+async fn converse(
+    stream: impl Read + Write + Unpin + Send + 'static,
+    peer: Peer,
+    router: Router,
+    mut stop: signal::Receiver<bool>,
+) {
+    let answering = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        answering.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(stream, service);
     tokio::pin!(connection);
     // A future of its own: what it returns must not hold on to the channel.
     let ending = async move {

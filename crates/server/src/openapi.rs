@@ -25,11 +25,21 @@ pub fn document() -> Value {
         "info": {
             "title": "Syncline",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Every use case of Syncline, over one workspace.",
+            "description": "Every use case of Syncline, over one workspace. What acts takes the header `Idempotency-Key`: \
+                            a request that is repeated with the same key within 24 hours acts once.",
         },
         "servers": [{ "url": "/" }],
         "paths": paths,
-        "components": { "schemas": schemas },
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": { "token": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "Made by `syncline token create`. On this machine none is needed, unless `serve.require_token` \
+                                says so.",
+            } },
+        },
+        "security": [{ "token": [] }, {}],
     })
 }
 
@@ -41,6 +51,7 @@ fn described(operation: &Operation, schemas: &mut Map<String, Value>) -> Value {
     let mut described = json!({
         "operationId": operation.name,
         "summary": operation.summary,
+        "description": format!("Needs the scope `{}`.", operation.scope),
         "responses": {
             "200": { "description": "What came of it.", "content": { "application/json": { "schema": response } } },
             "default": {
@@ -52,7 +63,8 @@ fn described(operation: &Operation, schemas: &mut Map<String, Value>) -> Value {
     match operation.route.method {
         Method::Get => described["parameters"] = parameters(&request),
         Method::Post => {
-            described["requestBody"] = json!({ "content": { "application/json": { "schema": request } } });
+            described["requestBody"] =
+                json!({ "required": true, "content": { "application/json": { "schema": request } } });
         }
     }
     described

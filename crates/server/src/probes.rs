@@ -2,14 +2,15 @@
 
 use std::fmt::Write as _;
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use syncline_service::Caller;
 use syncline_service::operations::watch_status::watch_status;
 use syncline_service::wire::Watch;
 
 use crate::problems::{problem, refused, respond};
-use crate::routes::Served;
+use crate::routes::{Served, seen_by};
 
 /// Whether the process answers; nothing outside of it counts, or a remote that is away would have it restarted.
 pub(crate) async fn livez() -> Response {
@@ -29,13 +30,10 @@ pub(crate) async fn readyz(State(served): State<Served>) -> Response {
 }
 
 /// Figures in the text format of Prometheus.
-pub(crate) async fn metrics(State(served): State<Served>) -> Response {
-    let Some(service) = served.borrow().clone() else {
-        return refused(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "not_ready",
-            "no workspace is served yet: try again",
-        );
+pub(crate) async fn metrics(State(served): State<Served>, request: Request) -> Response {
+    let service = match seen_by(&served, request.extensions().get::<Caller>()) {
+        Ok(service) => service,
+        Err(response) => return *response,
     };
     // It looks at files, which may block.
     let looked = tokio::task::spawn_blocking(move || watch_status(&service)).await;

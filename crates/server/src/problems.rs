@@ -8,13 +8,19 @@ use syncline_service::Problem;
 
 /// A problem of a use case.
 pub(crate) fn problem(problem: &Problem) -> Response {
+    let (status, text) = described(problem);
+    respond(status, "application/problem+json", text)
+}
+
+/// The status and the text of a problem.
+pub(crate) fn described(problem: &Problem) -> (StatusCode, String) {
     let status = StatusCode::from_u16(problem.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut members = serde_json::to_value(problem.to_wire()).unwrap_or_default();
     if let Some(members) = members.as_object_mut() {
         let detail = members.remove("message").unwrap_or_default();
         members.extend(common(status, detail));
     }
-    respond(status, "application/problem+json", members.to_string())
+    (status, members.to_string())
 }
 
 /// A request that reaches no use case.

@@ -1,35 +1,40 @@
 //! The routes: one for each use case of the list, and those that watch over the process.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::to_bytes;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
-use axum::middleware::from_fn;
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{get, post};
 use serde_json::Value;
-use syncline_service::{Method, OPERATIONS, Operation, Problem, Service};
+use syncline_service::{
+    Caller, Method, OPERATIONS, Operation, Problem, Replay, ServeConfig, Service, Ticket,
+};
 use tokio::sync::watch as signal;
 
-use crate::guard::guard;
+use crate::auth::{Gate, authenticate, settings};
+use crate::guard::{guard, is_json, not_json};
 use crate::openapi::{API, document};
 use crate::probes;
-use crate::problems::{problem, refused, respond};
-use crate::query;
+use crate::problems::{described, problem, refused, respond};
+use crate::{query, trying};
 
-/// Most bytes of a request: a saved plan is the largest.
-const BODY_BYTES_MAX: usize = 16 << 20;
-/// How long a client may take for the body of a request.
-const BODY_TIME: Duration = Duration::from_secs(30);
+/// The header with which a request names itself.
+const KEY: &str = "idempotency-key";
+/// How its callers ask, in the records of runs.
+const FACE: &str = "http";
+/// Use cases whose answer is a secret, which is never kept.
+const SECRET: [&str; 1] = ["create_token"];
 
 /// The workspace that is served; none before the first one is.
 pub(crate) type Served = signal::Receiver<Option<Arc<Service>>>;
 
 /// All routes.
-pub(crate) fn router(served: Served) -> Router {
+pub(crate) fn router(gate: Gate) -> Router {
+    let served = gate.served.clone();
     let mut router = Router::new();
     for operation in OPERATIONS {
         let path = format!("{API}{}", operation.route.path);
@@ -42,6 +47,9 @@ pub(crate) fn router(served: Served) -> Router {
     }
     router
         .route("/openapi.json", get(async || json(&document())))
+        .route("/docs", get(trying::page))
+        .route("/docs/page.js", get(trying::script))
+        .route("/docs/page.css", get(trying::style))
         .route("/livez", get(probes::livez))
         .route("/readyz", get(probes::readyz))
         .route("/metrics", get(probes::metrics))
@@ -55,32 +63,99 @@ pub(crate) fn router(served: Served) -> Router {
                 "this cannot be done here: see /openapi.json",
             )
         })
-        .layer(from_fn(guard))
+        .layer(from_fn_with_state(gate.clone(), authenticate))
+        .layer(from_fn_with_state(gate, guard))
         .with_state(served)
 }
 
-async fn perform(served: Served, operation: &'static Operation, request: Request) -> Response {
+/// The workspace, as there is one for whoever asks.
+///
+/// # Errors
+/// The answer, when none is served or nobody was told of as the caller.
+pub(crate) fn seen_by(served: &Served, caller: Option<&Caller>) -> Result<Service, Box<Response>> {
     let Some(service) = served.borrow().clone() else {
-        return refused(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "not_ready",
-            "no workspace is served yet: try again",
-        );
+        let message = "no workspace is served yet: try again";
+        return Err(Box::new(refused(StatusCode::SERVICE_UNAVAILABLE, "not_ready", message)));
     };
-    let asked = match operation.route.method {
-        Method::Get => {
-            let schema = (operation.request)().to_value();
-            Ok(query::request(request.uri().query().unwrap_or_default(), &schema))
+    let Some(caller) = caller else {
+        let message = "nobody is known to ask";
+        return Err(Box::new(refused(StatusCode::UNAUTHORIZED, "unauthenticated", message)));
+    };
+    service.for_caller(caller, FACE).map_err(|wrong| Box::new(problem(&wrong)))
+}
+
+async fn perform(served: Served, operation: &'static Operation, request: Request) -> Response {
+    match prepared(&served, operation, request).await {
+        Ok((service, asked, ticket)) => carry_out(service, operation, asked, ticket).await,
+        Err(response) => response,
+    }
+}
+
+/// Whoever asks, what is asked, and the right to answer it once, when it names itself.
+async fn prepared(
+    served: &Served,
+    operation: &'static Operation,
+    request: Request,
+) -> Result<(Service, Value, Option<Ticket>), Response> {
+    let caller = request.extensions().get::<Caller>();
+    let service = seen_by(served, caller).map_err(|response| *response)?;
+    service.caller().check(operation.scope).map_err(|wrong| problem(&wrong))?;
+    if operation.route.method == Method::Get {
+        let schema = (operation.request)().to_value();
+        return Ok((service, query::request(request.uri().query().unwrap_or_default(), &schema), None));
+    }
+    if !is_json(request.headers()) {
+        return Err(not_json());
+    }
+    let key = key(&request).map_err(|wrong| problem(&wrong))?;
+    let asked = body(request, &settings(&service)).await?;
+    let Some(key) = key else { return Ok((service, asked, None)) };
+    if SECRET.contains(&operation.name) {
+        let message = "the answer is a secret, which is told once and never again: send no key";
+        return Err(problem(&Problem::usage("bad_key", message)));
+    }
+    match service.replay(&key, operation, &asked).await {
+        Ok(Replay::New(ticket)) => Ok((service, asked, Some(ticket))),
+        Ok(Replay::Again { status, body }) => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let kind = if status.is_success() { "application/json" } else { "application/problem+json" };
+            let mut response = respond(status, kind, body);
+            response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
+            Err(response)
         }
-        Method::Post => body(request).await,
-    };
-    let asked = match asked {
-        Ok(asked) => asked,
-        Err(response) => return response,
-    };
+        Err(wrong) => Err(problem(&wrong)),
+    }
+}
+
+/// The key with which a request names itself.
+fn key(request: &Request) -> Result<Option<String>, Problem> {
+    let mut keys = request.headers().get_all(KEY).iter();
+    let Some(key) = keys.next() else { return Ok(None) };
+    let one = key.to_str().ok().filter(|_| keys.next().is_none());
+    match one {
+        Some(key) => Ok(Some(key.to_owned())),
+        None => Err(Problem::usage("bad_key", "a request has one key, of characters of ASCII")),
+    }
+}
+
+async fn carry_out(
+    service: Service,
+    operation: &'static Operation,
+    asked: Value,
+    ticket: Option<Ticket>,
+) -> Response {
     // A task of its own: what has begun comes to its end, also when nobody waits for it any more.
-    let done = tokio::spawn(async move { (operation.call)(&service, asked).await }).await;
-    match done {
+    let done = tokio::spawn(async move {
+        let answered = (operation.call)(&service, asked).await;
+        if let Some(ticket) = ticket {
+            match &answered {
+                Ok(answer) => service.answered(ticket, StatusCode::OK.as_u16(), &answer.to_string()).await,
+                Err(wrong) => service.answered(ticket, wrong.http_status(), &described(wrong).1).await,
+            }
+        }
+        answered
+    });
+    match done.await {
         Ok(Ok(answer)) => json(&answer),
         Ok(Err(wrong)) => problem(&wrong),
         Err(error) => {
@@ -91,26 +166,29 @@ async fn perform(served: Served, operation: &'static Operation, request: Request
 }
 
 /// The body of a request, within its limits; an empty one leaves everything open.
-async fn body(request: Request) -> Result<Value, Response> {
-    let read = tokio::time::timeout(BODY_TIME, to_bytes(request.into_body(), BODY_BYTES_MAX));
+async fn body(request: Request, settings: &ServeConfig) -> Result<Value, Response> {
+    let limit = usize::try_from(settings.body_max).unwrap_or(usize::MAX);
+    let read = tokio::time::timeout(settings.body_time, to_bytes(request.into_body(), limit));
     let bytes = match read.await {
         Ok(Ok(bytes)) => bytes,
         Ok(Err(_)) => {
-            return Err(refused(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too_large",
-                "the body is larger than 16 MiB, or was cut short",
-            ));
+            let message = format!("the body is larger than {limit} bytes, or was cut short");
+            return Err(refused(StatusCode::PAYLOAD_TOO_LARGE, "too_large", &message));
         }
         Err(_) => {
-            return Err(refused(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body took longer than 30 s"));
+            let message = format!("the body took longer than {} s", settings.body_time.as_secs());
+            return Err(refused(StatusCode::REQUEST_TIMEOUT, "too_slow", &message));
         }
     };
     if bytes.is_empty() {
         return Ok(Value::Null);
     }
-    serde_json::from_slice(&bytes)
-        .map_err(|error| problem(&Problem::usage("bad_request", format!("the body is no JSON: {error}"))))
+    let wrong = |why: String| problem(&Problem::usage("bad_request", why));
+    match serde_json::from_slice(&bytes) {
+        Ok(Value::Null) => Err(wrong("the body is `null`, and no request".to_owned())),
+        Ok(asked) => Ok(asked),
+        Err(error) => Err(wrong(format!("the body is no JSON: {error}"))),
+    }
 }
 
 fn json(value: &Value) -> Response {

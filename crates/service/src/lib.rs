@@ -4,6 +4,8 @@
 //! face is derived. [`Service`] is an open workspace; [`problem`] maps every error to every face; [`wire`] holds
 //! the shapes that leave the program, with their versions.
 
+mod auditing;
+mod caller;
 pub mod ci;
 mod clock;
 mod conflict_choice;
@@ -21,12 +23,14 @@ pub mod import;
 pub mod operation;
 pub mod operations;
 pub mod problem;
+mod replay;
 mod runner;
 mod scheduling;
 mod scripts;
 mod serve;
 mod service;
 mod targets;
+mod tokens;
 mod watch;
 mod watch_post;
 pub mod wire;
@@ -60,10 +64,17 @@ pub const OPERATIONS: &[Operation] = &[
     operations::check_ci::OPERATION,
     operations::import_files::OPERATION,
     operations::config_schema::OPERATION,
+    operations::create_token::OPERATION,
+    operations::list_tokens::OPERATION,
+    operations::revoke_token::OPERATION,
+    operations::list_audit::OPERATION,
 ];
 
+pub use caller::Caller;
 pub use operation::{Method, Operation, Route, Scope, ToolHints};
 pub use problem::{Class, Place, Problem, WireProblem, Written};
+pub use replay::{Replay, Ticket};
 pub use serve::{Orders, serve};
 pub use service::{Opening, Service, kind_schemas};
+pub use syncline_config::{ServeConfig, TlsConfig};
 pub use watch::{WatchNews, watch};

@@ -42,9 +42,11 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub enum Scope {
     /// To look.
     Read,
-    /// To change what is synchronised.
-    Write,
-    /// To change or inspect the installation itself.
+    /// To run targets, pause them, and take runs back.
+    Run,
+    /// To settle conflicts.
+    Resolve,
+    /// To change or inspect the installation itself, and everything else.
     Admin,
 }
 

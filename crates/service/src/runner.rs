@@ -284,7 +284,7 @@ pub(crate) async fn look_again(
     configured: &Configured,
     direction: Direction,
 ) -> Result<RunResult> {
-    let options = Options { cause: service.cause().to_owned(), ..Options::default() };
+    let options = Options { cause: service.cause(), ..Options::default() };
     let target = service.target_to_run(configured, direction, &options)?;
     let options = Options { dry_run: true, ..options };
     Ok(syncline_engine::preview(&service.context(store), &target, &options).await?)

@@ -9,9 +9,10 @@ use syncline_connect::Registry;
 use syncline_core::{Direction, ItemPath};
 use syncline_engine::scripts::Mode;
 use syncline_engine::{Clock, Context, Events, Options, Target};
-use syncline_store::{RunQuery, RunRecord, RunState, Store, WorkspaceLock};
+use syncline_store::{ConflictQuery, ConflictRecord, RunQuery, RunRecord, RunState, Store, WorkspaceLock};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
+use crate::caller::Caller;
 use crate::clock::SystemClock;
 use crate::git_exclude;
 use crate::problem::{Class, Problem, Result};
@@ -34,23 +35,25 @@ pub struct Opening {
     pub state: Option<PathBuf>,
     /// Who listens to runs.
     pub events: Arc<dyn Events>,
-    /// Who or what asks, for the records of runs.
+    /// How it is asked, such as by the command line, for the records of runs.
     pub cause: String,
     /// Files that belong to no target although they may lie in one, such as the plan that is being saved.
     pub reserved: Vec<PathBuf>,
 }
 
-/// An open workspace.
+/// An open workspace, as there is one for whoever asks. Cheap to clone.
+#[derive(Clone)]
 pub struct Service {
-    workspace: Workspace,
+    workspace: Arc<Workspace>,
     registry: Registry,
     reserved: Vec<PathBuf>,
     state: PathBuf,
-    store: OnceCell<Store>,
+    store: Arc<OnceCell<Store>>,
     events: Arc<dyn Events>,
     clock: Arc<dyn Clock>,
-    cause: String,
-    committing: Mutex<()>,
+    face: String,
+    caller: Arc<Caller>,
+    committing: Arc<Mutex<()>>,
 }
 
 /// The state, opened to be changed; nobody else changes it meanwhile.
@@ -71,21 +74,52 @@ impl Service {
             .state
             .map_or_else(|| workspace.root.join(STATE_FOLDER), |state| workspace.root.join(state));
         Ok(Self {
-            workspace,
+            workspace: Arc::new(workspace),
             registry: opening.registry,
             reserved: opening.reserved,
             state,
-            store: OnceCell::new(),
+            store: Arc::default(),
             events: opening.events,
             clock: Arc::new(SystemClock),
-            cause: opening.cause,
-            committing: Mutex::new(()),
+            face: opening.cause,
+            caller: Arc::new(Caller::local()),
+            committing: Arc::default(),
         })
+    }
+
+    /// The same workspace, as there is one for `caller`, who asks by way of `face`: targets that it is kept from are none.
+    ///
+    /// # Errors
+    /// When what it is limited to is no pattern.
+    pub fn for_caller(&self, caller: &Caller, face: &str) -> Result<Self> {
+        let mut service = Self { face: face.to_owned(), caller: Arc::new(caller.clone()), ..self.clone() };
+        if !caller.targets.is_empty() {
+            service.workspace = Arc::new(self.workspace.limited_to(&caller.targets)?);
+        }
+        Ok(service)
+    }
+
+    /// Who asks.
+    #[must_use]
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// How it is asked.
+    pub(crate) fn face(&self) -> &str {
+        &self.face
+    }
+
+    /// Whether there is a target of this name for whoever asks; one that is in the state alone is there for those who
+    /// are kept from none.
+    #[must_use]
+    pub fn may_see(&self, target: &str) -> bool {
+        self.caller.targets.is_empty() || self.workspace.target(target).is_some()
     }
 
     /// The configuration.
     #[must_use]
-    pub const fn workspace(&self) -> &Workspace {
+    pub fn workspace(&self) -> &Workspace {
         &self.workspace
     }
 
@@ -110,8 +144,16 @@ impl Service {
         self.clock.as_ref()
     }
 
-    pub(crate) fn cause(&self) -> &str {
-        &self.cause
+    pub(crate) fn shared_clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
+    /// Who or what asks, for the records of runs.
+    pub(crate) fn cause(&self) -> String {
+        if self.caller.is_local() {
+            return self.face.clone();
+        }
+        format!("{} by {}", self.face, self.caller.name)
     }
 
     /// The sole right to commit what runs have brought in, among the runs of this process.
@@ -215,7 +257,13 @@ impl Service {
 
     /// The run that `id` names: its identifier, an unambiguous beginning of it, or `last`.
     pub(crate) async fn run_named(&self, store: &Store, id: &str) -> Result<RunRecord> {
-        store.run(id).await?.ok_or_else(|| {
+        let found = if id == LAST && !self.caller.targets.is_empty() {
+            let all = store.runs(&RunQuery::default()).await?;
+            all.into_iter().find(|run| self.may_see(&run.start.target))
+        } else {
+            store.run(id).await?.filter(|run| self.may_see(&run.start.target))
+        };
+        found.ok_or_else(|| {
             Problem::new(Class::NotFound, "unknown_run", format!("there is no run {id:?}"))
                 .with_hint("see `syncline history` for the runs that there are")
         })
@@ -227,7 +275,8 @@ impl Service {
         if id != LAST {
             return self.run_named(store, id).await;
         }
-        let mut runs = store.runs(&RunQuery::default()).await?.into_iter().peekable();
+        let runs = store.runs(&RunQuery::default()).await?.into_iter();
+        let mut runs = runs.filter(|run| self.may_see(&run.start.target)).peekable();
         if let Some(open) = runs.peek().filter(|run| run.finish.is_none()) {
             let message =
                 format!("the run {} was cut short, and what it did is not known yet", open.start.id);
@@ -249,6 +298,17 @@ impl Service {
             }
         }
         Ok(last)
+    }
+
+    /// Conflicts of the targets that there are for whoever asks.
+    pub(crate) async fn conflicts(
+        &self,
+        store: &Store,
+        query: &ConflictQuery,
+    ) -> Result<Vec<ConflictRecord>> {
+        let mut records = store.conflicts(query).await?;
+        records.retain(|record| self.may_see(&record.target));
+        Ok(records)
     }
 
     /// The targets that a path of the workspace belongs to, each with the path inside the target; `None` when the

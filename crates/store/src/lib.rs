@@ -8,6 +8,8 @@
 //! by a seal. What does not hold is [`ErrorKind::Damaged`], never a panic and never wrong data.
 
 mod agenda;
+mod answers;
+mod audit;
 mod baseline_file;
 mod bases;
 mod codec;
@@ -30,9 +32,12 @@ mod schema;
 mod seal;
 mod store;
 mod targets;
+mod tokens;
 mod watching;
 
 pub use agenda::SeenTo;
+pub use answers::{Answered, KEEP_ANSWERS, Question};
+pub use audit::{AuditEntry, AuditLog, AuditRecord, Break};
 pub use bases::{BASE_BYTES_MAX, BaseKeeper, Bases, FoundBases};
 pub use error::{Error, ErrorKind, Result};
 pub use journal::{Opening, Right};
@@ -43,4 +48,5 @@ pub use records::{
     RunStart, RunState, TargetState,
 };
 pub use store::{Store, WorkspaceLock};
+pub use tokens::TokenRecord;
 pub use watching::{LastRun, RunningWatch, Taking, WatchAway, WatchLock, WatchRecord, WatchedTarget};

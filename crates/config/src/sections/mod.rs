@@ -12,6 +12,7 @@ pub(crate) mod quantity;
 pub(crate) mod schedule;
 pub(crate) mod script;
 pub(crate) mod secrets;
+pub(crate) mod serve;
 pub(crate) mod target;
 pub(crate) mod timing;
 
@@ -53,6 +54,9 @@ pub(crate) struct File {
     /// How long old versions are kept.
     #[serde(default)]
     pub(crate) history: history::History,
+    /// How `syncline serve` answers over HTTP; with this section it does, also without `--listen`.
+    #[serde(default)]
+    pub(crate) serve: Option<serve::Serve>,
     /// The program that `syncline conflicts resolve --edit` opens, instead of the editor in `VISUAL` or `EDITOR`.
     ///
     /// It is split into words as a shell would, but no shell runs it; `$BASE`, `$LOCAL`, `$REMOTE` and `$MERGED` in a

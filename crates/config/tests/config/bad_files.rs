@@ -643,3 +643,19 @@ fn times_that_cannot_be_understood() {
       = help: write days and ranges of them, such as `mon-fri` or `sat,sun`
     "#);
 }
+
+#[test]
+fn addresses_and_hosts_that_cannot_be_understood() {
+    let serve = "serve:\n  listen: localhost:8080\n  hosts: [\"https://sync.example.org\"]\n  body_max: much\n  body_time: 0s\n";
+    let errors = load(&(target("remote: disk") + serve)).unwrap_err();
+    let codes: Vec<&str> = errors.iter().map(|error| error.code).collect();
+    assert_eq!(codes, ["bad_address", "bad_host", "bad_value", "bad_value"]);
+    assert_snapshot!(refusal(&(target("remote: disk") + "serve: { listen: \"8080\" }\n")), @r#"
+    error: `8080` is no address to listen to
+      --> syncline.yaml:7:18
+       |
+     7 | serve: { listen: "8080" }
+       |                  ^^^^^^
+      = help: write an IP address and a port, such as 127.0.0.1:8080 or "[::1]:8080"
+    "#);
+}

@@ -337,3 +337,37 @@ targets:
     assert_eq!(shown("photos"), format!("Asia/Tokyo none 30 -2 [\"notes\"] [{windows}]"));
     assert_eq!(shown("always"), "Europe/Berlin all 300 0 [] []");
 }
+
+#[test]
+fn how_it_answers_over_http_is_only_there_when_it_is_written() {
+    assert_eq!(load(&target("remote: disk")).unwrap().serve, None);
+    let usual = load(&(target("remote: disk") + "serve: {}\n")).unwrap().serve.unwrap();
+    assert_eq!(usual.listen.to_string(), "127.0.0.1:8080");
+    assert!(!usual.require_token && usual.tls.is_none() && usual.hosts.is_empty());
+    assert_eq!((usual.body_max, usual.body_time.as_secs()), (16 << 20, 30));
+    let all = "serve:\n  listen: \"[::]:8443\"\n  hosts: [Sync.Example.org, \"[2001:db8::1]\"]\n  require_token: true\n  \
+               tls: { cert: /etc/cert.pem, key: key.pem }\n  body_max: 1MiB\n  body_time: 5s\n";
+    let workspace = load(&(target("remote: disk") + all)).unwrap();
+    let serve = workspace.serve.unwrap();
+    assert_eq!((serve.listen.to_string().as_str(), serve.require_token), ("[::]:8443", true));
+    assert_eq!(serve.hosts, ["sync.example.org", "[2001:db8::1]"]);
+    let tls = serve.tls.unwrap();
+    assert_eq!((tls.cert.to_str().unwrap(), tls.key), ("/etc/cert.pem", workspace.root.join("key.pem")));
+    assert_eq!((serve.body_max, serve.body_time.as_secs()), (1 << 20, 5));
+}
+
+#[test]
+fn a_workspace_that_is_limited_to_targets_has_no_others() {
+    let file = target("remote: disk\ntriggers: { after: [photos] }")
+        + "  photos: { remote: disk, path: photos }\n  repos: { remote: disk, path: repos }\n";
+    let workspace = load(&file).unwrap();
+    let limited = |patterns: &[&str]| {
+        let patterns: Vec<String> = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
+        let limited = workspace.limited_to(&patterns).unwrap();
+        limited.targets.iter().map(|target| (target.name.clone(), target.after.clone())).collect::<Vec<_>>()
+    };
+    let named = |name: &str| (name.to_owned(), Vec::new());
+    assert_eq!(limited(&["notes", "re*"]), [named("notes"), named("repos")], "nobody hears of photos");
+    assert_eq!(limited(&["gone"]), []);
+    assert_eq!(limited(&["*"])[0].1, ["photos"]);
+}

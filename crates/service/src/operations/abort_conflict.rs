@@ -9,6 +9,7 @@ use syncline_core::{ItemPath, Side};
 use syncline_engine::{Options, Target};
 use syncline_store::{ConflictQuery, ConflictRecord, Store};
 
+use crate::auditing::{Asked, Became, audited, each};
 use crate::conflict_choice::{is_glob, matching};
 use crate::conflict_places::{apart, granted, trouble};
 use crate::conflict_versions::Standing;
@@ -25,7 +26,7 @@ use crate::wishes::Wishes;
 pub const OPERATION: Operation = Operation {
     name: "abort_conflict",
     summary: "Take back how conflicts were settled: both versions are side by side again",
-    scope: Scope::Write,
+    scope: Scope::Resolve,
     route: post("/conflicts/abort"),
     tool: Some(ToolHints::DESTRUCTIVE),
     request: || schema_for!(Request),
@@ -40,6 +41,7 @@ pub const OPERATION: Operation = Operation {
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// Identifiers or beginnings of them, paths, or globs over paths; of several conflicts at one path, the last.
+    #[schemars(length(min = 1))]
     pub conflicts: Vec<String>,
     /// Only conflicts of this target.
     #[serde(default)]
@@ -95,6 +97,17 @@ enum Way {
 /// # Errors
 /// When one that was named is not there, another process changes the workspace, or the state cannot be written.
 pub async fn abort_conflict(service: &Service, request: &Request) -> Result<Response> {
+    let about = request.conflicts.join(", ");
+    let asked = Asked { operation: OPERATION.name, targets: request.target.as_slice(), about };
+    let became = |response: &Response| {
+        let reopened = response.conflicts.iter().filter(|conflict| conflict.reopened).count();
+        let outcome = format!("{reopened} of {} open again", response.conflicts.len());
+        Some(Became { targets: each(response.conflicts.iter().map(|conflict| &conflict.target)), outcome })
+    };
+    audited(service, asked, became, reopen_all(service, request)).await
+}
+
+async fn reopen_all(service: &Service, request: &Request) -> Result<Response> {
     let writing = service.writing().await?;
     let store = &writing.store;
     let mut groups: BTreeMap<String, Vec<Chosen>> = BTreeMap::new();
@@ -105,7 +118,7 @@ pub async fn abort_conflict(service: &Service, request: &Request) -> Result<Resp
     for (name, chosen) in groups {
         conflicts.extend(reopen(service, store, service.configured(&name)?, chosen).await?);
     }
-    let open = store.conflicts(&ConflictQuery { target: None, open_only: true }).await?.len();
+    let open = service.conflicts(store, &ConflictQuery { target: None, open_only: true }).await?.len();
     Ok(Response { version: VERSION, conflicts, open: open as u64 })
 }
 
@@ -115,7 +128,7 @@ async fn choose(service: &Service, store: &Store, request: &Request) -> Result<V
             .with_hint("name them by identifier, path or glob"));
     }
     let query = ConflictQuery { target: request.target.clone(), open_only: false };
-    let all = store.conflicts(&query).await?;
+    let all = service.conflicts(store, &query).await?;
     let mut chosen: BTreeMap<usize, bool> = BTreeMap::new();
     for selector in &request.conflicts {
         let matches = matching(service, &all, selector)?;

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use syncline_store::RunQuery;
 
 use crate::operation::{Operation, Scope, ToolHints, answer, get, question};
-use crate::problem::Result;
+use crate::problem::{Problem, Result};
 use crate::service::Service;
 use crate::wire::{Run, RunList};
 
@@ -21,15 +21,19 @@ pub const OPERATION: Operation = Operation {
     call: |service, value| Box::pin(async move { answer(&history(service, &question(value)?).await?) }),
 };
 
+/// Most runs that are listed at once.
+const LIMIT_MAX: u32 = 1_000;
+
 /// Which runs to list.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Request {
     /// Only runs of this target.
     pub target: Option<String>,
-    /// At most so many.
+    /// At most so many, up to 1000.
+    #[schemars(range(max = 1_000))]
     pub limit: u32,
-    /// Only runs before this one.
+    /// Only runs before this one: `next` of the answer before.
     pub before: Option<String>,
 }
 
@@ -44,6 +48,10 @@ impl Default for Request {
 /// # Errors
 /// When the target is unknown or the state cannot be read.
 pub async fn history(service: &Service, request: &Request) -> Result<RunList> {
+    if request.limit > LIMIT_MAX {
+        return Err(Problem::usage("bad_request", format!("at most {LIMIT_MAX} runs are listed at once"))
+            .with_hint("those that follow are listed with `before`"));
+    }
     if let Some(target) = &request.target {
         service.configured(target)?;
     }
@@ -52,7 +60,20 @@ pub async fn history(service: &Service, request: &Request) -> Result<RunList> {
         Some(run) => Some(service.run_named(&store, run).await?.start.id),
         None => None,
     };
-    let query = RunQuery { target: request.target.clone(), before, limit: Some(request.limit) };
-    let runs = store.runs(&query).await?;
-    Ok(RunList::new(runs.iter().map(Run::from).collect()))
+    let limit = request.limit as usize;
+    let mut query = RunQuery { target: request.target.clone(), before, limit: Some(LIMIT_MAX + 1) };
+    let mut runs = Vec::new();
+    loop {
+        let page = store.runs(&query).await?;
+        let is_last = page.len() <= LIMIT_MAX as usize;
+        query.before = page.last().map(|run| run.start.id.clone());
+        runs.extend(page.into_iter().filter(|run| service.may_see(&run.start.target)));
+        if is_last || runs.len() > limit {
+            break;
+        }
+    }
+    let more = runs.len() > limit;
+    runs.truncate(limit);
+    let next = runs.last().filter(|_| more).map(|run| run.start.id.clone());
+    Ok(RunList::new(runs.iter().map(Run::from).collect(), next))
 }

@@ -20,7 +20,7 @@ const FILES_MAX: usize = 32;
 pub const OPERATION: Operation = Operation {
     name: "import_files",
     summary: "Make a configuration from the files of older tools",
-    scope: Scope::Write,
+    scope: Scope::Admin,
     route: post("/import"),
     tool: None,
     request: || schema_for!(Request),

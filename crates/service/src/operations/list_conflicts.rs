@@ -43,6 +43,6 @@ pub async fn list_conflicts(service: &Service, request: &Request) -> Result<Conf
     }
     let store = service.reading().await?;
     let query = ConflictQuery { target: request.target.clone(), open_only: !request.all };
-    let records = store.conflicts(&query).await?;
+    let records = service.conflicts(&store, &query).await?;
     Ok(ConflictList::new(records.iter().map(Conflict::from).collect()))
 }

@@ -7,6 +7,7 @@ use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use syncline_core::Nanos;
 
+use crate::auditing::{Asked, Became, audited, each};
 use crate::operation::{Operation, Scope, ToolHints, answer, post, question};
 use crate::problem::{Problem, Result};
 use crate::service::Service;
@@ -16,7 +17,7 @@ use crate::wire::{Pause, VERSION};
 pub const OPERATION: Operation = Operation {
     name: "pause",
     summary: "Leave targets alone for a while, and say why",
-    scope: Scope::Write,
+    scope: Scope::Run,
     route: post("/pauses"),
     tool: Some(ToolHints { read_only: false, destructive: false }),
     request: || schema_for!(Request),
@@ -35,6 +36,7 @@ pub struct Request {
     #[serde(default)]
     pub targets: Vec<String>,
     /// Why, for people: one line of at most 500 characters.
+    #[schemars(length(min = 1, max = 500))]
     pub reason: String,
     /// When it ends by itself: a span such as `2h` or `3d`, a moment such as `2026-12-01T08:00Z`, or a date and a time in
     /// the time zone of this machine. Somebody has to end it when nothing is given.
@@ -65,6 +67,16 @@ pub struct Target {
 /// # Errors
 /// When the request is wrong or the state cannot be written.
 pub async fn pause(service: &Service, request: &Request) -> Result<Response> {
+    let about = request.reason.clone();
+    let asked = Asked { operation: OPERATION.name, targets: &request.targets, about };
+    let became = |response: &Response| {
+        let targets = each(response.targets.iter().map(|target| &target.target));
+        Some(Became { targets, outcome: "done".to_owned() })
+    };
+    audited(service, asked, became, pause_all(service, request)).await
+}
+
+async fn pause_all(service: &Service, request: &Request) -> Result<Response> {
     let chosen = service.workspace().select(&request.targets, None)?;
     let reason = request.reason.trim();
     if reason.is_empty() || reason.chars().count() > REASON_MAX || reason.chars().any(char::is_control) {

@@ -91,8 +91,9 @@ pub async fn report_conflicts(service: &Service, request: &Request) -> Result<Co
         service.configured(target)?;
     }
     let store = service.reading().await?;
-    let records =
-        store.conflicts(&ConflictQuery { target: request.target.clone(), open_only: false }).await?;
+    let records = service
+        .conflicts(&store, &ConflictQuery { target: request.target.clone(), open_only: false })
+        .await?;
     Ok(report(&records, service.clock().now()))
 }
 

@@ -12,6 +12,7 @@ use syncline_core::{Digest, ItemPath, Sides};
 use syncline_engine::Options;
 use syncline_store::{ConflictQuery, ConflictRecord, Store};
 
+use crate::auditing::{Asked, Became, audited, each};
 use crate::conflict_choice::matching;
 use crate::conflict_places::{granted, trouble};
 use crate::conflict_versions::Standing;
@@ -27,7 +28,7 @@ use decide::{After, Deciding, Meaning};
 pub const OPERATION: Operation = Operation {
     name: "resolve_conflict",
     summary: "Settle conflicts by taking one version, both, or what they become when they are merged",
-    scope: Scope::Write,
+    scope: Scope::Resolve,
     route: post("/conflicts/resolve"),
     tool: Some(ToolHints::DESTRUCTIVE),
     request: || schema_for!(Request),
@@ -42,6 +43,7 @@ pub const OPERATION: Operation = Operation {
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// Identifiers or beginnings of them, paths, or globs over paths.
+    #[schemars(length(min = 1))]
     pub conflicts: Vec<String>,
     /// Which version to take.
     pub take: Take,
@@ -124,6 +126,22 @@ async fn resolve(
     content: Option<Vec<u8>>,
     seen: Option<Sides<Digest>>,
 ) -> Result<Response> {
+    let about = format!("{:?}: {}", request.take, request.conflicts.join(", "));
+    let asked = Asked { operation: OPERATION.name, targets: request.target.as_slice(), about };
+    let became = |response: &Response| {
+        let settled = response.conflicts.iter().filter(|settled| settled.resolved).count();
+        let outcome = format!("{settled} of {} settled", response.conflicts.len());
+        Some(Became { targets: each(response.conflicts.iter().map(|settled| &settled.target)), outcome })
+    };
+    audited(service, asked, became, settle_all(service, request, content, seen)).await
+}
+
+async fn settle_all(
+    service: &Service,
+    request: &Request,
+    content: Option<Vec<u8>>,
+    seen: Option<Sides<Digest>>,
+) -> Result<Response> {
     let writing = service.writing().await?;
     let store = &writing.store;
     let chosen = choose(service, store, request).await?;
@@ -140,7 +158,7 @@ async fn resolve(
         let configured = service.configured(name)?;
         conflicts.extend(settle(service, store, configured, &records, &deciding).await?);
     }
-    let open = store.conflicts(&ConflictQuery { target: None, open_only: true }).await?.len();
+    let open = service.conflicts(store, &ConflictQuery { target: None, open_only: true }).await?.len();
     Ok(Response { version: VERSION, conflicts, open: open as u64 })
 }
 
@@ -173,7 +191,7 @@ async fn choose(service: &Service, store: &Store, request: &Request) -> Result<V
             .with_hint("name them by identifier, path or glob; '**' is all of them"));
     }
     let query = ConflictQuery { target: request.target.clone(), open_only: true };
-    let open = store.conflicts(&query).await?;
+    let open = service.conflicts(store, &query).await?;
     let mut chosen = BTreeSet::new();
     for selector in &request.conflicts {
         let matches = matching(service, &open, selector)?;
@@ -193,7 +211,7 @@ async fn choose(service: &Service, store: &Store, request: &Request) -> Result<V
 /// Why no open conflict has the name `selector`: it is settled, or there never was one.
 async fn not_open(service: &Service, store: &Store, request: &Request, selector: &str) -> Result<Problem> {
     let query = ConflictQuery { target: request.target.clone(), open_only: false };
-    let all = store.conflicts(&query).await?;
+    let all = service.conflicts(store, &query).await?;
     Ok(match matching(service, &all, selector)?.as_slice() {
         [] => unknown(selector),
         [index] => {

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use syncline_core::{ItemPath, Root, Seen, Side};
 use syncline_store::{RunQuery, RunRecord, Store};
 
+use crate::auditing::{Asked, audited, of_report};
 use crate::glance;
 use crate::operation::{Operation, Scope, ToolHints, answer, post, question};
 use crate::operations::start_run::approval;
@@ -20,7 +21,7 @@ use crate::wishes::{Granting, Wishes, grant};
 pub const OPERATION: Operation = Operation {
     name: "restore",
     summary: "Bring back an earlier version of a path",
-    scope: Scope::Write,
+    scope: Scope::Run,
     route: post("/restore"),
     tool: Some(ToolHints::DESTRUCTIVE),
     request: || schema_for!(Request),
@@ -45,6 +46,7 @@ pub struct Request {
     pub dry_run: bool,
     /// The hash of a halted plan that is approved.
     #[serde(default)]
+    #[schemars(regex(pattern = r"^[0-9a-f]{64}$"))]
     pub approve: Option<String>,
 }
 
@@ -53,6 +55,14 @@ pub struct Request {
 /// # Errors
 /// When nothing is known of the path or the run, or history cannot be read.
 pub async fn restore(service: &Service, request: &Request) -> Result<Report> {
+    let asked = Asked { operation: OPERATION.name, targets: &[], about: request.path.clone() };
+    if request.dry_run {
+        return bring_back(service, request).await;
+    }
+    audited(service, asked, of_report, bring_back(service, request)).await
+}
+
+async fn bring_back(service: &Service, request: &Request) -> Result<Report> {
     let (store, _writing) = service.for_run(request.dry_run).await?;
     let (target, desired) = find(service, &store, request).await?;
     let at = request.at.as_deref().unwrap_or("its last version");

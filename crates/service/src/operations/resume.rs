@@ -3,6 +3,7 @@
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 
+use crate::auditing::{Asked, Became, audited, each};
 use crate::operation::{Operation, Scope, ToolHints, answer, post, question};
 use crate::problem::Result;
 use crate::service::Service;
@@ -12,7 +13,7 @@ use crate::wire::VERSION;
 pub const OPERATION: Operation = Operation {
     name: "resume",
     summary: "End the pause of targets",
-    scope: Scope::Write,
+    scope: Scope::Run,
     route: post("/pauses/end"),
     tool: Some(ToolHints { read_only: false, destructive: false }),
     request: || schema_for!(Request),
@@ -51,6 +52,16 @@ pub struct Target {
 /// # Errors
 /// When a pattern matches nothing or the state cannot be written.
 pub async fn resume(service: &Service, request: &Request) -> Result<Response> {
+    let asked = Asked { operation: OPERATION.name, targets: &request.targets, about: String::new() };
+    let became = |response: &Response| {
+        let ended = response.targets.iter().filter(|target| target.was_paused);
+        let targets = each(ended.map(|target| &target.target));
+        (!targets.is_empty()).then(|| Became { targets, outcome: "done".to_owned() })
+    };
+    audited(service, asked, became, resume_all(service, request)).await
+}
+
+async fn resume_all(service: &Service, request: &Request) -> Result<Response> {
     let chosen = service.workspace().select(&request.targets, None)?;
     let (store, now) = (service.stored().await?, service.clock().now());
     let mut targets = Vec::with_capacity(chosen.len());

@@ -4,6 +4,7 @@ use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 use syncline_store::ConflictQuery;
 
+use crate::auditing::{Asked, audited, of_report};
 use crate::conflict_undoing::Undoing;
 use crate::operation::{Operation, Scope, ToolHints, answer, post, question};
 use crate::operations::start_run::approval;
@@ -16,7 +17,7 @@ use crate::wishes::{Granting, grant};
 pub const OPERATION: Operation = Operation {
     name: "rollback",
     summary: "Put a target back to what it was before a run",
-    scope: Scope::Write,
+    scope: Scope::Run,
     route: post("/rollback"),
     tool: Some(ToolHints::DESTRUCTIVE),
     request: || schema_for!(Request),
@@ -36,6 +37,7 @@ pub struct Request {
     pub dry_run: bool,
     /// The hash of a halted plan that is approved.
     #[serde(default)]
+    #[schemars(regex(pattern = r"^[0-9a-f]{64}$"))]
     pub approve: Option<String>,
 }
 
@@ -44,6 +46,14 @@ pub struct Request {
 /// # Errors
 /// When the run is unknown, its target is not configured any more, or history cannot be read.
 pub async fn rollback(service: &Service, request: &Request) -> Result<Report> {
+    let asked = Asked { operation: OPERATION.name, targets: &[], about: request.run.clone() };
+    if request.dry_run {
+        return put_back(service, request).await;
+    }
+    audited(service, asked, of_report, put_back(service, request)).await
+}
+
+async fn put_back(service: &Service, request: &Request) -> Result<Report> {
     let (store, _writing) = service.for_run(request.dry_run).await?;
     let run = service.run_to_undo(&store, &request.run).await?;
     let target = service.configured(&run.start.target)?;

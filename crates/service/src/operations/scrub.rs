@@ -11,6 +11,7 @@ use syncline_core::{Digest, Entry, Found, ItemPath, Seen, Side, Sides, Version, 
 use syncline_engine::Target;
 use syncline_store::Store;
 
+use crate::auditing::{Asked, Became, audited, each};
 use crate::glance;
 use crate::operation::{Operation, Scope, ToolHints, answer, post, question};
 use crate::problem::{Class, Problem, Result, WireProblem};
@@ -24,7 +25,7 @@ mod repair;
 pub const OPERATION: Operation = Operation {
     name: "scrub",
     summary: "Re-read everything, and find and repair content that rotted",
-    scope: Scope::Write,
+    scope: Scope::Admin,
     route: post("/scrub"),
     tool: Some(ToolHints::DESTRUCTIVE),
     request: || schema_for!(Request),
@@ -134,6 +135,19 @@ pub struct SetAside {
 /// # Errors
 /// When a pattern matches nothing, the state cannot be opened, or, to repair, another process changes the workspace.
 pub async fn scrub(service: &Service, request: &Request) -> Result<Response> {
+    if !request.repair {
+        return look_through(service, request).await;
+    }
+    let asked = Asked { operation: OPERATION.name, targets: &request.targets, about: "repair".to_owned() };
+    let became = |response: &Response| {
+        let targets = each(response.targets.iter().map(|target| &target.target));
+        let outcome = if response.sound { "sound" } else { "not sound" };
+        Some(Became { targets, outcome: outcome.to_owned() })
+    };
+    audited(service, asked, became, look_through(service, request)).await
+}
+
+async fn look_through(service: &Service, request: &Request) -> Result<Response> {
     let chosen = service.workspace().select(&request.targets, None)?;
     let (store, _writing) = service.for_run(!request.repair).await?;
     let mut targets = Vec::new();

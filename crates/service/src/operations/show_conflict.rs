@@ -114,14 +114,17 @@ pub async fn show_conflict(service: &Service, request: &Request) -> Result<Respo
 
 /// The one conflict that `name` names; among several at one path, the one that is open.
 pub(crate) async fn named(service: &Service, store: &Store, name: &str) -> Result<ConflictRecord> {
-    let all = store.conflicts(&ConflictQuery::default()).await?;
+    let all = service.conflicts(store, &ConflictQuery::default()).await?;
     let mut found: Vec<&ConflictRecord> =
         matching(service, &all, name)?.into_iter().filter_map(|index| all.get(index)).collect();
     if found.iter().any(|record| record.resolved.is_none()) {
         found.retain(|record| record.resolved.is_none());
     }
     match found.as_slice() {
-        [] => store.conflict(name).await?.ok_or_else(|| unknown(name)),
+        [] => {
+            let record = store.conflict(name).await?.filter(|record| service.may_see(&record.target));
+            record.ok_or_else(|| unknown(name))
+        }
         [record] => Ok((*record).clone()),
         several => {
             let ids: Vec<&str> = several.iter().map(|record| record.id.as_str()).collect();

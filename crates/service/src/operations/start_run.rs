@@ -9,6 +9,7 @@ use syncline_engine::Options;
 use syncline_engine::scheduler::{PAUSED, hold};
 use syncline_store::Store;
 
+use crate::auditing::{Asked as Question, audited, of_report};
 use crate::housekeeping;
 use crate::operation::{Operation, Scope, ToolHints, answer, post, question};
 use crate::problem::{Class, Problem, Result};
@@ -20,7 +21,7 @@ use crate::wire::{Direction, LeftOut, Plan, Report, VERSION};
 pub const OPERATION: Operation = Operation {
     name: "start_run",
     summary: "Bring both sides of targets into agreement",
-    scope: Scope::Write,
+    scope: Scope::Run,
     route: post("/runs"),
     tool: Some(ToolHints::DESTRUCTIVE),
     request: || schema_for!(Request),
@@ -43,6 +44,7 @@ pub struct Request {
     /// A saved plan: exactly this is done, or nothing when something changed since.
     pub plan: Option<Plan>,
     /// The hash of a halted plan that is approved.
+    #[schemars(regex(pattern = r"^[0-9a-f]{64}$"))]
     pub approve: Option<String>,
     /// Look again afterwards, and fail when both sides do not agree.
     pub verify: bool,
@@ -57,7 +59,16 @@ pub struct Request {
 /// When the request is wrong, the state cannot be opened, or another process changes the workspace. What befalls
 /// single targets is in the report.
 pub async fn start_run(service: &Service, request: &Request) -> Result<Report> {
-    carry_out(service, request, Asked::ByCaller).await
+    let approved = request.approve.as_deref().map(|hash| format!("approved {hash}"));
+    let question = Question {
+        operation: OPERATION.name,
+        targets: &request.targets,
+        about: approved.unwrap_or_default(),
+    };
+    if request.dry_run || service.workspace().dry_run {
+        return carry_out(service, request, Asked::ByCaller).await;
+    }
+    audited(service, question, of_report, carry_out(service, request, Asked::ByCaller)).await
 }
 
 /// Runs targets that are due: whoever is paused or outside of its windows is left out.
@@ -79,7 +90,7 @@ async fn carry_out(service: &Service, request: &Request, asked: Asked) -> Result
     let chosen = choose(service, request)?;
     let approved = request.approve.as_deref().map(approval).transpose()?;
     let dry_run = request.dry_run || service.workspace().dry_run;
-    let cause = if asked == Asked::BySchedule { "schedule" } else { service.cause() };
+    let cause = if asked == Asked::BySchedule { "schedule" } else { &service.cause() };
     let jobs = chosen.into_iter().map(|(target, direction)| {
         let options = Options {
             cause: cause.to_owned(),

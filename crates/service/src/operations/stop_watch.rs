@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use syncline_store::RunningWatch;
 use tokio::time::{Instant, sleep};
 
+use crate::auditing::{Asked, Became, audited};
 use crate::operation::{Operation, Scope, ToolHints, answer, post, question};
 use crate::problem::{Class, Problem, Result};
 use crate::service::Service;
@@ -24,7 +25,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub const OPERATION: Operation = Operation {
     name: "stop_watch",
     summary: "Ask the watch of the workspace to end, and wait until it has",
-    scope: Scope::Write,
+    scope: Scope::Admin,
     route: post("/watch/stop"),
     tool: Some(ToolHints { read_only: false, destructive: false }),
     request: || schema_for!(Request),
@@ -58,6 +59,14 @@ pub struct Response {
 /// # Errors
 /// When it has not ended in time; the request stands. Otherwise when the state cannot be used.
 pub async fn stop_watch(service: &Service, request: &Request) -> Result<Response> {
+    let asked = Asked { operation: OPERATION.name, targets: &[], about: String::new() };
+    let became = |response: &Response| {
+        response.stopped.then(|| Became { targets: Vec::new(), outcome: "done".to_owned() })
+    };
+    audited(service, asked, became, stop(service, request)).await
+}
+
+async fn stop(service: &Service, request: &Request) -> Result<Response> {
     let seconds = request.wait_seconds.unwrap_or(WAIT_SECONDS).min(WAIT_SECONDS_MAX);
     let deadline = Instant::now() + Duration::from_secs(seconds);
     let mut asked: Option<syncline_store::WatchRecord> = None;

@@ -51,6 +51,12 @@ pub fn watch_status(service: &Service) -> Result<Response> {
     Ok(Response {
         version: VERSION,
         running: running.is_some(),
-        watch: running.and_then(|running| running.record).map(Watch::from),
+        watch: running.and_then(|running| running.record).map(|record| seen(service, record.into())),
     })
+}
+
+/// What whoever asks may know of a watch.
+pub(crate) fn seen(service: &Service, mut watch: Watch) -> Watch {
+    watch.targets.retain(|target| service.may_see(&target.target));
+    watch
 }

@@ -8,6 +8,7 @@ mod pause;
 mod plan;
 mod report;
 mod run;
+mod token;
 mod watch;
 
 pub use conflict::{Conflict, ConflictList};
@@ -18,6 +19,7 @@ pub use plan::{Drift, Halt, Plan, PlannedStep, Remark, TargetPlan};
 pub(crate) use report::cell;
 pub use report::{CheckReport, LeftOut, Report, Steps, TargetReport};
 pub use run::{Run, RunList};
+pub use token::{Token, TokenScope};
 pub use watch::{LastRun, Offline, Watch, WatchedTarget};
 
 use syncline_core::Nanos;

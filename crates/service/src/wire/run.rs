@@ -13,6 +13,9 @@ pub struct RunList {
     pub version: u32,
     /// The runs.
     pub runs: Vec<Run>,
+    /// What `before` is to be for those that follow; `null` when there are none.
+    #[serde(default)]
+    pub next: Option<String>,
 }
 
 /// A run of one target.
@@ -45,8 +48,8 @@ pub struct Run {
 }
 
 impl RunList {
-    pub(crate) const fn new(runs: Vec<Run>) -> Self {
-        Self { version: VERSION, runs }
+    pub(crate) const fn new(runs: Vec<Run>, next: Option<String>) -> Self {
+        Self { version: VERSION, runs, next }
     }
 }
 

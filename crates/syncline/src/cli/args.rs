@@ -104,6 +104,8 @@ pub(crate) enum Command {
     Restore(commands::restore::Restore),
     Explain(commands::explain::Explain),
     Scrub(commands::scrub::Scrub),
+    Token(commands::token::Token),
+    Audit(commands::audit::Audit),
     Doctor(commands::doctor::Doctor),
     Git(commands::git::Git),
     Ci(commands::ci::Ci),

@@ -24,6 +24,8 @@ fn every_command_has_help_and_a_manual_page() {
         "explain",
         "conflicts",
         "scrub",
+        "token",
+        "audit",
         "doctor",
         "git",
         "demo",

@@ -10,37 +10,52 @@ use crate::support::World;
 use crate::watch_place::{Watched, eventually};
 
 /// A server on a port of its own.
-struct Server {
-    _serving: Watched,
-    address: String,
+pub(crate) struct Server {
+    pub(crate) serving: Watched,
+    pub(crate) address: String,
 }
 
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
 }
 
 impl Server {
-    fn start(world: &World) -> Self {
-        let serving = Watched::launch(world, &["serve", "--listen", "127.0.0.1:0"]);
-        let mut address = None;
-        eventually("it listens", || {
-            let said = serving.said();
-            let line = said.lines().find_map(|line| line.split_once("listening on http://"));
-            address = line.map(|(_, address)| address.trim().to_owned());
-            address.is_some() && said.contains("serving;")
-        });
-        Self { _serving: serving, address: address.unwrap() }
+    pub(crate) fn start(world: &World) -> Self {
+        Self::listening(world, &["serve", "--listen", "127.0.0.1:0"])
     }
 
-    fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+    /// Starts a command that listens, and waits until it does.
+    pub(crate) fn listening(world: &World, arguments: &[&str]) -> Self {
+        let mut serving = Watched::launch(world, arguments);
+        let mut address = None;
+        eventually("it listens", || {
+            let ended = serving.child.try_wait().unwrap();
+            let said = serving.said();
+            assert!(ended.is_none(), "{said}");
+            let line = said.lines().find_map(|line| line.strip_prefix("listening on "));
+            address =
+                line.and_then(|url| Some(url.split_once("://")?.1.trim().replace("0.0.0.0", "127.0.0.1")));
+            address.is_some() && said.contains("serving;")
+        });
+        Self { serving, address: address.unwrap() }
+    }
+
+    /// As [`Server::ask`], with a token.
+    pub(crate) fn ask_as(&self, token: &str, method: &str, path: &str, body: &Value) -> Answer {
+        let headers = format!("Authorization: Bearer {token}\r\nContent-Type: application/json\r\n");
+        let body = if method == "GET" { String::new() } else { body.to_string() };
+        self.ask(method, path, &headers, &body)
+    }
+
+    pub(crate) fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
         let host =
@@ -57,11 +72,11 @@ impl Server {
         Answer { status, head: head.to_lowercase(), body: body.to_owned() }
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.ask("GET", path, "", "")
     }
 
-    fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
         self.ask("POST", path, "Content-Type: application/json\r\n", &body.to_string())
     }
 }
@@ -100,7 +115,7 @@ fn what_is_wrong_is_a_problem_with_a_code() {
     let problem = wrong.json();
     assert_eq!(
         (wrong.status, &problem["status"], &problem["code"]),
-        (400, &json!(400), &json!("unknown_target"))
+        (404, &json!(404), &json!("unknown_target"))
     );
     assert!(problem["hint"].as_str().unwrap().contains("main"), "{problem}");
     for (answer, status, code) in [

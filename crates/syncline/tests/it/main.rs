@@ -4,6 +4,7 @@
 
 mod acceptance;
 mod ai_clients;
+mod audit;
 mod builtins;
 mod checks;
 mod ci;
@@ -44,6 +45,8 @@ mod serve;
 mod service;
 mod shapes;
 mod support;
+mod tls;
+mod tokens;
 mod troubleshooting;
 mod upstream;
 mod watch;

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 
 use serde_json::{Value, json};
-use syncline_service::{OPERATIONS, Operation, Problem, Scope};
+use syncline_service::{OPERATIONS, Operation, Problem};
 
 use crate::cli::args::Globals;
 use crate::cli::output::Output;
@@ -77,14 +77,14 @@ fn describe(operation: &Operation) -> Value {
         "version": 1,
         "name": operation.name,
         "summary": operation.summary,
-        "scope": scope(operation.scope),
+        "scope": operation.scope.word(),
         "request": (operation.request)(),
         "response": (operation.response)(),
     })
 }
 
 fn list() -> Value {
-    let line = |operation: &Operation| json!({ "name": operation.name, "summary": operation.summary, "scope": scope(operation.scope) });
+    let line = |operation: &Operation| json!({ "name": operation.name, "summary": operation.summary, "scope": operation.scope.word() });
     json!({ "version": 1, "operations": OPERATIONS.iter().map(line).collect::<Vec<_>>() })
 }
 
@@ -92,16 +92,8 @@ fn table() -> String {
     let width = OPERATIONS.iter().map(|operation| operation.name.len()).max().unwrap_or_default();
     let line = |operation: &Operation| {
         let gap = " ".repeat(width - operation.name.len());
-        let scope = paint(style::FAINT, scope(operation.scope));
+        let scope = paint(style::FAINT, operation.scope.word());
         format!("{}{gap}  {}  {scope}\n", paint(style::STRONG, operation.name), operation.summary)
     };
     OPERATIONS.iter().map(line).collect()
-}
-
-const fn scope(scope: Scope) -> &'static str {
-    match scope {
-        Scope::Read => "read",
-        Scope::Write => "write",
-        Scope::Admin => "admin",
-    }
 }

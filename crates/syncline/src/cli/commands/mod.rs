@@ -1,5 +1,6 @@
 //! The commands: one file each, as the command tree has them.
 
+pub(crate) mod audit;
 pub(crate) mod call;
 pub(crate) mod ci;
 pub(crate) mod completions;
@@ -26,6 +27,7 @@ pub(crate) mod service;
 pub(crate) mod status;
 pub(crate) mod stop;
 pub(crate) mod targets;
+pub(crate) mod token;
 mod watch;
 
 use clap::ValueEnum;
@@ -57,6 +59,8 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<u8, Problem> {
         Command::Restore(command) => command.run(&globals, output),
         Command::Explain(command) => command.run(&globals, output),
         Command::Scrub(command) => command.run(&globals, output),
+        Command::Token(command) => command.run(&globals, output),
+        Command::Audit(command) => command.run(&globals, output),
         Command::Doctor(command) => command.run(&globals, output),
         Command::Git(command) => command.run(&globals, output),
         Command::Demo(command) => command.run(&globals, output),

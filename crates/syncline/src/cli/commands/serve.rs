@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use syncline_server::{LISTEN_DEFAULT, Listening};
-use syncline_service::{Orders, Problem, Service, WatchNews};
+use syncline_service::{Orders, Problem, Service, TlsConfig, WatchNews};
 use tokio::sync::{Notify, mpsc, watch as signal};
 
 use super::watch::told;
@@ -33,7 +33,7 @@ Examples:
   syncline serve --format json               one JSON document on each line, for every run
   syncline run --status                      what runs next, and what became of the last runs")]
 pub(crate) struct Serve {
-    /// Answer over HTTP too, on an address of this machine [default address: 127.0.0.1:8080].
+    /// Answer over HTTP too, on this address instead of `serve.listen` [default address: 127.0.0.1:8080].
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = LISTEN_DEFAULT)]
     listen: Option<SocketAddr>,
 }
@@ -61,8 +61,11 @@ async fn keep_serving(
     let reopen = || session::open(globals, output, "serve");
     let working = async {
         // Before anything runs, so that an address that cannot be had is told at once.
-        let listening = match address {
-            Some(address) => Some(listen(address, output).await?),
+        let settings = service.workspace().serve.clone();
+        let listening = match address.or(settings.as_ref().map(|settings| settings.listen)) {
+            Some(address) => {
+                Some(listen(address, settings.and_then(|settings| settings.tls), &service, output).await?)
+            }
             None => None,
         };
         let keeping = syncline_service::serve(service, reopen, tell, orders);
@@ -113,9 +116,20 @@ async fn keep_serving(
     Ok(0)
 }
 
-async fn listen(address: SocketAddr, output: &Output) -> Result<Listening, Problem> {
-    let listening = Listening::bind(address).await?;
-    output.note(format_args!("listening on http://{}", listening.address()));
+async fn listen(
+    address: SocketAddr,
+    tls: Option<TlsConfig>,
+    service: &Service,
+    output: &Output,
+) -> Result<Listening, Problem> {
+    let listening = Listening::bind(address, tls, service).await?;
+    output.note(format_args!("listening on {}", listening.url()));
+    if listening.is_open_to_readers() {
+        output.warn(format_args!(
+            "whoever can read what goes over the network can read tokens on {address}: set `serve.tls`, or put a proxy that \
+             encrypts in front"
+        ));
+    }
     Ok(listening)
 }
 
