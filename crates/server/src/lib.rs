@@ -3,8 +3,10 @@
 //! Whoever can reach it may do what a shell may, so that it listens on this machine alone, and [`guard`] refuses what a
 //! page in a browser sends.
 
+mod caller;
 mod guard;
 mod listen;
+pub mod mcp;
 mod openapi;
 mod probes;
 mod problems;

@@ -4,24 +4,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::to_bytes;
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::from_fn;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use serde_json::Value;
 use syncline_service::{Method, OPERATIONS, Operation, Problem, Service};
 use tokio::sync::watch as signal;
 
 use crate::guard::guard;
+use crate::mcp::Mcp;
 use crate::openapi::{API, document};
 use crate::probes;
 use crate::problems::{problem, refused, respond};
 use crate::query;
 
 /// Most bytes of a request: a saved plan is the largest.
-const BODY_BYTES_MAX: usize = 16 << 20;
+pub(crate) const BODY_BYTES_MAX: usize = 16 << 20;
 /// How long a client may take for the body of a request.
 const BODY_TIME: Duration = Duration::from_secs(30);
 
@@ -40,7 +41,9 @@ pub(crate) fn router(served: Served) -> Router {
             Method::Post => router.route(&path, post(perform)),
         };
     }
+    let mcp = Mcp::new(served.clone());
     router
+        .route("/mcp", any(move |request: Request| mcp.clone().answer(request)))
         .route("/openapi.json", get(async || json(&document())))
         .route("/livez", get(probes::livez))
         .route("/readyz", get(probes::readyz))
@@ -90,27 +93,27 @@ async fn perform(served: Served, operation: &'static Operation, request: Request
     }
 }
 
-/// The body of a request, within its limits; an empty one leaves everything open.
+/// The request in a body; an empty one leaves everything open.
 async fn body(request: Request) -> Result<Value, Response> {
-    let read = tokio::time::timeout(BODY_TIME, to_bytes(request.into_body(), BODY_BYTES_MAX));
-    let bytes = match read.await {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(_)) => {
-            return Err(refused(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too_large",
-                "the body is larger than 16 MiB, or was cut short",
-            ));
-        }
-        Err(_) => {
-            return Err(refused(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body took longer than 30 s"));
-        }
-    };
+    let bytes = read(request.into_body()).await?;
     if bytes.is_empty() {
         return Ok(Value::Null);
     }
     serde_json::from_slice(&bytes)
         .map_err(|error| problem(&Problem::usage("bad_request", format!("the body is no JSON: {error}"))))
+}
+
+/// Reads a body, within its limits.
+pub(crate) async fn read(body: Body) -> Result<Bytes, Response> {
+    match tokio::time::timeout(BODY_TIME, to_bytes(body, BODY_BYTES_MAX)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(_)) => Err(refused(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            "the body is larger than 16 MiB, or was cut short",
+        )),
+        Err(_) => Err(refused(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body took longer than 30 s")),
+    }
 }
 
 fn json(value: &Value) -> Response {
