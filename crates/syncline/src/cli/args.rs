@@ -92,6 +92,7 @@ pub(crate) enum Command {
     Plan(commands::plan::Plan),
     Run(commands::run::Run),
     Serve(commands::serve::Serve),
+    Mcp(commands::mcp::Mcp),
     Drift(commands::drift::Drift),
     Status(commands::status::Status),
     Pause(commands::pause::Pause),

@@ -10,25 +10,25 @@ use crate::support::World;
 use crate::watch_place::{Watched, eventually};
 
 /// A server on a port of its own.
-struct Server {
+pub(crate) struct Server {
     _serving: Watched,
-    address: String,
+    pub(crate) address: String,
 }
 
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     head: String,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
 }
 
 impl Server {
-    fn start(world: &World) -> Self {
+    pub(crate) fn start(world: &World) -> Self {
         let serving = Watched::launch(world, &["serve", "--listen", "127.0.0.1:0"]);
         let mut address = None;
         eventually("it listens", || {
@@ -40,7 +40,7 @@ impl Server {
         Self { _serving: serving, address: address.unwrap() }
     }
 
-    fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+    pub(crate) fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
         let host =
