@@ -5,6 +5,7 @@
 
 mod bench;
 mod generate;
+mod mcp;
 mod pages;
 mod replies;
 mod repository;

@@ -41,8 +41,8 @@ pub fn run() -> Result<Checked> {
     if !is_installed("python3") {
         return Ok(Checked { done: true, missing: vec!["python3"] });
     }
-    let checker = match installed(&root().join("target/workflow-checker")) {
-        Ok(checker) => checker,
+    let checker = match environment(&root().join("target/workflow-checker"), REQUIREMENTS) {
+        Ok(programs) => programs.join(CHECKER),
         Err(error) => {
             say(format_args!("{CHECKER} could not be installed: {error:#}"));
             return Ok(Checked { done: true, missing: vec![CHECKER] });
@@ -68,25 +68,28 @@ pub fn run() -> Result<Checked> {
     Ok(Checked { done: complaints.is_empty(), missing: Vec::new() })
 }
 
-/// The checker in an environment of its own in `folder`, made unless it is there already.
-fn installed(folder: &Path) -> Result<PathBuf> {
-    let checker = folder.join("bin").join(CHECKER);
+/// Programs from PyPI in an environment of their own in `folder`, made unless it is there already; the folder they are in.
+///
+/// # Errors
+/// When they cannot be installed.
+pub fn environment(folder: &Path, requirements: &str) -> Result<PathBuf> {
+    let programs = folder.join("bin");
     let marker = folder.join("requirements.txt");
-    if std::fs::read_to_string(&marker).is_ok_and(|there| there == REQUIREMENTS) {
-        return Ok(checker);
+    if std::fs::read_to_string(&marker).is_ok_and(|there| there == requirements) {
+        return Ok(programs);
     }
     if folder.exists() {
         std::fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;
     }
     quietly(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
     let wanted = folder.join("wanted.txt");
-    std::fs::write(&wanted, REQUIREMENTS)?;
-    let mut install = Command::new(folder.join("bin/python"));
+    std::fs::write(&wanted, requirements)?;
+    let mut install = Command::new(programs.join("python"));
     install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
     quietly(install.args(["--require-hashes", "--only-binary", ":all:", "--requirement"]).arg(&wanted))?;
     // Last, so that an installation that was cut short is made anew.
     std::fs::rename(&wanted, &marker)?;
-    Ok(checker)
+    Ok(programs)
 }
 
 /// What the checker says to a file.

@@ -56,3 +56,58 @@ impl Mcp {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+    use serde_json::{Value, json};
+    use syncline_service::Scope;
+    use tokio::sync::watch as signal;
+
+    use super::*;
+    use crate::caller::Scopes;
+
+    /// What is answered to a caller with these scopes, or to one whom nothing tells apart from others.
+    async fn ask(scopes: Option<Vec<Scope>>, method: &str, params: Value) -> Value {
+        let (_serving, served) = signal::channel(None);
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        let request = Request::post("/mcp")
+            .header(header::HOST, "localhost:8080")
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT, "application/json, text/event-stream")
+            .header("mcp-protocol-version", "2025-11-25");
+        let mut request = request.body(Body::from(body.to_string())).unwrap();
+        request.extensions_mut().extend(
+            scopes
+                .map(|scopes| {
+                    let mut extensions = axum::http::Extensions::new();
+                    extensions.insert(Scopes(scopes));
+                    extensions
+                })
+                .unwrap_or_default(),
+        );
+        let answer = Mcp::new(served).answer(request).await;
+        let bytes = to_bytes(answer.into_body(), BODY_BYTES_MAX).await.unwrap();
+        serde_json::from_slice(&bytes).unwrap()
+    }
+
+    /// The code with which a tool refuses a caller.
+    async fn refusal(scopes: Option<Vec<Scope>>, tool: &str) -> String {
+        let params = json!({ "name": tool, "arguments": { "dry_run": true } });
+        let answer = ask(scopes, "tools/call", params).await;
+        answer["result"]["_meta"]["syncline/problem"]["code"].as_str().unwrap().to_owned()
+    }
+
+    #[tokio::test]
+    async fn who_may_only_read_sees_and_calls_only_what_reads() {
+        let read = || Some(vec![Scope::Read]);
+        let listed = ask(read(), "tools/list", json!({})).await["result"]["tools"].to_string();
+        assert!(listed.contains("\"sync_status\"") && !listed.contains("\"sync_trigger\""), "{listed}");
+        assert_eq!(refusal(read(), "rollback").await, "missing_scope");
+        assert_eq!(refusal(read(), "sync_status").await, "not_ready", "it came as far as the workspace");
+        assert_eq!(refusal(Some(Vec::new()), "sync_status").await, "missing_scope");
+        let resources = ask(Some(Vec::new()), "resources/list", json!({})).await;
+        assert_eq!(resources["error"]["data"]["code"], "missing_scope", "{resources}");
+        assert_eq!(refusal(None, "rollback").await, "not_ready");
+    }
+}
