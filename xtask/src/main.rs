@@ -6,6 +6,7 @@
 mod api;
 mod bench;
 mod generate;
+mod mcp;
 mod pages;
 mod python;
 mod replies;

@@ -49,6 +49,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     report.checked("pages", crate::pages::run());
     report.checked("workflows", crate::workflows::run());
     report.checked("api", crate::api::run());
+    report.checked("AI clients", crate::mcp::run());
     for (name, mut suite) in tests(arguments) {
         report.suite(name, &mut suite)?;
     }

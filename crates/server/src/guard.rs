@@ -12,7 +12,7 @@ use crate::openapi::API;
 use crate::problems::refused;
 
 /// The names of this machine that a request may be addressed to; others lead here by a trick of DNS.
-const HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+pub(crate) const HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 /// Answers a request when it comes from a program, or from a page of this server.
 pub(crate) async fn guard(State(gate): State<Gate>, request: Request, next: Next) -> Response {

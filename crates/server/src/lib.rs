@@ -5,6 +5,7 @@
 mod auth;
 mod guard;
 mod listen;
+pub mod mcp;
 mod openapi;
 mod probes;
 mod problems;

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::to_bytes;
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use serde_json::Value;
 use syncline_service::{
     Caller, Method, OPERATIONS, Operation, Problem, Replay, ServeConfig, Service, Ticket,
@@ -17,6 +17,7 @@ use tokio::sync::watch as signal;
 
 use crate::auth::{Gate, authenticate, settings};
 use crate::guard::{guard, is_json, not_json};
+use crate::mcp::Mcp;
 use crate::openapi::{API, document};
 use crate::probes;
 use crate::problems::{described, problem, refused, respond};
@@ -45,7 +46,9 @@ pub(crate) fn router(gate: Gate) -> Router {
             Method::Post => router.route(&path, post(perform)),
         };
     }
+    let mcp = Mcp::new(served.clone());
     router
+        .route("/mcp", any(move |request: Request| mcp.clone().answer(request)))
         .route("/openapi.json", get(async || json(&document())))
         .route("/docs", get(trying::page))
         .route("/docs/page.js", get(trying::script))
@@ -165,21 +168,9 @@ async fn carry_out(
     }
 }
 
-/// The body of a request, within its limits; an empty one leaves everything open.
+/// The request in a body; an empty one leaves everything open.
 async fn body(request: Request, settings: &ServeConfig) -> Result<Value, Response> {
-    let limit = usize::try_from(settings.body_max).unwrap_or(usize::MAX);
-    let read = tokio::time::timeout(settings.body_time, to_bytes(request.into_body(), limit));
-    let bytes = match read.await {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(_)) => {
-            let message = format!("the body is larger than {limit} bytes, or was cut short");
-            return Err(refused(StatusCode::PAYLOAD_TOO_LARGE, "too_large", &message));
-        }
-        Err(_) => {
-            let message = format!("the body took longer than {} s", settings.body_time.as_secs());
-            return Err(refused(StatusCode::REQUEST_TIMEOUT, "too_slow", &message));
-        }
-    };
+    let bytes = read(request.into_body(), settings).await?;
     if bytes.is_empty() {
         return Ok(Value::Null);
     }
@@ -188,6 +179,22 @@ async fn body(request: Request, settings: &ServeConfig) -> Result<Value, Respons
         Ok(Value::Null) => Err(wrong("the body is `null`, and no request".to_owned())),
         Ok(asked) => Ok(asked),
         Err(error) => Err(wrong(format!("the body is no JSON: {error}"))),
+    }
+}
+
+/// Reads a body, within its limits.
+pub(crate) async fn read(body: Body, settings: &ServeConfig) -> Result<Bytes, Response> {
+    let limit = usize::try_from(settings.body_max).unwrap_or(usize::MAX);
+    match tokio::time::timeout(settings.body_time, to_bytes(body, limit)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(_)) => {
+            let message = format!("the body is larger than {limit} bytes, or was cut short");
+            Err(refused(StatusCode::PAYLOAD_TOO_LARGE, "too_large", &message))
+        }
+        Err(_) => {
+            let message = format!("the body took longer than {} s", settings.body_time.as_secs());
+            Err(refused(StatusCode::REQUEST_TIMEOUT, "too_slow", &message))
+        }
     }
 }
 

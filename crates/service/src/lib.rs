@@ -11,6 +11,7 @@ mod clock;
 mod conflict_choice;
 mod conflict_closing;
 mod conflict_places;
+mod conflict_plan;
 mod conflict_undoing;
 mod conflict_versions;
 mod gates;

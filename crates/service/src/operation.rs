@@ -13,7 +13,8 @@ use crate::service::Service;
 
 /// A use case.
 pub struct Operation {
-    /// Its name: a verb and a noun, `snake_case`; the name of the MCP tool and the word of `syncline call`.
+    /// Its name: a verb and a noun, `snake_case`; the word of `syncline call`, and the name of the tool unless that has
+    /// one of its own.
     pub name: &'static str,
     /// What it does, in one line.
     pub summary: &'static str,
@@ -71,17 +72,60 @@ pub enum Method {
 /// What an AI client is told about a tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ToolHints {
+    /// The name by which such clients know it, where that is not the name of the use case.
+    pub name: Option<&'static str>,
     /// It changes nothing.
     pub read_only: bool,
     /// It may overwrite or remove something.
     pub destructive: bool,
+    /// Asking for the same again changes nothing more.
+    pub idempotent: bool,
+    /// What it would do must have been seen: the request has a `dry_run`, and without that it needs the `plan_hash` that
+    /// came of it.
+    pub needs_plan: bool,
+    /// Fields of the request that are none of the tool's: only a person decides about them, or a program needs them.
+    pub without: &'static [&'static str],
 }
 
 impl ToolHints {
     /// A tool that only looks.
-    pub const READ_ONLY: Self = Self { read_only: true, destructive: false };
+    pub const READ_ONLY: Self = Self {
+        name: None,
+        read_only: true,
+        destructive: false,
+        idempotent: true,
+        needs_plan: false,
+        without: &[],
+    };
+    /// A tool that changes something, but overwrites and removes nothing; asking again changes nothing more.
+    pub const CHANGING: Self = Self { read_only: false, ..Self::READ_ONLY };
     /// A tool that may overwrite or remove something; history keeps it.
-    pub const DESTRUCTIVE: Self = Self { read_only: false, destructive: true };
+    pub const DESTRUCTIVE: Self =
+        Self { read_only: false, destructive: true, idempotent: false, ..Self::READ_ONLY };
+
+    /// With a name of its own.
+    #[must_use]
+    pub const fn named(self, name: &'static str) -> Self {
+        Self { name: Some(name), ..self }
+    }
+
+    /// Asking for the same again changes nothing more.
+    #[must_use]
+    pub const fn idempotent(self) -> Self {
+        Self { idempotent: true, ..self }
+    }
+
+    /// What it would do must have been seen.
+    #[must_use]
+    pub const fn needing_a_plan(self) -> Self {
+        Self { needs_plan: true, ..self }
+    }
+
+    /// Without some fields of the request.
+    #[must_use]
+    pub const fn without(self, fields: &'static [&'static str]) -> Self {
+        Self { without: fields, ..self }
+    }
 }
 
 /// A route that reads.

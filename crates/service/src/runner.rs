@@ -62,6 +62,12 @@ pub(crate) async fn run_all(service: &Service, store: &Store, jobs: Vec<Job<'_>>
     all
 }
 
+/// The error of a caller whose one plan is not what there is to do any more: nothing was touched.
+pub(crate) fn refuse_moved(all: &[Done]) -> Result<()> {
+    let moved = all.iter().filter_map(|done| done.result.as_ref().err());
+    moved.into_iter().find(|problem| problem.code == "plan_moved").cloned().map_or(Ok(()), Err)
+}
+
 /// Carries out jobs in their order, several at once where the file says so.
 ///
 /// - A job begins when those that it waits for have succeeded; when one of them has not, it is not run.

@@ -8,7 +8,7 @@ use syncline_engine::{Options, Target};
 use syncline_store::{RunState, Store};
 
 use crate::problem::Result;
-use crate::runner::{Job, report, run_all};
+use crate::runner::{Job, refuse_moved, report, run_all};
 use crate::service::Service;
 use crate::wire::Report;
 
@@ -20,6 +20,8 @@ pub(crate) struct Granting {
     pub(crate) cause: String,
     pub(crate) dry_run: bool,
     pub(crate) approved: Option<Digest>,
+    /// The hash of the only plan that may be carried out, when there is one.
+    pub(crate) plan: Option<String>,
 }
 
 /// Runs a target so that its paths hold what is wished, but for what its rules leave out by now: that is told.
@@ -31,7 +33,7 @@ pub(crate) async fn grant(
     granting: Granting,
 ) -> Result<Report> {
     let started = service.clock().now();
-    let Granting { cause, dry_run, approved } = granting;
+    let Granting { cause, dry_run, approved, plan } = granting;
     let (desired, excluded) = match service.target(configured, configured.direction) {
         Ok(target) => permitted(&target, wishes),
         // The run finds the same trouble, and reports it.
@@ -39,8 +41,9 @@ pub(crate) async fn grant(
     };
     let only = Some(desired.keys().cloned().collect());
     let choices = Choices { desired, approved, ..Choices::default() };
-    let options = Options { cause, dry_run, only, choices, ..Options::default() };
+    let options = Options { cause, dry_run, only, choices, plan, ..Options::default() };
     let mut all = run_all(service, store, vec![Job::new(configured, options)]).await;
+    refuse_moved(&all)?;
     for result in all.iter_mut().filter_map(|done| done.result.as_mut().ok()) {
         if !excluded.is_empty() && result.state == RunState::Succeeded {
             result.state = RunState::Partial;

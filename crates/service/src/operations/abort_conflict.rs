@@ -12,6 +12,7 @@ use syncline_store::{ConflictQuery, ConflictRecord, Store};
 use crate::auditing::{Asked, Became, audited, each};
 use crate::conflict_choice::{is_glob, matching};
 use crate::conflict_places::{apart, granted, trouble};
+use crate::conflict_plan;
 use crate::conflict_versions::Standing;
 use crate::glance::{self, Here};
 use crate::operation::{Operation, Scope, ToolHints, answer, post, question};
@@ -28,7 +29,7 @@ pub const OPERATION: Operation = Operation {
     summary: "Take back how conflicts were settled: both versions are side by side again",
     scope: Scope::Resolve,
     route: post("/conflicts/abort"),
-    tool: Some(ToolHints::DESTRUCTIVE),
+    tool: Some(ToolHints::DESTRUCTIVE.named("conflict_abort").needing_a_plan()),
     request: || schema_for!(Request),
     response: || schema_for!(Response),
     call: |service, value| {
@@ -46,6 +47,12 @@ pub struct Request {
     /// Only conflicts of this target.
     #[serde(default)]
     pub target: Option<String>,
+    /// Only tell which conflicts would be opened again, and the `plan_hash` of that.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// What `dry_run` told: exactly this is done, or nothing when something changed since.
+    #[serde(default)]
+    pub plan_hash: Option<String>,
 }
 
 /// What became of the conflicts.
@@ -57,6 +64,9 @@ pub struct Response {
     pub conflicts: Vec<Reopened>,
     /// How many conflicts are open now in the whole workspace.
     pub open: u64,
+    /// What a `dry_run` binds to: the conflicts as they are, and what is at their places.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan_hash: Option<String>,
 }
 
 /// What became of one conflict.
@@ -102,16 +112,26 @@ pub async fn abort_conflict(service: &Service, request: &Request) -> Result<Resp
     let became = |response: &Response| {
         let reopened = response.conflicts.iter().filter(|conflict| conflict.reopened).count();
         let outcome = format!("{reopened} of {} open again", response.conflicts.len());
-        Some(Became { targets: each(response.conflicts.iter().map(|conflict| &conflict.target)), outcome })
+        let targets = each(response.conflicts.iter().map(|conflict| &conflict.target));
+        (!request.dry_run).then_some(Became { targets, outcome })
     };
     audited(service, asked, became, reopen_all(service, request)).await
 }
 
 async fn reopen_all(service: &Service, request: &Request) -> Result<Response> {
-    let writing = service.writing().await?;
-    let store = &writing.store;
+    let (store, _writing) = service.for_run(request.dry_run).await?;
+    let store = &store;
+    let chosen = choose(service, store, request).await?;
+    let records: Vec<ConflictRecord> = chosen.iter().map(|chosen| chosen.record.clone()).collect();
+    if let Some(hash) =
+        conflict_plan::admit(service, store, &records, ("abort", None), request.into()).await?
+    {
+        let conflicts = records.iter().map(Reopened::planned).collect();
+        let open = service.conflicts(store, &ConflictQuery { target: None, open_only: true }).await?.len();
+        return Ok(Response { version: VERSION, conflicts, open: open as u64, plan_hash: Some(hash) });
+    }
     let mut groups: BTreeMap<String, Vec<Chosen>> = BTreeMap::new();
-    for chosen in choose(service, store, request).await? {
+    for chosen in chosen {
         groups.entry(chosen.record.target.clone()).or_default().push(chosen);
     }
     let mut conflicts = Vec::new();
@@ -119,7 +139,24 @@ async fn reopen_all(service: &Service, request: &Request) -> Result<Response> {
         conflicts.extend(reopen(service, store, service.configured(&name)?, chosen).await?);
     }
     let open = service.conflicts(store, &ConflictQuery { target: None, open_only: true }).await?.len();
-    Ok(Response { version: VERSION, conflicts, open: open as u64 })
+    Ok(Response { version: VERSION, conflicts, open: open as u64, plan_hash: None })
+}
+
+impl Reopened {
+    fn planned(record: &ConflictRecord) -> Self {
+        let message = match idle(record) {
+            Some(why) => why.to_owned(),
+            None => "would be opened again, with both versions side by side; nothing was changed".to_owned(),
+        };
+        let (id, target, path) = (record.id.clone(), record.target.clone(), record.path.to_string());
+        Self { id, target, path, reopened: false, copy: None, message }
+    }
+}
+
+impl<'a> From<&'a Request> for conflict_plan::Asked<'a> {
+    fn from(request: &'a Request) -> Self {
+        Self { dry_run: request.dry_run, plan_hash: request.plan_hash.as_deref() }
+    }
 }
 
 async fn choose(service: &Service, store: &Store, request: &Request) -> Result<Vec<Chosen>> {

@@ -16,7 +16,7 @@ pub const OPERATION: Operation = Operation {
     summary: "Tell how far the two sides of targets are apart, and change nothing",
     scope: Scope::Read,
     route: get("/drift"),
-    tool: Some(ToolHints::READ_ONLY),
+    tool: Some(ToolHints::READ_ONLY.named("drift")),
     request: || schema_for!(Request),
     response: || schema_for!(DriftReport),
     call: |service, value| Box::pin(async move { answer(&check_drift(service, &question(value)?).await?) }),

@@ -15,7 +15,7 @@ pub const OPERATION: Operation = Operation {
     summary: "List runs, the newest first",
     scope: Scope::Read,
     route: get("/runs"),
-    tool: Some(ToolHints::READ_ONLY),
+    tool: Some(ToolHints::READ_ONLY.named("sync_history")),
     request: || schema_for!(Request),
     response: || schema_for!(RunList),
     call: |service, value| Box::pin(async move { answer(&history(service, &question(value)?).await?) }),
@@ -35,11 +35,13 @@ pub struct Request {
     pub limit: u32,
     /// Only runs before this one: `next` of the answer before.
     pub before: Option<String>,
+    /// Only this run: its identifier, or an unambiguous beginning of it.
+    pub run: Option<String>,
 }
 
 impl Default for Request {
     fn default() -> Self {
-        Self { target: None, limit: 20, before: None }
+        Self { target: None, limit: 20, before: None, run: None }
     }
 }
 
@@ -56,6 +58,10 @@ pub async fn history(service: &Service, request: &Request) -> Result<RunList> {
         service.configured(target)?;
     }
     let store = service.reading().await?;
+    if let Some(run) = &request.run {
+        let run = service.run_named(&store, run).await?;
+        return Ok(RunList::new(vec![Run::from(&run)], None));
+    }
     let before = match &request.before {
         Some(run) => Some(service.run_named(&store, run).await?.start.id),
         None => None,

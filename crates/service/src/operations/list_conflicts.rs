@@ -15,7 +15,7 @@ pub const OPERATION: Operation = Operation {
     summary: "List conflicts that wait for a decision",
     scope: Scope::Read,
     route: get("/conflicts"),
-    tool: Some(ToolHints::READ_ONLY),
+    tool: Some(ToolHints::READ_ONLY.named("conflicts")),
     request: || schema_for!(Request),
     response: || schema_for!(ConflictList),
     call: |service, value| {

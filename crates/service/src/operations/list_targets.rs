@@ -14,7 +14,7 @@ pub const OPERATION: Operation = Operation {
     summary: "List the targets of the workspace",
     scope: Scope::Read,
     route: get("/targets"),
-    tool: Some(ToolHints::READ_ONLY),
+    tool: Some(ToolHints::READ_ONLY.named("targets")),
     request: || schema_for!(Request),
     response: || schema_for!(Response),
     call: |service, value| Box::pin(async move { answer(&list_targets(service, &question(value)?).await?) }),

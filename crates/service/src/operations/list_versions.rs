@@ -16,7 +16,7 @@ pub const OPERATION: Operation = Operation {
     summary: "List the versions of a path, the newest first",
     scope: Scope::Read,
     route: get("/versions"),
-    tool: Some(ToolHints::READ_ONLY),
+    tool: Some(ToolHints::READ_ONLY.named("versions")),
     request: || schema_for!(Request),
     response: || schema_for!(Response),
     call: |service, value| Box::pin(async move { answer(&list_versions(service, &question(value)?).await?) }),

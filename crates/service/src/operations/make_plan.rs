@@ -17,7 +17,7 @@ pub const OPERATION: Operation = Operation {
     summary: "Show what a run would do, and change nothing",
     scope: Scope::Read,
     route: get("/plan"),
-    tool: Some(ToolHints::READ_ONLY),
+    tool: Some(ToolHints::READ_ONLY.named("plan")),
     request: || schema_for!(Request),
     response: || schema_for!(Plan),
     call: |service, value| Box::pin(async move { answer(&make_plan(service, &question(value)?).await?) }),

@@ -20,7 +20,7 @@ pub const OPERATION: Operation = Operation {
     summary: "Merge the versions of a conflict and tell the result, changing nothing",
     scope: Scope::Read,
     route: get("/conflicts/merge"),
-    tool: Some(ToolHints::READ_ONLY),
+    tool: Some(ToolHints::READ_ONLY.named("conflict_merge")),
     request: || schema_for!(Request),
     response: || schema_for!(Response),
     call: |service, value| {

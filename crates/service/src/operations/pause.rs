@@ -19,7 +19,7 @@ pub const OPERATION: Operation = Operation {
     summary: "Leave targets alone for a while, and say why",
     scope: Scope::Run,
     route: post("/pauses"),
-    tool: Some(ToolHints { read_only: false, destructive: false }),
+    tool: Some(ToolHints::CHANGING),
     request: || schema_for!(Request),
     response: || schema_for!(Response),
     call: |service, value| Box::pin(async move { answer(&pause(service, &question(value)?).await?) }),

@@ -24,7 +24,7 @@ pub const OPERATION: Operation = Operation {
     summary: "Report on conflicts: counts, the open ones, and those settled in the last 30 days",
     scope: Scope::Read,
     route: get("/conflicts/report"),
-    tool: Some(ToolHints::READ_ONLY),
+    tool: Some(ToolHints::READ_ONLY.named("conflict_report")),
     request: || schema_for!(Request),
     response: || schema_for!(ConflictReport),
     call: |service, value| {

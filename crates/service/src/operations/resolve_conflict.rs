@@ -15,6 +15,7 @@ use syncline_store::{ConflictQuery, ConflictRecord, Store};
 use crate::auditing::{Asked, Became, audited, each};
 use crate::conflict_choice::matching;
 use crate::conflict_places::{granted, trouble};
+use crate::conflict_plan;
 use crate::conflict_versions::Standing;
 use crate::operation::{Operation, Scope, ToolHints, answer, post, question};
 use crate::operations::show_conflict::unknown;
@@ -30,7 +31,7 @@ pub const OPERATION: Operation = Operation {
     summary: "Settle conflicts by taking one version, both, or what they become when they are merged",
     scope: Scope::Resolve,
     route: post("/conflicts/resolve"),
-    tool: Some(ToolHints::DESTRUCTIVE),
+    tool: Some(ToolHints::DESTRUCTIVE.named("conflict_resolve").needing_a_plan()),
     request: || schema_for!(Request),
     response: || schema_for!(Response),
     call: |service, value| {
@@ -53,6 +54,12 @@ pub struct Request {
     /// With `take: merged` and one conflict: the text that both sides shall hold, as somebody merged it.
     #[serde(default)]
     pub content: Option<String>,
+    /// Only tell which conflicts would be settled, and the `plan_hash` of that.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// What `dry_run` told: exactly this is done, or nothing when something changed since.
+    #[serde(default)]
+    pub plan_hash: Option<String>,
 }
 
 /// Which version to take.
@@ -79,6 +86,9 @@ pub struct Response {
     pub conflicts: Vec<Settled>,
     /// How many conflicts are still open in the whole workspace.
     pub open: u64,
+    /// What a `dry_run` binds to: the conflicts as they are, what is at their places, and what was decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan_hash: Option<String>,
 }
 
 /// What became of one conflict.
@@ -116,7 +126,14 @@ pub async fn resolve_conflict_with(
     content: Vec<u8>,
     seen: Sides<Digest>,
 ) -> Result<Response> {
-    let request = Request { conflicts: vec![id.to_owned()], take: Take::Merged, target: None, content: None };
+    let request = Request {
+        conflicts: vec![id.to_owned()],
+        take: Take::Merged,
+        target: None,
+        content: None,
+        dry_run: false,
+        plan_hash: None,
+    };
     resolve(service, &request, Some(content), Some(seen)).await
 }
 
@@ -131,7 +148,8 @@ async fn resolve(
     let became = |response: &Response| {
         let settled = response.conflicts.iter().filter(|settled| settled.resolved).count();
         let outcome = format!("{settled} of {} settled", response.conflicts.len());
-        Some(Became { targets: each(response.conflicts.iter().map(|settled| &settled.target)), outcome })
+        let targets = each(response.conflicts.iter().map(|settled| &settled.target));
+        (!request.dry_run).then_some(Became { targets, outcome })
     };
     audited(service, asked, became, settle_all(service, request, content, seen)).await
 }
@@ -142,11 +160,17 @@ async fn settle_all(
     content: Option<Vec<u8>>,
     seen: Option<Sides<Digest>>,
 ) -> Result<Response> {
-    let writing = service.writing().await?;
-    let store = &writing.store;
+    let (store, _writing) = service.for_run(request.dry_run).await?;
+    let store = &store;
     let chosen = choose(service, store, request).await?;
     if let Some(content) = &content {
         check_content(request.take, content, chosen.len())?;
+    }
+    let decision = (request.take.name(), content.as_deref());
+    if let Some(hash) = conflict_plan::admit(service, store, &chosen, decision, request.into()).await? {
+        let conflicts = chosen.iter().map(|record| Settled::planned(record, request.take)).collect();
+        let open = service.conflicts(store, &ConflictQuery { target: None, open_only: true }).await?.len();
+        return Ok(Response { version: VERSION, conflicts, open: open as u64, plan_hash: Some(hash) });
     }
     let deciding = Deciding { take: request.take, content, seen };
     let mut groups: BTreeMap<&str, Vec<&ConflictRecord>> = BTreeMap::new();
@@ -159,7 +183,25 @@ async fn settle_all(
         conflicts.extend(settle(service, store, configured, &records, &deciding).await?);
     }
     let open = service.conflicts(store, &ConflictQuery { target: None, open_only: true }).await?.len();
-    Ok(Response { version: VERSION, conflicts, open: open as u64 })
+    Ok(Response { version: VERSION, conflicts, open: open as u64, plan_hash: None })
+}
+
+impl Settled {
+    fn planned(record: &ConflictRecord, take: Take) -> Self {
+        Self {
+            id: record.id.clone(),
+            target: record.target.clone(),
+            path: record.path.to_string(),
+            resolved: false,
+            message: format!("would take {}; nothing was changed", take.name()),
+        }
+    }
+}
+
+impl<'a> From<&'a Request> for conflict_plan::Asked<'a> {
+    fn from(request: &'a Request) -> Self {
+        Self { dry_run: request.dry_run, plan_hash: request.plan_hash.as_deref() }
+    }
 }
 
 fn check_content(take: Take, content: &[u8], conflicts: usize) -> Result<()> {

@@ -11,7 +11,7 @@ use syncline_store::{RunQuery, RunRecord, Store};
 use crate::auditing::{Asked, audited, of_report};
 use crate::glance;
 use crate::operation::{Operation, Scope, ToolHints, answer, post, question};
-use crate::operations::start_run::approval;
+use crate::operations::start_run::{approval, seen};
 use crate::problem::{Class, Problem, Result};
 use crate::service::Service;
 use crate::wire::Report;
@@ -23,7 +23,7 @@ pub const OPERATION: Operation = Operation {
     summary: "Bring back an earlier version of a path",
     scope: Scope::Run,
     route: post("/restore"),
-    tool: Some(ToolHints::DESTRUCTIVE),
+    tool: Some(ToolHints::DESTRUCTIVE.needing_a_plan()),
     request: || schema_for!(Request),
     response: || schema_for!(Report),
     call: |service, value| Box::pin(async move { answer(&restore(service, &question(value)?).await?) }),
@@ -48,6 +48,10 @@ pub struct Request {
     #[serde(default)]
     #[schemars(regex(pattern = r"^[0-9a-f]{64}$"))]
     pub approve: Option<String>,
+    /// The hash of the plan that was seen, as `dry_run` tells it: exactly this is done, or nothing when something changed
+    /// since.
+    #[serde(default)]
+    pub plan_hash: Option<String>,
 }
 
 /// Brings a version back.
@@ -70,6 +74,7 @@ async fn bring_back(service: &Service, request: &Request) -> Result<Report> {
         cause: format!("restore of {} to {at}", request.path),
         dry_run: request.dry_run,
         approved: request.approve.as_deref().map(approval).transpose()?,
+        plan: request.plan_hash.as_deref().map(seen).transpose()?,
     };
     grant(service, &store, target, desired, granting).await
 }

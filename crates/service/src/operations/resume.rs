@@ -15,7 +15,7 @@ pub const OPERATION: Operation = Operation {
     summary: "End the pause of targets",
     scope: Scope::Run,
     route: post("/pauses/end"),
-    tool: Some(ToolHints { read_only: false, destructive: false }),
+    tool: Some(ToolHints::CHANGING),
     request: || schema_for!(Request),
     response: || schema_for!(Response),
     call: |service, value| Box::pin(async move { answer(&resume(service, &question(value)?).await?) }),

@@ -7,7 +7,7 @@ use syncline_store::ConflictQuery;
 use crate::auditing::{Asked, audited, of_report};
 use crate::conflict_undoing::Undoing;
 use crate::operation::{Operation, Scope, ToolHints, answer, post, question};
-use crate::operations::start_run::approval;
+use crate::operations::start_run::{approval, seen};
 use crate::problem::Result;
 use crate::service::Service;
 use crate::wire::{Remark, Report};
@@ -19,7 +19,7 @@ pub const OPERATION: Operation = Operation {
     summary: "Put a target back to what it was before a run",
     scope: Scope::Run,
     route: post("/rollback"),
-    tool: Some(ToolHints::DESTRUCTIVE),
+    tool: Some(ToolHints::DESTRUCTIVE.needing_a_plan()),
     request: || schema_for!(Request),
     response: || schema_for!(Report),
     call: |service, value| Box::pin(async move { answer(&rollback(service, &question(value)?).await?) }),
@@ -39,6 +39,10 @@ pub struct Request {
     #[serde(default)]
     #[schemars(regex(pattern = r"^[0-9a-f]{64}$"))]
     pub approve: Option<String>,
+    /// The hash of the plan that was seen, as `dry_run` tells it: exactly this is done, or nothing when something changed
+    /// since.
+    #[serde(default)]
+    pub plan_hash: Option<String>,
 }
 
 /// Puts a target back.
@@ -62,6 +66,7 @@ async fn put_back(service: &Service, request: &Request) -> Result<Report> {
         cause: format!("rollback of {}", run.start.id),
         dry_run: request.dry_run,
         approved: request.approve.as_deref().map(approval).transpose()?,
+        plan: request.plan_hash.as_deref().map(seen).transpose()?,
     };
     let what = (run.start.id.as_str(), request.dry_run);
     let undoing = Undoing::prepare(service, &store, target, what, &mut desired).await?;

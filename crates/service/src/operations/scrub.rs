@@ -27,7 +27,7 @@ pub const OPERATION: Operation = Operation {
     summary: "Re-read everything, and find and repair content that rotted",
     scope: Scope::Admin,
     route: post("/scrub"),
-    tool: Some(ToolHints::DESTRUCTIVE),
+    tool: Some(ToolHints::READ_ONLY.without(&["repair"])),
     request: || schema_for!(Request),
     response: || schema_for!(Response),
     call: |service, value| Box::pin(async move { answer(&scrub(service, &question(value)?).await?) }),

@@ -24,7 +24,7 @@ pub const OPERATION: Operation = Operation {
     summary: "Show a conflict and the versions that are involved",
     scope: Scope::Read,
     route: get("/conflicts/show"),
-    tool: Some(ToolHints::READ_ONLY),
+    tool: Some(ToolHints::READ_ONLY.named("conflict_show")),
     request: || schema_for!(Request),
     response: || schema_for!(Response),
     call: |service, value| Box::pin(async move { answer(&show_conflict(service, &question(value)?).await?) }),

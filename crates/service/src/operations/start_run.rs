@@ -13,7 +13,7 @@ use crate::auditing::{Asked as Question, audited, of_report};
 use crate::housekeeping;
 use crate::operation::{Operation, Scope, ToolHints, answer, post, question};
 use crate::problem::{Class, Problem, Result};
-use crate::runner::{Done, Job, look_again, report, run_all, run_in_order};
+use crate::runner::{Done, Job, look_again, refuse_moved, report, run_all, run_in_order};
 use crate::service::Service;
 use crate::wire::{Direction, LeftOut, Plan, Report, VERSION};
 
@@ -23,7 +23,7 @@ pub const OPERATION: Operation = Operation {
     summary: "Bring both sides of targets into agreement",
     scope: Scope::Run,
     route: post("/runs"),
-    tool: Some(ToolHints::DESTRUCTIVE),
+    tool: Some(ToolHints::DESTRUCTIVE.named("sync_trigger").idempotent().without(&["plan"])),
     request: || schema_for!(Request),
     response: || schema_for!(Report),
     call: |service, value| Box::pin(async move { answer(&start_run(service, &question(value)?).await?) }),
@@ -46,6 +46,8 @@ pub struct Request {
     /// The hash of a halted plan that is approved.
     #[schemars(regex(pattern = r"^[0-9a-f]{64}$"))]
     pub approve: Option<String>,
+    /// The hash of the plan of one target that was seen: exactly this is done, or nothing when something changed since.
+    pub plan_hash: Option<String>,
     /// Look again afterwards, and fail when both sides do not agree.
     pub verify: bool,
 }
@@ -88,6 +90,7 @@ enum Asked {
 async fn carry_out(service: &Service, request: &Request, asked: Asked) -> Result<Report> {
     let started = service.clock().now();
     let chosen = choose(service, request)?;
+    let only_plan = only_plan(request, chosen.len())?;
     let approved = request.approve.as_deref().map(approval).transpose()?;
     let dry_run = request.dry_run || service.workspace().dry_run;
     let cause = if asked == Asked::BySchedule { "schedule" } else { &service.cause() };
@@ -96,7 +99,7 @@ async fn carry_out(service: &Service, request: &Request, asked: Asked) -> Result
             cause: cause.to_owned(),
             dry_run,
             choices: Choices { approved, ..Choices::default() },
-            plan: saved_hash(request, &target.name),
+            plan: saved_hash(request, &target.name).or_else(|| only_plan.clone()),
             ..Options::default()
         };
         Job { direction, ..Job::new(target, options) }
@@ -105,11 +108,17 @@ async fn carry_out(service: &Service, request: &Request, asked: Asked) -> Result
     if dry_run {
         let store = service.reading().await?;
         let all = run_all(service, &store, jobs).await;
+        if only_plan.is_some() {
+            refuse_moved(&all)?;
+        }
         return Ok(report(service, started, true, &all));
     }
     let writing = service.writing().await?;
     let (jobs, left_out) = admit(service, &writing.store, (request, asked), jobs).await;
     let all = run_in_order(service, &writing.store, jobs).await;
+    if only_plan.is_some() {
+        refuse_moved(&all)?;
+    }
     let mut made = report(service, started, false, &all);
     made.left_out = left_out;
     if request.verify {
@@ -193,6 +202,22 @@ fn saved_hash(request: &Request, target: &str) -> Option<String> {
     let saved = plan.targets.iter().find(|plan| plan.target == target)?;
     // A plan that could not be made fits nothing.
     Some(saved.hash.clone().unwrap_or_default())
+}
+
+/// The hash of the one plan that may be carried out, when the request has one.
+fn only_plan(request: &Request, targets: usize) -> Result<Option<String>> {
+    let Some(hash) = &request.plan_hash else { return Ok(None) };
+    if request.plan.is_some() || targets != 1 {
+        let message = format!("`plan_hash` is that of the plan of one target, and {targets} are chosen");
+        let message = if targets == 1 { "`plan_hash` goes with no saved plan".to_owned() } else { message };
+        return Err(Problem::usage("bad_plan", message).with_hint("run the targets one by one"));
+    }
+    seen(hash).map(Some)
+}
+
+/// Reads the hash of a plan that was seen.
+pub(crate) fn seen(text: &str) -> Result<String> {
+    approval(text).map(|hash| hash.to_string())
 }
 
 /// Reads the hash of an approved plan.

@@ -20,7 +20,7 @@ pub const OPERATION: Operation = Operation {
     summary: "Tell how every target is doing",
     scope: Scope::Read,
     route: get("/status"),
-    tool: Some(ToolHints::READ_ONLY),
+    tool: Some(ToolHints::READ_ONLY.named("sync_status")),
     request: || schema_for!(Request),
     response: || schema_for!(Response),
     call: |service, value| Box::pin(async move { answer(&status(service, &question(value)?).await?) }),

@@ -27,7 +27,7 @@ pub const OPERATION: Operation = Operation {
     summary: "Ask the watch of the workspace to end, and wait until it has",
     scope: Scope::Admin,
     route: post("/watch/stop"),
-    tool: Some(ToolHints { read_only: false, destructive: false }),
+    tool: Some(ToolHints::CHANGING),
     request: || schema_for!(Request),
     response: || schema_for!(Response),
     call: |service, value| Box::pin(async move { answer(&stop_watch(service, &question(value)?).await?) }),

@@ -94,6 +94,7 @@ pub(crate) enum Command {
     Serve(commands::serve::Serve),
     Stop(commands::stop::Stop),
     Service(commands::service::Service),
+    Mcp(commands::mcp::Mcp),
     Drift(commands::drift::Drift),
     Status(commands::status::Status),
     Pause(commands::pause::Pause),

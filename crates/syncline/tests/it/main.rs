@@ -26,6 +26,7 @@ mod import;
 mod inbox;
 mod kill;
 mod lock;
+mod mcp;
 mod merging;
 mod order;
 mod output;

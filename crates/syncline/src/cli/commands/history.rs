@@ -46,7 +46,8 @@ impl History {
             output.result(&versions, || version_table(&versions));
             return Ok(0);
         }
-        let request = history::Request { target: self.target, limit: self.limit, before: self.before };
+        let request =
+            history::Request { target: self.target, limit: self.limit, before: self.before, run: None };
         let runs = runtime::block_on(history::history(&service, &request))?;
         output.result(&runs, || run_table(&runs));
         Ok(0)

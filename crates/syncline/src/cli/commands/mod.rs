@@ -15,6 +15,7 @@ pub(crate) mod history;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod man;
+pub(crate) mod mcp;
 pub(crate) mod pause;
 pub(crate) mod plan;
 pub(crate) mod restore;
@@ -65,6 +66,7 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<u8, Problem> {
         Command::Git(command) => command.run(&globals, output),
         Command::Demo(command) => command.run(&globals, output),
         Command::Ci(command) => command.run(&globals, output),
+        Command::Mcp(command) => command.run(&globals, output),
         Command::Call(command) => command.run(&globals, output),
         Command::Config(command) => command.run(&globals, output),
         Command::Completions(command) => command.run(output),

@@ -57,6 +57,7 @@ impl Restore {
                 target: self.target.clone(),
                 dry_run: self.dry_run,
                 approve: self.approve.clone(),
+                plan_hash: None,
             };
             match restore(service, &request).await {
                 Err(problem) if problem.class == Class::NotFound => {

@@ -35,7 +35,8 @@ impl Rollback {
     /// Runs the command.
     pub(crate) fn run(self, globals: &Globals, output: &Output) -> Result<u8, Problem> {
         let service = session::open(globals, output, "command line")?;
-        let request = Request { run: self.run, dry_run: self.dry_run, approve: self.approve };
+        let request =
+            Request { run: self.run, dry_run: self.dry_run, approve: self.approve, plan_hash: None };
         let report = runtime::block_on(rollback(&service, &request))?;
         let approvable = report.results.iter().find(|result| result.awaits_approval());
         let hash = approvable.and_then(|result| result.plan_hash.clone());

@@ -101,6 +101,7 @@ impl Run {
             dry_run: self.dry_run,
             plan: self.plan.as_deref().map(read_plan).transpose()?,
             approve: self.approve.clone(),
+            plan_hash: None,
             verify: self.verify,
         };
         if self.watch {

@@ -34,7 +34,8 @@ impl Abort {
     /// Runs the command.
     pub(crate) fn run(self, globals: &Globals, output: &Output) -> Result<u8, Problem> {
         let service = session::open(globals, output, "command line")?;
-        let request = Request { conflicts: self.conflicts, target: self.target };
+        let request =
+            Request { conflicts: self.conflicts, target: self.target, dry_run: false, plan_hash: None };
         let response = runtime::block_on(abort_conflict(&service, &request))?;
         let failed = response.conflicts.iter().any(|conflict| !conflict.reopened);
         output.outcome(&response, failed, || page(&response));

@@ -76,7 +76,14 @@ impl Resolve {
             Some(take) => {
                 let service = session::open(globals, output, "command line")?;
                 let (conflicts, target) = (self.conflicts, self.target);
-                let request = Request { conflicts, take: take.into(), target, content: None };
+                let request = Request {
+                    conflicts,
+                    take: take.into(),
+                    target,
+                    content: None,
+                    dry_run: false,
+                    plan_hash: None,
+                };
                 runtime::block_on(resolve_conflict(&service, &request))?
             }
             None => match self.conflicts.as_slice() {
