@@ -88,6 +88,7 @@ const KNOWN: &[(&str, Shape, &str)] = &[
     ("huggingface-token", Shape::Token, r"\bhf_[A-Za-z0-9]{34}\b"),
     ("sendgrid-key", Shape::Token, r"\bSG\.[\w-]{22}\.[\w-]{43}"),
     ("digitalocean-token", Shape::Token, r"\bdo[opr]_v1_[a-f0-9]{64}\b"),
+    ("syncline-token", Shape::Token, r"\bsyn_[a-f0-9]{16}_[a-f0-9]{64}\b"),
     ("age-secret-key", Shape::Token, r"\bAGE-SECRET-KEY-1[A-Z0-9]{58}\b"),
     ("jwt", Shape::Token, r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{16,}"),
     (

@@ -48,6 +48,7 @@ fn tokens_of_known_forms_are_found_wherever_they_stand() {
         ("telegram-bot-token", vec!["7304918265", ":AA", &random(33)]),
         ("supabase-token", vec!["sb", "p_", &hex[..40]]),
         ("digitalocean-token", vec!["dop", "_v1_", &hex]),
+        ("syncline-token", vec!["sy", "n_", &hex[..16], "_", &hex]),
         ("age-secret-key", vec!["AGE-SECRET", "-KEY-1", &upper[..58]]),
         ("jwt", vec!["ey", "J", &random(20), ".ey", "J", &random(30), ".", &random(43)]),
         ("private-key", vec!["-----BEGIN OPENSSH ", "PRIVATE KEY-----\n", &random(64)]),
