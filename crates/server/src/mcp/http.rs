@@ -103,4 +103,12 @@ mod tests {
         assert_eq!(resources["error"]["data"]["code"], "forbidden", "{resources}");
         assert_eq!(refusal(Some(Caller::local()), "rollback").await, "not_ready");
     }
+
+    #[tokio::test]
+    async fn a_body_beyond_the_limit_is_refused_before_it_is_understood() {
+        let (_serving, served) = signal::channel(None);
+        let body = Body::from("x".repeat(BODY_BYTES_MAX + 1));
+        let answer = Mcp::new(served).answer(Request::post("/mcp").body(body).unwrap()).await;
+        assert_eq!(answer.status(), 413);
+    }
 }
