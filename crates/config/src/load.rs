@@ -20,6 +20,7 @@ use crate::sections::committing;
 use crate::sections::endpoint::check_secrets;
 use crate::sections::target::{self, Surroundings};
 use crate::sections::timing;
+use crate::sections::webhooks;
 use crate::sections::{File, Resolver, VERSION, is_name, name_rule};
 use crate::source::{Mark, Source};
 use crate::suggest::{hint, quote};
@@ -152,6 +153,8 @@ fn resolve(
         order.iter().filter_map(|(key, _)| targets.remove(&key.name).map(|target| (&key.name, target)));
     let targets: Vec<Target> =
         in_order.filter_map(|(name, target)| target.resolve(name, &around, &mut resolver)).collect();
+    let webhooks = webhooks::resolve(written.webhooks, &targets, &lookup, &mut resolver);
+    let webhooks_out = webhooks::resolve_out(written.webhooks_out, &lookup, &mut resolver);
     ConfigErrors::check(in_file_order(resolver.errors))?;
     resolver.errors = Vec::new();
     warn_of_overlaps(&targets, &mut resolver);
@@ -166,6 +169,8 @@ fn resolve(
         history: written.history.resolve(),
         merge_tool: written.merge_tool,
         targets,
+        webhooks,
+        webhooks_out,
         warnings: resolver.warnings,
     })
 }

@@ -4,6 +4,7 @@
 //! page in a browser sends.
 
 mod guard;
+mod hooks;
 mod listen;
 mod openapi;
 mod probes;

@@ -4,6 +4,7 @@
 //! face is derived. [`Service`] is an open workspace; [`problem`] maps every error to every face; [`wire`] holds
 //! the shapes that leave the program, with their versions.
 
+mod asked;
 pub mod ci;
 mod clock;
 mod conflict_choice;
@@ -29,6 +30,7 @@ mod service;
 mod targets;
 mod watch;
 mod watch_post;
+pub mod webhooks;
 pub mod wire;
 mod wishes;
 
@@ -37,6 +39,7 @@ pub const OPERATIONS: &[Operation] = &[
     operations::list_targets::OPERATION,
     operations::make_plan::OPERATION,
     operations::start_run::OPERATION,
+    operations::trigger_event::OPERATION,
     operations::check_drift::OPERATION,
     operations::status::OPERATION,
     operations::pause::OPERATION,

@@ -10,12 +10,13 @@ use syncline_core::{Direction, ItemPath};
 use syncline_engine::scripts::Mode;
 use syncline_engine::{Clock, Context, Events, Options, Target};
 use syncline_store::{RunQuery, RunRecord, RunState, Store, WorkspaceLock};
-use tokio::sync::{Mutex, MutexGuard, OnceCell};
+use tokio::sync::{Mutex, MutexGuard, Notify, OnceCell};
 
 use crate::clock::SystemClock;
 use crate::git_exclude;
 use crate::problem::{Class, Problem, Result};
 use crate::targets;
+use crate::webhooks::Inbox;
 
 /// The folder beneath the workspace in which state lies unless it was moved.
 const STATE_FOLDER: &str = ".syncline";
@@ -51,6 +52,8 @@ pub struct Service {
     clock: Arc<dyn Clock>,
     cause: String,
     committing: Mutex<()>,
+    arrivals: Notify,
+    inbox: Inbox,
 }
 
 /// The state, opened to be changed; nobody else changes it meanwhile.
@@ -80,6 +83,8 @@ impl Service {
             clock: Arc::new(SystemClock),
             cause: opening.cause,
             committing: Mutex::new(()),
+            arrivals: Notify::new(),
+            inbox: Inbox::default(),
         })
     }
 
@@ -117,6 +122,16 @@ impl Service {
     /// The sole right to commit what runs have brought in, among the runs of this process.
     pub(crate) async fn committing(&self) -> MutexGuard<'_, ()> {
         self.committing.lock().await
+    }
+
+    /// Told when this process has recorded that targets are asked for.
+    pub(crate) const fn arrivals(&self) -> &Notify {
+        &self.arrivals
+    }
+
+    /// Deliveries of webhooks that wait to be recorded.
+    pub(crate) const fn inbox(&self) -> &Inbox {
+        &self.inbox
     }
 
     /// The state, to be looked at: nothing is made on disk when there is none yet.

@@ -13,6 +13,7 @@ mod bases;
 mod codec;
 mod conflicts;
 mod database;
+mod deliveries;
 mod error;
 mod fold;
 mod journal;
@@ -25,6 +26,7 @@ mod pauses;
 mod platform;
 mod prune;
 mod records;
+mod requests;
 mod runs;
 mod schema;
 mod seal;
@@ -34,6 +36,7 @@ mod watching;
 
 pub use agenda::SeenTo;
 pub use bases::{BASE_BYTES_MAX, BaseKeeper, Bases, FoundBases};
+pub use deliveries::{Arrival, DELIVERIES_MAX, DELIVERY_TIME, Delivery, keep_token};
 pub use error::{Error, ErrorKind, Result};
 pub use journal::{Opening, Right};
 pub use objects::{ObjectReader, Objects, Total};
@@ -42,5 +45,6 @@ pub use records::{
     ConflictQuery, ConflictRecord, Decided, Delta, Lease, Lost, Pause, RunFinish, RunQuery, RunRecord,
     RunStart, RunState, TargetState,
 };
+pub use requests::Request;
 pub use store::{Store, WorkspaceLock};
 pub use watching::{LastRun, RunningWatch, Taking, WatchAway, WatchLock, WatchRecord, WatchedTarget};

@@ -14,6 +14,7 @@ pub(crate) mod script;
 pub(crate) mod secrets;
 pub(crate) mod target;
 pub(crate) mod timing;
+pub(crate) mod webhooks;
 
 use std::collections::BTreeMap;
 
@@ -50,6 +51,12 @@ pub(crate) struct File {
     /// Checks of every target, and what must not leave.
     #[serde(default)]
     pub(crate) safety: checks::Safety,
+    /// Who may tell that something has changed, by name: `POST /hooks/NAME` of `syncline serve --listen`.
+    #[serde(default)]
+    pub(crate) webhooks: BTreeMap<String, webhooks::Written>,
+    /// Who is told of what happens here, by name, while `syncline serve` runs: signed after Standard Webhooks.
+    #[serde(default)]
+    pub(crate) webhooks_out: BTreeMap<String, webhooks::WrittenOut>,
     /// How long old versions are kept.
     #[serde(default)]
     pub(crate) history: history::History,

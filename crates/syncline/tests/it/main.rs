@@ -12,6 +12,7 @@ mod config;
 mod conflicts;
 mod direction;
 mod drift;
+mod events;
 mod examples;
 mod exit_codes;
 mod faces;

@@ -24,6 +24,7 @@ pub(crate) mod scrub;
 pub(crate) mod serve;
 pub(crate) mod status;
 pub(crate) mod targets;
+pub(crate) mod trigger;
 mod watch;
 
 use clap::ValueEnum;
@@ -42,6 +43,7 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<u8, Problem> {
         Command::Targets(command) => command.run(&globals, output),
         Command::Plan(command) => command.run(&globals, output),
         Command::Run(command) => command.run(&globals, output),
+        Command::Trigger(command) => command.run(&globals, output),
         Command::Serve(command) => command.run(&globals, output),
         Command::Drift(command) => command.run(&globals, output),
         Command::Status(command) => command.run(&globals, output),
