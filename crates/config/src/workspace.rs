@@ -153,7 +153,8 @@ impl Workspace {
     /// When there is none.
     pub fn listening(&self, event: &str) -> Result<Vec<String>, ConfigError> {
         let listens = |target: &&Target| target.events.iter().any(|name| name == event);
-        let names: Vec<String> = self.targets.iter().filter(listens).map(|target| target.name.clone()).collect();
+        let names: Vec<String> =
+            self.targets.iter().filter(listens).map(|target| target.name.clone()).collect();
         if names.is_empty() {
             let hint = hint(event, self.events(), "known events")
                 .unwrap_or_else(|| format!("write `triggers: {{ events: [{event}] }}` for a target"));

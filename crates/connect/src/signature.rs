@@ -50,7 +50,11 @@ pub fn from_hex(text: &str) -> Option<Vec<u8>> {
 /// Bytes in hexadecimal, in lower case.
 #[must_use]
 pub fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])).collect()
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]))
+        .collect()
 }
 
 #[cfg(test)]
@@ -68,7 +72,9 @@ mod tests {
         assert!(!verify(key, &[b"Hello, world!"], &signature));
         assert!(!verify(b"another", &[body], &signature));
         assert!(!verify(key, &[body], &signature[..31]) && !verify(key, &[body], &[]));
-        for wrong in ["", &written[..62], &written.to_uppercase(), &format!("{written}00"), &written.replace('7', "x")] {
+        for wrong in
+            ["", &written[..62], &written.to_uppercase(), &format!("{written}00"), &written.replace('7', "x")]
+        {
             assert_eq!(from_hex(wrong), None, "{wrong}");
         }
         assert!(is_equal(b"secret", b"secret") && !is_equal(b"secret", b"secret2") && !is_equal(b"", b"s"));

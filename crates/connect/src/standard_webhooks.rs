@@ -107,7 +107,10 @@ mod tests {
         }
         assert!(!key.verify("msg_other", &TIME.to_string(), SIGNED, BODY, TIME));
         assert!(!key.verify(MESSAGE, &(TIME + 1).to_string(), SIGNED, BODY, TIME));
-        assert!(!key.verify(MESSAGE, &TIME.to_string(), SIGNED, b"{\"test\":2432232314}", TIME), "written anew");
+        assert!(
+            !key.verify(MESSAGE, &TIME.to_string(), SIGNED, b"{\"test\":2432232314}", TIME),
+            "written anew"
+        );
         for wrong in ["", "soon", "+1614265330", "-5", "99999999999999999999"] {
             assert!(!is_recent(wrong, TIME), "{wrong}");
         }

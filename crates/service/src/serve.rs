@@ -225,11 +225,8 @@ impl Stage for Runs<'_> {
 
     async fn run(&mut self, due: &[Due], agenda: &Agenda) {
         let requests = self.asked.take().await;
-        let names: BTreeSet<&String> = due
-            .iter()
-            .map(|due| &due.target)
-            .chain(requests.iter().map(|request| &request.target))
-            .collect();
+        let names: BTreeSet<&String> =
+            due.iter().map(|due| &due.target).chain(requests.iter().map(|request| &request.target)).collect();
         let names: Vec<String> = names.into_iter().cloned().collect();
         if names.is_empty() {
             return;

@@ -130,7 +130,10 @@ pub async fn receive(service: &Service, name: &str, incoming: Incoming<'_>) -> R
         Verdict::Handshake(token) => {
             let file = syncline_store::keep_token(service.state(), name, &token)?;
             let file = file.display();
-            tracing::warn!(webhook = name, "the token that the sender signs with is in {file}: `secret` is to refer to it");
+            tracing::warn!(
+                webhook = name,
+                "the token that the sender signs with is in {file}: `secret` is to refer to it"
+            );
             return Ok(Received::Idle);
         }
         Verdict::Genuine(id) => id,

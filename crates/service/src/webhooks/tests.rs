@@ -65,7 +65,9 @@ fn refuses_what_is_near(make: impl Fn(&str) -> Case, header: &str, signature: &s
     other_secret.secret = Some("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
     let mut without = make(signature);
     without.headers.remove(header);
-    for (what, case) in [("another body", other_body), ("another secret", other_secret), ("no header", without)] {
+    for (what, case) in
+        [("another body", other_body), ("another secret", other_secret), ("no header", without)]
+    {
         assert!(matches!(case.verdict(), Verdict::Refused), "{what}");
     }
     let digits = signature.rsplit(['=', ',']).find(|part| part.len() > 10).unwrap_or_default();
@@ -84,9 +86,8 @@ fn refuses_what_is_near(make: impl Fn(&str) -> Case, header: &str, signature: &s
 #[test]
 fn github_signs_the_body_with_sha256_and_nothing_else_counts() {
     let body = "Hello, World!";
-    let make = |signature: &str| {
-        Case::new(WebhookKind::Github, SECRET, body).with("x-hub-signature-256", signature)
-    };
+    let make =
+        |signature: &str| Case::new(WebhookKind::Github, SECRET, body).with("x-hub-signature-256", signature);
     let published = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
     refuses_what_is_near(make, "x-hub-signature-256", published);
     let old = Case::new(WebhookKind::Github, SECRET, body).with("x-hub-signature", published);

@@ -21,6 +21,7 @@ mod git;
 mod git_resolve;
 mod guard;
 mod history;
+mod hooks;
 mod http;
 mod import;
 mod inbox;
