@@ -39,6 +39,6 @@ pub use sections::quantity::span as read_span;
 pub use sections::schedule::read_schedule;
 pub use sections::script::{Script, ScriptLimits, literal_folder};
 pub use sections::secrets::{Sanitize, SecretScan};
-pub use sections::webhooks::{OutEvent, Secret, Webhook, WebhookKind, WebhookOut};
+pub use sections::webhooks::{Secret, Webhook, WebhookKind};
 pub use starter::{starter, starter_pair};
 pub use workspace::{Target, Workspace};

@@ -13,7 +13,7 @@ use crate::sections::endpoint::EndpointConfig;
 use crate::sections::history::HistoryConfig;
 use crate::sections::script::Script;
 use crate::sections::secrets::SecretScan;
-use crate::sections::webhooks::{Webhook, WebhookOut};
+use crate::sections::webhooks::Webhook;
 use crate::suggest::{hint, quote};
 
 /// A workspace, as its file describes it.
@@ -39,8 +39,6 @@ pub struct Workspace {
     pub targets: Vec<Target>,
     /// Who may tell that something has changed, in the order of their names.
     pub webhooks: Vec<Webhook>,
-    /// Who is told of what happens here, in the order of their names.
-    pub webhooks_out: Vec<WebhookOut>,
     /// What is allowed but probably not meant.
     pub warnings: Vec<Warning>,
 }

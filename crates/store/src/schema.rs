@@ -141,22 +141,6 @@ CREATE TABLE deliveries (
     received INTEGER NOT NULL,
     UNIQUE (hook, id)
 ) STRICT;
-
-CREATE TABLE messages (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    receiver TEXT NOT NULL,
-    event TEXT NOT NULL,
-    body TEXT NOT NULL,
-    made INTEGER NOT NULL,
-    state TEXT NOT NULL,
-    tries INTEGER NOT NULL,
-    next INTEGER,
-    status INTEGER,
-    detail TEXT,
-    seal BLOB NOT NULL
-) STRICT;
-CREATE INDEX messages_due ON messages (next) WHERE next IS NOT NULL;
 PRAGMA user_version = 5;
 ";
 

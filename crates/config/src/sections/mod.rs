@@ -54,9 +54,6 @@ pub(crate) struct File {
     /// Who may tell that something has changed, by name: `POST /hooks/NAME` of `syncline serve --listen`.
     #[serde(default)]
     pub(crate) webhooks: BTreeMap<String, webhooks::Written>,
-    /// Who is told of what happens here, by name, while `syncline serve` runs: signed after Standard Webhooks.
-    #[serde(default)]
-    pub(crate) webhooks_out: BTreeMap<String, webhooks::WrittenOut>,
     /// How long old versions are kept.
     #[serde(default)]
     pub(crate) history: history::History,

@@ -1,4 +1,4 @@
-//! `webhooks` and `webhooks_out`: who may tell that something has changed, and who is told of what happens here.
+//! `webhooks`: who may tell that something has changed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -120,7 +120,7 @@ pub(crate) fn resolve(
     resolver: &mut Resolver<'_>,
 ) -> Vec<Webhook> {
     let resolved = written.into_iter().map(|(name, written)| {
-        check_name("webhooks", &name, resolver);
+        check_name(&name, resolver);
         check_secrets(&["webhooks", &name], resolver);
         written.check(&name, resolver);
         Webhook {
@@ -143,6 +143,10 @@ impl Written {
             let message = format!("missing key `secret` in webhooks.{name}");
             let hint = "whoever sends signs with it: write `secret: \"${env:NAME}\"`".to_owned();
             resolver.error_at(&at, "missing_key", message, hint);
+        }
+        if self.secret.as_ref().is_some_and(|secret| secret.0.is_empty()) {
+            let message = format!("the secret of webhooks.{name} is empty: anybody could sign with it");
+            resolver.error(&["webhooks", name, "secret"], "bad_value", message, None);
         }
         for (key, value, needed, is_there) in [
             ("header", &self.header, "kind: generic", self.kind == WebhookKind::Generic),
@@ -205,99 +209,9 @@ impl Written {
     }
 }
 
-/// Who is told of what happens here.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct WrittenOut {
-    /// Where messages are sent to, by POST: `https://…`, or `http://…` within this machine.
-    #[schemars(example = &"${env:OPS_WEBHOOK_URL}", extend("writeOnly" = true))]
-    url: Private,
-    /// The secret that messages are signed with: 24 to 64 bytes in base64, with `whsec_` in front.
-    #[schemars(example = &"${env:OPS_WEBHOOK_SECRET}", extend("writeOnly" = true))]
-    secret: Private,
-    /// Of what it is told; of everything when nothing is named.
-    #[serde(default)]
-    #[schemars(extend("examples" = [["run_failed", "conflict_opened"]]))]
-    events: Vec<OutEvent>,
-    /// Whether it may be on this machine or in a private network. Otherwise a name that leads there is refused, so that
-    /// nobody can have Syncline speak to what only it can reach.
-    #[serde(default)]
-    allow_private: bool,
-}
-
-/// What subscribers can be told of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum OutEvent {
-    /// A run has changed something, or had something to tell.
-    RunFinished,
-    /// A run has failed.
-    RunFailed,
-    /// A run was halted, and waits for somebody to look at it.
-    RunHalted,
-    /// A conflict was opened.
-    ConflictOpened,
-}
-
-impl OutEvent {
-    /// Its name in the file and in messages.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::RunFinished => "run_finished",
-            Self::RunFailed => "run_failed",
-            Self::RunHalted => "run_halted",
-            Self::ConflictOpened => "conflict_opened",
-        }
-    }
-}
-
-/// Who is told of what happens here.
-#[derive(Clone, Debug)]
-pub struct WebhookOut {
-    /// Its name.
-    pub name: String,
-    /// Where it is.
-    pub url: Secret,
-    /// What messages are signed with.
-    pub secret: Secret,
-    /// Of what it is told; of everything when there are none.
-    pub events: Vec<OutEvent>,
-    /// Whether it may be on this machine or in a private network.
-    pub allow_private: bool,
-}
-
-impl WebhookOut {
-    /// Whether it is told of this.
-    #[must_use]
-    pub fn wants(&self, event: OutEvent) -> bool {
-        self.events.is_empty() || self.events.contains(&event)
-    }
-}
-
-/// The subscribers.
-pub(crate) fn resolve_out(
-    written: BTreeMap<String, WrittenOut>,
-    lookup: &Lookup,
-    resolver: &mut Resolver<'_>,
-) -> Vec<WebhookOut> {
-    let resolved = written.into_iter().map(|(name, written)| {
-        check_name("webhooks_out", &name, resolver);
-        check_secrets(&["webhooks_out", &name], resolver);
-        WebhookOut {
-            url: secret(written.url, &["webhooks_out", &name, "url"], lookup, resolver),
-            secret: secret(written.secret, &["webhooks_out", &name, "secret"], lookup, resolver),
-            name,
-            events: written.events,
-            allow_private: written.allow_private,
-        }
-    });
-    resolved.collect()
-}
-
-fn check_name(section: &str, name: &str, resolver: &mut Resolver<'_>) {
+fn check_name(name: &str, resolver: &mut Resolver<'_>) {
     if !is_name(name) {
-        let at = resolver.key(section, name);
+        let at = resolver.key("webhooks", name);
         let message = format!("{} cannot be the name of a webhook", quote(name));
         resolver.error_at(&at, "bad_name", message, name_rule());
     }
