@@ -23,7 +23,7 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 /// How long a sender waits for its answer at most: a delivery that takes longer is sent again, and then known.
 const ANSWER_TIME: Duration = Duration::from_millis(900);
 /// How long a delivery waits for room.
-const ROOM_TIME: Duration = Duration::from_secs(2);
+const ROOM_TIME: Duration = Duration::from_millis(100);
 /// All bodies that are read at once take this many pieces, of [`PIECE_BYTES`] each: 64 MiB.
 const PIECES_MAX: usize = 1024;
 const PIECE_BYTES: usize = 64 << 10;
