@@ -190,7 +190,8 @@ mod tests {
 
     #[test]
     fn everything_that_is_installed_is_pinned_by_its_digest() {
-        let packages = CLIENT.requirements.lines().filter(|line| !line.starts_with('#') && line.contains("=="));
+        let packages =
+            CLIENT.requirements.lines().filter(|line| !line.starts_with('#') && line.contains("=="));
         assert!(packages.clone().any(|line| line.starts_with("mcp==")));
         assert!(CLIENT.requirements.matches("--hash=sha256:").count() >= packages.count());
         let lock: Value = serde_json::from_str(PACKAGES[1].1).unwrap();

@@ -42,5 +42,6 @@ pub use sections::schedule::read_schedule;
 pub use sections::script::{Script, ScriptLimits, literal_folder};
 pub use sections::secrets::{Sanitize, SecretScan};
 pub use sections::serve::{ServeConfig, TlsConfig};
+pub use sections::webhooks::{Secret, Webhook, WebhookKind};
 pub use starter::{starter, starter_pair};
 pub use workspace::{Target, Workspace};

@@ -20,6 +20,7 @@ use crate::sections::committing;
 use crate::sections::endpoint::check_secrets;
 use crate::sections::target::{self, Surroundings};
 use crate::sections::timing;
+use crate::sections::webhooks;
 use crate::sections::{File, Resolver, VERSION, is_name, name_rule};
 use crate::source::{Mark, Source};
 use crate::suggest::{hint, quote};
@@ -153,6 +154,7 @@ fn resolve(
         order.iter().filter_map(|(key, _)| targets.remove(&key.name).map(|target| (&key.name, target)));
     let targets: Vec<Target> =
         in_order.filter_map(|(name, target)| target.resolve(name, &around, &mut resolver)).collect();
+    let webhooks = webhooks::resolve(written.webhooks, &targets, &lookup, &mut resolver);
     ConfigErrors::check(in_file_order(resolver.errors))?;
     resolver.errors = Vec::new();
     warn_of_overlaps(&targets, &mut resolver);
@@ -168,6 +170,7 @@ fn resolve(
         serve,
         merge_tool: written.merge_tool,
         targets,
+        webhooks,
         warnings: resolver.warnings,
     })
 }
@@ -236,11 +239,10 @@ fn warn_of_overlaps(targets: &[Target], resolver: &mut Resolver<'_>) {
 /// Warns of references where nothing resolves them: they are for the settings of endpoints alone.
 fn warn_of_literal_references(resolver: &mut Resolver<'_>) {
     let tree = resolver.tree;
-    // In `merge_tool` the files that the program is given look like references.
-    let elsewhere = tree
-        .entries()
-        .iter()
-        .filter(|(key, _)| !matches!(key.name.as_str(), "endpoints" | "targets" | "merge_tool" | "safety"));
+    // In `merge_tool` the files that the program is given look like references; in a section of its own it is known where
+    // they are looked up.
+    let known = ["endpoints", "targets", "merge_tool", "safety", "webhooks"];
+    let elsewhere = tree.entries().iter().filter(|(key, _)| !known.contains(&key.name.as_str()));
     let targets = tree.get("targets").map(Node::entries).unwrap_or_default();
     let in_targets = targets.iter().flat_map(|(_, target)| target.entries());
     // In commands a shell understands it.

@@ -9,11 +9,16 @@ use crate::source::Mark;
 
 /// The places of all values that may be secrets: in the settings of an endpoint those of keys that look like one
 /// and of keys that its kind does not know (a misspelt `token`, say), elsewhere those of unknown keys that look
-/// like one. References are no secrets.
+/// like one; and those of keys that the schema calls `writeOnly`. References are no secrets.
 pub(crate) fn private(tree: &Node, schema: &Json) -> Vec<Mark> {
     let mut found = Vec::new();
     visit(tree, Some(schema), Place::default(), &mut found);
     found
+}
+
+/// Whether the schema itself says that a value is to be shown to nobody.
+fn is_write_only(schema: &Json) -> bool {
+    schema.get("writeOnly").is_some_and(|write_only| write_only == true)
 }
 
 #[derive(Clone, Copy, Default)]
@@ -46,7 +51,7 @@ fn visit(node: &Node, schema: Option<&Json>, place: Place, found: &mut Vec<Mark>
                 let known = property(&key.name);
                 let looks_secret = is_secret_key(&key.name);
                 let private = match (known, others) {
-                    (Some(_), _) => settings && looks_secret,
+                    (Some(known), _) => settings && looks_secret || is_write_only(known),
                     // The names of endpoints and targets say nothing of what they hold.
                     (None, Some(_)) => settings && looks_secret,
                     (None, None) => (settings && key.name != "kind") || looks_secret,

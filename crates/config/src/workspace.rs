@@ -1,5 +1,6 @@
 //! What will be done: the effective configuration.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::sections::history::HistoryConfig;
 use crate::sections::script::Script;
 use crate::sections::secrets::SecretScan;
 use crate::sections::serve::ServeConfig;
+use crate::sections::webhooks::Webhook;
 use crate::suggest::{hint, quote};
 
 /// A workspace, as its file describes it.
@@ -38,6 +40,8 @@ pub struct Workspace {
     pub merge_tool: Option<String>,
     /// The targets, in the order of the file.
     pub targets: Vec<Target>,
+    /// Who may tell that something has changed, in the order of their names.
+    pub webhooks: Vec<Webhook>,
     /// What is allowed but probably not meant.
     pub warnings: Vec<Warning>,
 }
@@ -69,6 +73,8 @@ pub struct Target {
     pub watch: bool,
     /// The targets that go first, when they are to run as well.
     pub after: Vec<String>,
+    /// The events that start a run.
+    pub events: Vec<String>,
     /// Higher goes first among those that may go.
     pub priority: i64,
     /// When it is due.
@@ -160,6 +166,29 @@ impl Workspace {
         // They may tell of the others.
         limited.warnings.clear();
         Ok(limited)
+    }
+
+    /// The events that targets name, each once.
+    #[must_use]
+    pub fn events(&self) -> BTreeSet<&str> {
+        self.targets.iter().flat_map(|target| &target.events).map(String::as_str).collect()
+    }
+
+    /// The names of the targets that run at `event`, in the order of the file.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn listening(&self, event: &str) -> Result<Vec<String>, ConfigError> {
+        let listens = |target: &&Target| target.events.iter().any(|name| name == event);
+        let names: Vec<String> =
+            self.targets.iter().filter(listens).map(|target| target.name.clone()).collect();
+        if names.is_empty() {
+            let hint = hint(event, self.events(), "known events")
+                .unwrap_or_else(|| format!("write `triggers: {{ events: [{event}] }}` for a target"));
+            return Err(ConfigError::new("unknown_event", format!("no target runs at {}", quote(event)))
+                .with_hint(hint));
+        }
+        Ok(names)
     }
 
     /// Which targets a name or a glob matches.

@@ -12,6 +12,8 @@ pub mod layers;
 pub mod listing;
 pub mod memory;
 pub mod registry;
+pub mod signature;
+pub mod standard_webhooks;
 
 pub use content::{Body, ChangedWhileRead, Content, ReadFailed};
 pub use endpoint::{

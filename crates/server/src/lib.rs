@@ -4,6 +4,7 @@
 
 mod auth;
 mod guard;
+mod hooks;
 mod listen;
 pub mod mcp;
 mod openapi;

@@ -17,6 +17,7 @@ use tokio::sync::watch as signal;
 
 use crate::auth::{Gate, authenticate, settings};
 use crate::guard::{guard, is_json, not_json};
+use crate::hooks;
 use crate::mcp::Mcp;
 use crate::openapi::{API, document};
 use crate::probes;
@@ -68,7 +69,9 @@ pub(crate) fn router(gate: Gate) -> Router {
         })
         .layer(from_fn_with_state(gate.clone(), authenticate))
         .layer(from_fn_with_state(gate, guard))
-        .with_state(served)
+        .with_state(served.clone())
+        // Whoever sends them has neither a token nor this machine for a host: these check what they are sent themselves.
+        .merge(hooks::router(served))
 }
 
 /// The workspace, as there is one for whoever asks.

@@ -4,6 +4,7 @@
 //! face is derived. [`Service`] is an open workspace; [`problem`] maps every error to every face; [`wire`] holds
 //! the shapes that leave the program, with their versions.
 
+mod asked;
 mod auditing;
 mod caller;
 pub mod ci;
@@ -34,6 +35,7 @@ mod targets;
 mod tokens;
 mod watch;
 mod watch_post;
+pub mod webhooks;
 pub mod wire;
 mod wishes;
 
@@ -42,6 +44,7 @@ pub const OPERATIONS: &[Operation] = &[
     operations::list_targets::OPERATION,
     operations::make_plan::OPERATION,
     operations::start_run::OPERATION,
+    operations::trigger_event::OPERATION,
     operations::check_drift::OPERATION,
     operations::status::OPERATION,
     operations::pause::OPERATION,

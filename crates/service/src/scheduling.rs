@@ -15,13 +15,13 @@ const WAIT_MIN: Duration = Duration::from_millis(1);
 pub(crate) trait Stage {
     /// The time.
     fn now(&self) -> Nanos;
-    /// Lets time pass.
-    async fn wait(&mut self, time: Duration);
-    /// Runs targets that are due, to their end; `agenda` knows what comes after.
+    /// Lets time pass, until somebody asks for a run at the latest; whether somebody does.
+    async fn wait(&mut self, time: Duration) -> bool;
+    /// Runs targets that are due, and what is asked for, to their end; `agenda` knows what comes after.
     async fn run(&mut self, due: &[Due], agenda: &Agenda);
 }
 
-/// Runs what is due whenever it is, until `stop` turns true; a run that is going on comes to its end first.
+/// Runs what is due or asked for whenever it is, until `stop` turns true; a run that is going on comes to its end first.
 ///
 /// What is due at once runs together, so that targets go in their order. What becomes due meanwhile follows then.
 pub(crate) async fn keep_to(mut agenda: Agenda, stage: &mut impl Stage, mut stop: signal::Receiver<bool>) {
@@ -38,7 +38,12 @@ pub(crate) async fn keep_to(mut agenda: Agenda, stage: &mut impl Stage, mut stop
             biased;
             // A sender that is gone counts as a stop.
             _ = stop.wait_for(|stop| *stop) => return,
-            () = stage.wait(time) => {}
+            is_asked = stage.wait(time) => {
+                if is_asked {
+                    let due = agenda.due(stage.now());
+                    stage.run(&due, &agenda).await;
+                }
+            }
         }
     }
 }
@@ -72,9 +77,10 @@ mod tests {
             self.now
         }
 
-        async fn wait(&mut self, time: Duration) {
+        async fn wait(&mut self, time: Duration) -> bool {
             self.waits += 1;
             self.pass(Nanos::try_from(time.as_nanos()).unwrap());
+            false
         }
 
         async fn run(&mut self, due: &[Due], _: &Agenda) {

@@ -1,6 +1,6 @@
 //! Serving: the targets of a workspace run by their schedules and at changes, for as long as the process lives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use syncline_engine::scheduler::{Agenda, Due, Timetable};
 use syncline_store::{RunQuery, SeenTo};
 use tokio::sync::{Mutex, Notify, mpsc, watch as signal};
 
+use crate::asked::Asked;
 use crate::operations::start_run::start_due;
 use crate::problem::{Class, Problem, Result};
 use crate::runner::Done;
@@ -22,6 +23,9 @@ use crate::wire::{LeftOut, TargetReport};
 
 /// How long it is waited before another try while another process works in the workspace.
 const LOCK_PAUSE: Duration = Duration::from_millis(200);
+
+/// What is told as the cause of runs that are due.
+const SCHEDULE: &str = "schedule";
 
 /// What whoever started the process wants of it.
 pub struct Orders {
@@ -68,7 +72,7 @@ fn check(service: &Service) -> Result<()> {
         let message =
             format!("no target of {} has a `schedule` or is watched", service.workspace().file.display());
         return Err(Problem::usage("nothing_to_serve", message)
-            .with_hint("write `schedule: every 15m` or `triggers: { watch: true }` for one"));
+            .with_hint("write `schedule: every 15m`, `triggers: { watch: true }` or `triggers: { events: [deploy] }` for one"));
     }
     watched(service).map(drop)
 }
@@ -76,7 +80,12 @@ fn check(service: &Service) -> Result<()> {
 /// The targets that run by themselves.
 fn names(service: &Service) -> impl Iterator<Item = String> {
     let targets = service.workspace().targets.iter();
-    targets.filter(|target| target.watch || target.schedule.is_some()).map(|target| target.name.clone())
+    let hooks = &service.workspace().webhooks;
+    let is_hooked = |target: &Configured| hooks.iter().any(|hook| hook.targets.contains(&target.name));
+    let by_itself = move |target: &&Configured| {
+        target.watch || target.schedule.is_some() || !target.events.is_empty() || is_hooked(target)
+    };
+    targets.filter(by_itself).map(|target| target.name.clone())
 }
 
 /// The targets that are watched, opened.
@@ -108,6 +117,7 @@ impl<R: Fn() -> Result<Service>> Serving<R> {
             turns: Arc::clone(&self.turns),
             stop: ending.clone(),
             held: BTreeMap::new(),
+            asked: Asked::new(service, &store),
         };
         let agenda = agenda(service).await?;
         runs.note(&agenda);
@@ -201,6 +211,7 @@ struct Runs<'a> {
     stop: signal::Receiver<bool>,
     /// Why a target was left out the last time, so that it is told once.
     held: BTreeMap<String, String>,
+    asked: Asked<'a>,
 }
 
 impl Stage for Runs<'_> {
@@ -208,12 +219,24 @@ impl Stage for Runs<'_> {
         self.service.clock().now()
     }
 
-    async fn wait(&mut self, time: Duration) {
-        tokio::time::sleep(time).await;
+    async fn wait(&mut self, time: Duration) -> bool {
+        tokio::time::timeout(time, self.asked.arrival()).await.is_ok()
     }
 
     async fn run(&mut self, due: &[Due], agenda: &Agenda) {
-        let Some((results, left_out)) = self.carry_out(due).await else { return };
+        let requests = self.asked.take().await;
+        let names: BTreeSet<&String> =
+            due.iter().map(|due| &due.target).chain(requests.iter().map(|request| &request.target)).collect();
+        let names: Vec<String> = names.into_iter().cloned().collect();
+        if names.is_empty() {
+            return;
+        }
+        let cause = match requests.as_slice() {
+            [first, ..] if due.is_empty() => &first.cause,
+            _ => SCHEDULE,
+        };
+        let Some((results, left_out)) = self.carry_out(names, cause).await else { return };
+        self.asked.done(requests, &left_out).await;
         let now = self.now();
         for report in results {
             self.held.remove(&report.target);
@@ -235,12 +258,15 @@ impl Stage for Runs<'_> {
 
 impl Runs<'_> {
     /// Runs what is due, as soon as no other process works in the workspace; `None` when it is to end before that.
-    async fn carry_out(&mut self, due: &[Due]) -> Option<(Vec<TargetReport>, Vec<LeftOut>)> {
-        let names: Vec<String> = due.iter().map(|due| due.target.clone()).collect();
+    async fn carry_out(
+        &mut self,
+        names: Vec<String>,
+        cause: &str,
+    ) -> Option<(Vec<TargetReport>, Vec<LeftOut>)> {
         let _turn = self.turns.lock().await;
         let mut waits = false;
         loop {
-            match start_due(self.service, names.clone()).await {
+            match start_due(self.service, names.clone(), cause).await {
                 Ok(report) => return Some((report.results, report.left_out)),
                 Err(problem) if problem.class == Class::Busy => {
                     if !waits {

@@ -10,13 +10,14 @@ use syncline_core::{Direction, ItemPath};
 use syncline_engine::scripts::Mode;
 use syncline_engine::{Clock, Context, Events, Options, Target};
 use syncline_store::{ConflictQuery, ConflictRecord, RunQuery, RunRecord, RunState, Store, WorkspaceLock};
-use tokio::sync::{Mutex, MutexGuard, OnceCell};
+use tokio::sync::{Mutex, MutexGuard, Notify, OnceCell};
 
 use crate::caller::Caller;
 use crate::clock::SystemClock;
 use crate::git_exclude;
 use crate::problem::{Class, Problem, Result};
 use crate::targets;
+use crate::webhooks::Inbox;
 
 /// The folder beneath the workspace in which state lies unless it was moved.
 const STATE_FOLDER: &str = ".syncline";
@@ -54,6 +55,8 @@ pub struct Service {
     face: String,
     caller: Arc<Caller>,
     committing: Arc<Mutex<()>>,
+    arrivals: Arc<Notify>,
+    inbox: Arc<Inbox>,
 }
 
 /// The state, opened to be changed; nobody else changes it meanwhile.
@@ -84,6 +87,8 @@ impl Service {
             face: opening.cause,
             caller: Arc::new(Caller::local()),
             committing: Arc::default(),
+            arrivals: Arc::default(),
+            inbox: Arc::default(),
         })
     }
 
@@ -159,6 +164,16 @@ impl Service {
     /// The sole right to commit what runs have brought in, among the runs of this process.
     pub(crate) async fn committing(&self) -> MutexGuard<'_, ()> {
         self.committing.lock().await
+    }
+
+    /// Told when this process has recorded that targets are asked for.
+    pub(crate) fn arrivals(&self) -> &Notify {
+        &self.arrivals
+    }
+
+    /// Deliveries of webhooks that wait to be recorded.
+    pub(crate) fn inbox(&self) -> &Inbox {
+        &self.inbox
     }
 
     /// The state, to be looked at: nothing is made on disk when there is none yet.

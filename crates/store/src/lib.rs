@@ -15,6 +15,7 @@ mod bases;
 mod codec;
 mod conflicts;
 mod database;
+mod deliveries;
 mod error;
 mod fold;
 mod journal;
@@ -27,6 +28,7 @@ mod pauses;
 mod platform;
 mod prune;
 mod records;
+mod requests;
 mod runs;
 mod schema;
 mod seal;
@@ -39,6 +41,7 @@ pub use agenda::SeenTo;
 pub use answers::{Answered, KEEP_ANSWERS, Question};
 pub use audit::{AuditEntry, AuditLog, AuditRecord, Break};
 pub use bases::{BASE_BYTES_MAX, BaseKeeper, Bases, FoundBases};
+pub use deliveries::{Arrival, DELIVERIES_MAX, DELIVERY_TIME, Delivery, keep_token};
 pub use error::{Error, ErrorKind, Result};
 pub use journal::{Opening, Right};
 pub use objects::{ObjectReader, Objects, Total};
@@ -47,6 +50,7 @@ pub use records::{
     ConflictQuery, ConflictRecord, Decided, Delta, Lease, Lost, Pause, RunFinish, RunQuery, RunRecord,
     RunStart, RunState, TargetState,
 };
+pub use requests::Request;
 pub use store::{Store, WorkspaceLock};
 pub use tokens::TokenRecord;
 pub use watching::{LastRun, RunningWatch, Taking, WatchAway, WatchLock, WatchRecord, WatchedTarget};

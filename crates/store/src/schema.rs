@@ -10,7 +10,7 @@ use sqlx::{Executor, SqlSafeStr};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The schema version that this Syncline writes: that of the last migration.
-pub(crate) const VERSION: i64 = 5;
+pub(crate) const VERSION: i64 = 6;
 
 /// One step from a schema version to the next. A step that was released never changes.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +34,7 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step { version: 4, description: "pauses", sql: PAUSES },
     Step { version: 5, description: "tokens, answers that are given again", sql: TOKENS },
+    Step { version: 6, description: "requests and webhooks", sql: HOOKS },
 ];
 
 const FIRST: &str = "
@@ -152,6 +153,26 @@ CREATE INDEX answers_at ON answers (at);
 PRAGMA user_version = 5;
 ";
 
+const HOOKS: &str = "
+CREATE TABLE requests (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    target TEXT NOT NULL UNIQUE,
+    cause TEXT NOT NULL,
+    asked INTEGER NOT NULL,
+    times INTEGER NOT NULL,
+    seal BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE deliveries (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    hook TEXT NOT NULL,
+    id TEXT NOT NULL,
+    received INTEGER NOT NULL,
+    UNIQUE (hook, id)
+) STRICT;
+PRAGMA user_version = 6;
+";
+
 /// Hands the steps to sqlx.
 #[derive(Debug)]
 struct Source(&'static [Step]);
@@ -219,10 +240,12 @@ mod tests {
         STEPS[2],
         STEPS[3],
         STEPS[4],
+        STEPS[5],
+        STEPS[6],
         Step {
-            version: 6,
+            version: 8,
             description: "a later one",
-            sql: "ALTER TABLE targets ADD COLUMN note TEXT; PRAGMA user_version = 6;",
+            sql: "ALTER TABLE targets ADD COLUMN note TEXT; PRAGMA user_version = 8;",
         },
     ];
 
@@ -239,7 +262,7 @@ mod tests {
         connection.execute(insert).await.unwrap();
         migrate(&mut connection, NEXT).await.unwrap();
         migrate(&mut connection, NEXT).await.unwrap();
-        assert_eq!(version(&mut connection).await, 6);
+        assert_eq!(version(&mut connection).await, 8);
         let row = connection.fetch_one("SELECT epoch, note FROM targets").await.unwrap();
         assert_eq!((row.get::<i64, _>(0), row.get::<Option<String>, _>(1)), (4, None));
         // And this one would refuse what the later one made.

@@ -15,6 +15,7 @@ pub(crate) mod secrets;
 pub(crate) mod serve;
 pub(crate) mod target;
 pub(crate) mod timing;
+pub(crate) mod webhooks;
 
 use std::collections::BTreeMap;
 
@@ -51,6 +52,9 @@ pub(crate) struct File {
     /// Checks of every target, and what must not leave.
     #[serde(default)]
     pub(crate) safety: checks::Safety,
+    /// Who may tell that something has changed, by name: `POST /hooks/NAME` of `syncline serve --listen`.
+    #[serde(default)]
+    pub(crate) webhooks: BTreeMap<String, webhooks::Written>,
     /// How long old versions are kept.
     #[serde(default)]
     pub(crate) history: history::History,

@@ -138,6 +138,9 @@ struct Triggers {
     /// Targets that go first when they are to run as well; when one of them fails, this one is not run.
     #[schemars(extend("examples" = [["oca_repos"]]))]
     after: Vec<String>,
+    /// Names of events that start a run: `syncline trigger NAME`, the operation `trigger_event`, and webhooks tell of them.
+    #[schemars(extend("examples" = [["ritual", "deploy"]]))]
+    events: Vec<String>,
 }
 
 /// What is needed to resolve every target.
@@ -168,6 +171,7 @@ impl Target {
         super::check_globs("include", &self.include, name, resolver);
         super::check_globs("exclude", &self.exclude, name, resolver);
         self.check_kind(name, resolver);
+        self.check_events(name, resolver);
         let direction = self.direction.map_or(around.direction, Into::into);
         let (remote, script) = self.outside(name, direction, around, resolver);
         let timing = self.timing().resolve(&["targets", name], around.timing, resolver);
@@ -208,6 +212,7 @@ impl Target {
             guard,
             watch: self.triggers.watch,
             after: self.triggers.after,
+            events: self.triggers.events,
             priority: self.priority.into(),
             schedule,
             timezone: timing.timezone,
@@ -264,6 +269,15 @@ impl Target {
             }
             (None, Some(remote)) => (remote.resolve(name, around, resolver), None),
             (None, None) => (None, None),
+        }
+    }
+
+    /// Reports names of events that cannot be used.
+    fn check_events(&self, name: &str, resolver: &mut Resolver<'_>) {
+        for (index, event) in self.triggers.events.iter().enumerate().filter(|(_, event)| !is_name(event)) {
+            let at = ["targets", name, "triggers", "events", &index.to_string()];
+            let message = format!("{} cannot be the name of an event", quote(event));
+            resolver.error(&at, "bad_name", message, name_rule());
         }
     }
 

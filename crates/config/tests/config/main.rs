@@ -9,3 +9,4 @@ mod good_files;
 mod hostile;
 mod secrets;
 mod support;
+mod webhooks;

@@ -107,7 +107,8 @@ mod tests {
     #[tokio::test]
     async fn a_body_beyond_the_limit_is_refused_before_it_is_understood() {
         let (_serving, served) = signal::channel(None);
-        let body = Body::from("x".repeat(BODY_BYTES_MAX + 1));
+        let limit = usize::try_from(syncline_service::ServeConfig::default().body_max).unwrap();
+        let body = Body::from("x".repeat(limit + 1));
         let answer = Mcp::new(served).answer(Request::post("/mcp").body(body).unwrap()).await;
         assert_eq!(answer.status(), 413);
     }

@@ -31,4 +31,5 @@ pub mod show_conflict;
 pub mod start_run;
 pub mod status;
 pub mod stop_watch;
+pub mod trigger_event;
 pub mod watch_status;

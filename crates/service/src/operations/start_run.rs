@@ -73,30 +73,33 @@ pub async fn start_run(service: &Service, request: &Request) -> Result<Report> {
     audited(service, question, of_report, carry_out(service, request, Asked::ByCaller)).await
 }
 
-/// Runs targets that are due: whoever is paused or outside of its windows is left out.
-pub(crate) async fn start_due(service: &Service, targets: Vec<String>) -> Result<Report> {
-    carry_out(service, &Request { targets, ..Request::default() }, Asked::BySchedule).await
+/// Runs targets that are due, or that something has asked for: whoever is paused or outside of its windows is left out.
+pub(crate) async fn start_due(service: &Service, targets: Vec<String>, cause: &str) -> Result<Report> {
+    carry_out(service, &Request { targets, ..Request::default() }, Asked::ByItself(cause)).await
 }
 
 /// Who wants targets to run.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Asked {
+enum Asked<'a> {
     /// Somebody who may mean those that he names.
     ByCaller,
-    /// Nobody, it is their time.
-    BySchedule,
+    /// Nobody: it is their time, or this has happened.
+    ByItself(&'a str),
 }
 
-async fn carry_out(service: &Service, request: &Request, asked: Asked) -> Result<Report> {
+async fn carry_out(service: &Service, request: &Request, asked: Asked<'_>) -> Result<Report> {
     let started = service.clock().now();
     let chosen = choose(service, request)?;
     let only_plan = only_plan(request, chosen.len())?;
     let approved = request.approve.as_deref().map(approval).transpose()?;
     let dry_run = request.dry_run || service.workspace().dry_run;
-    let cause = if asked == Asked::BySchedule { "schedule" } else { &service.cause() };
+    let cause = match asked {
+        Asked::ByItself(cause) => cause.to_owned(),
+        Asked::ByCaller => service.cause(),
+    };
     let jobs = chosen.into_iter().map(|(target, direction)| {
         let options = Options {
-            cause: cause.to_owned(),
+            cause: cause.clone(),
             dry_run,
             choices: Choices { approved, ..Choices::default() },
             plan: saved_hash(request, &target.name).or_else(|| only_plan.clone()),
@@ -132,7 +135,7 @@ async fn carry_out(service: &Service, request: &Request, asked: Asked) -> Result
 async fn admit<'a>(
     service: &Service,
     store: &Store,
-    (request, asked): (&Request, Asked),
+    (request, asked): (&Request, Asked<'_>),
     jobs: Vec<Job<'a>>,
 ) -> (Vec<Job<'a>>, Vec<LeftOut>) {
     let (mut admitted, mut left_out) = (Vec::with_capacity(jobs.len()), Vec::new());

@@ -91,6 +91,7 @@ pub(crate) enum Command {
     Targets(commands::targets::Targets),
     Plan(commands::plan::Plan),
     Run(commands::run::Run),
+    Trigger(commands::trigger::Trigger),
     Serve(commands::serve::Serve),
     Stop(commands::stop::Stop),
     Service(commands::service::Service),

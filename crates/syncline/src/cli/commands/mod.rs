@@ -29,6 +29,7 @@ pub(crate) mod status;
 pub(crate) mod stop;
 pub(crate) mod targets;
 pub(crate) mod token;
+pub(crate) mod trigger;
 mod watch;
 
 use clap::ValueEnum;
@@ -47,6 +48,7 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<u8, Problem> {
         Command::Targets(command) => command.run(&globals, output),
         Command::Plan(command) => command.run(&globals, output),
         Command::Run(command) => command.run(&globals, output),
+        Command::Trigger(command) => command.run(&globals, output),
         Command::Serve(command) => command.run(&globals, output),
         Command::Stop(command) => command.run(&globals, output),
         Command::Service(command) => command.run(&globals, output),
