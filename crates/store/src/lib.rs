@@ -20,6 +20,7 @@ mod layers;
 mod lease;
 mod merge;
 mod objects;
+mod onlooker;
 mod overlay;
 mod pauses;
 mod platform;
@@ -30,6 +31,7 @@ mod schema;
 mod seal;
 mod store;
 mod targets;
+mod totals;
 mod watching;
 
 pub use agenda::SeenTo;
@@ -37,10 +39,12 @@ pub use bases::{BASE_BYTES_MAX, BaseKeeper, Bases, FoundBases};
 pub use error::{Error, ErrorKind, Result};
 pub use journal::{Opening, Right};
 pub use objects::{ObjectReader, Objects, Total};
+pub use onlooker::{Onlooker, Overview, TargetOverview};
 pub use prune::Pruned;
 pub use records::{
     ConflictQuery, ConflictRecord, Decided, Delta, Lease, Lost, Pause, RunFinish, RunQuery, RunRecord,
     RunStart, RunState, TargetState,
 };
 pub use store::{Store, WorkspaceLock};
+pub use totals::{DURATION_BOUNDS_MS, Ended, RECENT_MAX, RecentEnd, Totals};
 pub use watching::{LastRun, RunningWatch, Taking, WatchAway, WatchLock, WatchRecord, WatchedTarget};

@@ -10,7 +10,7 @@ use sqlx::{Executor, SqlSafeStr};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The schema version that this Syncline writes: that of the last migration.
-pub(crate) const VERSION: i64 = 4;
+pub(crate) const VERSION: i64 = 5;
 
 /// One step from a schema version to the next. A step that was released never changes.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +33,7 @@ pub(crate) const STEPS: &[Step] = &[
         sql: "CREATE INDEX conflicts_at ON conflicts (target, path); PRAGMA user_version = 3;",
     },
     Step { version: 4, description: "pauses", sql: PAUSES },
+    Step { version: 5, description: "totals", sql: TOTALS },
 ];
 
 const FIRST: &str = "
@@ -123,6 +124,15 @@ CREATE TABLE pauses (
 PRAGMA user_version = 4;
 ";
 
+const TOTALS: &str = "
+CREATE TABLE totals (
+    target TEXT NOT NULL UNIQUE,
+    counts TEXT NOT NULL,
+    seal BLOB NOT NULL
+) STRICT;
+PRAGMA user_version = 5;
+";
+
 /// Hands the steps to sqlx.
 #[derive(Debug)]
 struct Source(&'static [Step]);
@@ -189,10 +199,11 @@ mod tests {
         STEPS[1],
         STEPS[2],
         STEPS[3],
+        STEPS[4],
         Step {
-            version: 5,
+            version: 6,
             description: "a later one",
-            sql: "ALTER TABLE targets ADD COLUMN note TEXT; PRAGMA user_version = 5;",
+            sql: "ALTER TABLE targets ADD COLUMN note TEXT; PRAGMA user_version = 6;",
         },
     ];
 
@@ -209,7 +220,7 @@ mod tests {
         connection.execute(insert).await.unwrap();
         migrate(&mut connection, NEXT).await.unwrap();
         migrate(&mut connection, NEXT).await.unwrap();
-        assert_eq!(version(&mut connection).await, 5);
+        assert_eq!(version(&mut connection).await, 6);
         let row = connection.fetch_one("SELECT epoch, note FROM targets").await.unwrap();
         assert_eq!((row.get::<i64, _>(0), row.get::<Option<String>, _>(1)), (4, None));
         // And this one would refuse what the later one made.
