@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 use crate::clock::SystemClock;
 use crate::git_exclude;
+use crate::live::Live;
 use crate::problem::{Class, Problem, Result};
 use crate::targets;
 
@@ -81,6 +82,11 @@ impl Service {
             cause: opening.cause,
             committing: Mutex::new(()),
         })
+    }
+
+    /// The same workspace, to whose runs another one listens as well.
+    pub(crate) fn heard_by(self, live: &Live) -> Self {
+        Self { events: live.beside(Arc::clone(&self.events)), ..self }
     }
 
     /// The configuration.
