@@ -8,16 +8,22 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use syncline_service::live::Live;
 use syncline_service::{Problem, Service};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch as signal};
 
-use crate::routes::router;
+use crate::events::LISTENERS_MAX;
+use crate::limits::allow_open_files;
+use crate::routes::{App, router};
+use crate::stall::Unstalled;
 
 /// Where it listens unless it is said otherwise.
 pub const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
-/// Most connections at once; more wait to be taken.
-const CONNECTIONS_MAX: u32 = 256;
+/// Most connections at once; more wait to be taken. Those who listen to events leave room for the others.
+const CONNECTIONS_MAX: u32 = 256 + LISTENERS_MAX;
+/// Files that are open besides connections: the state, what runs read and write, programs.
+const OTHER_FILES: u64 = 1_024;
 /// How long a client may take for the head of a request, also between two of one connection.
 const HEAD_TIME: Duration = Duration::from_secs(10);
 /// How long it is waited after a connection could not be taken, such as for want of a file descriptor.
@@ -58,9 +64,13 @@ impl Listening {
     pub async fn answer(
         self,
         served: signal::Receiver<Option<Arc<Service>>>,
+        live: Arc<Live>,
         mut stop: signal::Receiver<bool>,
     ) {
-        let router = router(served);
+        allow_open_files(u64::from(CONNECTIONS_MAX) + OTHER_FILES);
+        let app = App::new(served, live, stop.clone());
+        let places = Arc::clone(&app.places);
+        let router = router(app);
         let room = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
         loop {
             let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
@@ -87,6 +97,8 @@ impl Listening {
         drop(self.listener);
         // Every connection has given its place back when all places are there.
         let _ = room.acquire_many(CONNECTIONS_MAX).await;
+        // A WebSocket is a connection no more, but has a place.
+        let _ = places.acquire_many(LISTENERS_MAX).await;
     }
 }
 
@@ -96,7 +108,8 @@ async fn converse(stream: TcpStream, router: Router, mut stop: signal::Receiver<
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Unstalled::new(stream)), service)
+        .with_upgrades();
     tokio::pin!(connection);
     // A future of its own: what it returns must not hold on to the channel.
     let ending = async move {

@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::to_bytes;
-use axum::extract::{Request, State};
+use axum::extract::{FromRef, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::from_fn;
 use axum::response::Response;
 use axum::routing::{get, post};
 use serde_json::Value;
+use syncline_service::live::Live;
 use syncline_service::{Method, OPERATIONS, Operation, Problem, Service};
-use tokio::sync::watch as signal;
+use tokio::sync::{Semaphore, watch as signal};
 
+use crate::events::{self, LISTENERS_MAX};
 use crate::guard::guard;
 use crate::openapi::{API, document};
 use crate::probes;
@@ -28,8 +30,37 @@ const BODY_TIME: Duration = Duration::from_secs(30);
 /// The workspace that is served; none before the first one is.
 pub(crate) type Served = signal::Receiver<Option<Arc<Service>>>;
 
+/// What requests are answered from.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) served: Served,
+    pub(crate) live: Arc<Live>,
+    /// Turns true when streams are to end.
+    pub(crate) stop: signal::Receiver<bool>,
+    /// Places for those who listen to events.
+    pub(crate) places: Arc<Semaphore>,
+}
+
+impl App {
+    pub(crate) fn new(served: Served, live: Arc<Live>, stop: signal::Receiver<bool>) -> Self {
+        Self { served, live, stop, places: Arc::new(Semaphore::new(LISTENERS_MAX as usize)) }
+    }
+}
+
+impl FromRef<App> for Served {
+    fn from_ref(app: &App) -> Self {
+        app.served.clone()
+    }
+}
+
+impl FromRef<App> for Arc<Live> {
+    fn from_ref(app: &App) -> Self {
+        Self::clone(&app.live)
+    }
+}
+
 /// All routes.
-pub(crate) fn router(served: Served) -> Router {
+pub(crate) fn router(app: App) -> Router {
     let mut router = Router::new();
     for operation in OPERATIONS {
         let path = format!("{API}{}", operation.route.path);
@@ -44,7 +75,11 @@ pub(crate) fn router(served: Served) -> Router {
         .route("/openapi.json", get(async || json(&document())))
         .route("/livez", get(probes::livez))
         .route("/readyz", get(probes::readyz))
+        .route("/health", get(probes::health))
+        .route("/status", get(probes::status))
         .route("/metrics", get(probes::metrics))
+        .route("/api/v1/events", get(events::stream))
+        .route("/api/v1/events/ws", get(events::socket))
         .fallback(async || {
             refused(StatusCode::NOT_FOUND, "unknown_route", "there is nothing here: see /openapi.json")
         })
@@ -56,7 +91,7 @@ pub(crate) fn router(served: Served) -> Router {
             )
         })
         .layer(from_fn(guard))
-        .with_state(served)
+        .with_state(app)
 }
 
 async fn perform(served: Served, operation: &'static Operation, request: Request) -> Response {

@@ -142,7 +142,10 @@ fn counts(overview: &Overview) -> BTreeMap<String, (u64, u64)> {
 fn paused(overview: &Overview, now: Nanos) -> BTreeSet<String> {
     let is_on = |pause: &syncline_store::Pause| pause.is_on(now);
     let targets = overview.targets.iter();
-    targets.filter(|(_, known)| known.pause.as_ref().is_some_and(is_on)).map(|(name, _)| name.clone()).collect()
+    targets
+        .filter(|(_, known)| known.pause.as_ref().is_some_and(is_on))
+        .map(|(name, _)| name.clone())
+        .collect()
 }
 
 fn ended(target: &str, end: &RecentEnd) -> News {

@@ -90,7 +90,12 @@ fn whole(page: &mut Page, looked: &Looked, now: Nanos, lag_ns: Option<u64>) {
     page.line("syncline_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
     let well = u8::from(looked.is_well());
     page.one("syncline_up", "gauge", "Whether the service can do its work.", Some(well));
-    page.one("syncline_draining", "gauge", "Whether the process is about to end.", Some(u8::from(seen.draining)));
+    page.one(
+        "syncline_draining",
+        "gauge",
+        "Whether the process is about to end.",
+        Some(u8::from(seen.draining)),
+    );
     page.one("syncline_targets", "gauge", "How many targets are configured.", Some(seen.details.len()));
     let left_out = seen.details.len().saturating_sub(TARGETS_MAX);
     page.one(
@@ -136,7 +141,9 @@ fn runs(page: &mut Page, targets: &[Of<'_>]) {
     }
     for (name, help, value) in [
         ("syncline_steps_total", "Steps that were done.", (|totals| totals.steps) as fn(&Totals) -> u64),
-        ("syncline_transferred_bytes_total", "Bytes of content that were transferred.", |totals| totals.bytes),
+        ("syncline_transferred_bytes_total", "Bytes of content that were transferred.", |totals| {
+            totals.bytes
+        }),
         ("syncline_conflicts_found_total", "Conflicts that were found.", |totals| totals.conflicts_opened),
         ("syncline_conflicts_resolved_total", "Conflicts that were settled.", |totals| {
             totals.conflicts_resolved
@@ -157,14 +164,20 @@ fn states(page: &mut Page, targets: &[Of<'_>], now: Nanos) {
     page.each(targets, kind, |of| Some(of.health.failures_in_a_row));
     let kind = gauge("syncline_target_offline", "Whether the remote is away.");
     page.each(targets, kind, |of| Some(u8::from(of.health.offline.is_some())));
-    let kind = gauge("syncline_target_reachable", "Whether the remote could be reached; absent before the first run.");
+    let kind = gauge(
+        "syncline_target_reachable",
+        "Whether the remote could be reached; absent before the first run.",
+    );
     page.each(targets, kind, |of| {
         let known = of.health.state != "never_run";
         known.then(|| u8::from(of.health.offline.is_none()))
     });
     let kind = gauge("syncline_target_paused", "Whether it is paused.");
     page.each(targets, kind, |of| Some(u8::from(of.health.paused.is_some())));
-    let kind = gauge("syncline_target_pending_changes", "How many changes wait, as far as the last run got to know.");
+    let kind = gauge(
+        "syncline_target_pending_changes",
+        "How many changes wait, as far as the last run got to know.",
+    );
     page.each(targets, kind, |of| Some(of.health.pending));
     let kind = gauge("syncline_target_open_conflicts", "How many conflicts wait for a decision.");
     page.each(targets, kind, |of| Some(of.health.open_conflicts));
@@ -176,8 +189,14 @@ fn states(page: &mut Page, targets: &[Of<'_>], now: Nanos) {
     let kind = gauge("syncline_target_freshness_seconds", "How long ago that is.");
     page.each(targets, kind, |of| age(of.totals.last_success, now));
     const SOURCE: &str = "syncline_source_available";
-    page.kind(SOURCE, "gauge", "Whether the remote of a target that pulls can be read from; absent before the first run.");
-    for of in targets.iter().filter(|of| of.health.direction.name() != "push" && of.health.state != "never_run") {
+    page.kind(
+        SOURCE,
+        "gauge",
+        "Whether the remote of a target that pulls can be read from; absent before the first run.",
+    );
+    for of in
+        targets.iter().filter(|of| of.health.direction.name() != "push" && of.health.state != "never_run")
+    {
         page.line(SOURCE, &[("source", &of.health.target)], u8::from(of.health.offline.is_none()));
     }
 }

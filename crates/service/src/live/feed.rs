@@ -186,10 +186,16 @@ mod tests {
         let mut again = feed.listen(Some(&opening[0].id), vec!["b".to_owned()]);
         feed.tell(News::DaemonDraining {});
         let heard = again.next().await;
-        assert_eq!(heard.iter().map(|message| message.event).collect::<Vec<_>>(), ["target_resumed", "daemon_draining"]);
+        assert_eq!(
+            heard.iter().map(|message| message.event).collect::<Vec<_>>(),
+            ["target_resumed", "daemon_draining"]
+        );
         assert_eq!(numbers(&heard), [3, 4]);
         let data: serde_json::Value = serde_json::from_str(&heard[0].data).unwrap();
-        assert_eq!((&data["version"], &data["event"], &data["target"]), (&1.into(), &"target_resumed".into(), &"b".into()));
+        assert_eq!(
+            (&data["version"], &data["event"], &data["target"]),
+            (&1.into(), &"target_resumed".into(), &"b".into())
+        );
         assert_eq!(data["id"], heard[0].id);
     }
 

@@ -206,9 +206,7 @@ fn health_of(
         agreed: known.agreed,
         pending: totals.pending.max(waiting),
         open_conflicts: known.open_conflicts,
-        failures_in_a_row: totals
-            .failures_in_a_row
-            .max(watched.map_or(0, |watched| watched.failures.into())),
+        failures_in_a_row: totals.failures_in_a_row.max(watched.map_or(0, |watched| watched.failures.into())),
         offline,
         paused: paused.map(|pause| pause.reason.clone()),
         metrics: Figures::of([totals]),

@@ -36,8 +36,7 @@ impl Hearing {
         let news = {
             let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(progress) = now.progress.as_ref().filter(|_| !now.targets.is_empty()) else { return };
-            let reached =
-                (progress.items.load(Ordering::Relaxed), progress.bytes.load(Ordering::Relaxed));
+            let reached = (progress.items.load(Ordering::Relaxed), progress.bytes.load(Ordering::Relaxed));
             if reached == now.told || reached == (0, 0) {
                 return;
             }

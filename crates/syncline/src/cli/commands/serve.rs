@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use syncline_server::{LISTEN_DEFAULT, Listening};
+use syncline_service::live::Live;
 use syncline_service::{Orders, Problem, Service, WatchNews};
 use tokio::sync::{Notify, mpsc, watch as signal};
 
@@ -54,7 +55,8 @@ async fn keep_serving(
     let (tell, mut news) = mpsc::unbounded_channel();
     let reload = Arc::new(Notify::new());
     let (served, serving) = signal::channel(None);
-    let orders = Orders { stop: stopped, reload: Arc::clone(&reload), served };
+    let live = Arc::new(Live::default());
+    let orders = Orders { stop: stopped, reload: Arc::clone(&reload), served, live: Arc::clone(&live) };
     let reopen = || session::open(globals, output, "serve");
     let working = async {
         // Before anything runs, so that an address that cannot be had is told at once.
@@ -63,7 +65,7 @@ async fn keep_serving(
             None => None,
         };
         let keeping = syncline_service::serve(service, reopen, tell, orders);
-        answer_meanwhile(listening, serving, keeping).await
+        answer_meanwhile(listening, serving, live, keeping).await
     };
     tokio::pin!(working);
     // Listened to all the time, since a signal that comes while nobody does is lost.
@@ -115,6 +117,7 @@ async fn listen(address: SocketAddr, output: &Output) -> Result<Listening, Probl
 async fn answer_meanwhile(
     listening: Option<Listening>,
     served: signal::Receiver<Option<Arc<Service>>>,
+    live: Arc<Live>,
     working: impl Future<Output = Result<(), Problem>>,
 ) -> Result<(), Problem> {
     let Some(listening) = listening else { return working.await };
@@ -124,7 +127,7 @@ async fn answer_meanwhile(
         close.send_replace(true);
         result
     };
-    let (result, ()) = tokio::join!(working, listening.answer(served, closing));
+    let (result, ()) = tokio::join!(working, listening.answer(served, live, closing));
     result
 }
 
