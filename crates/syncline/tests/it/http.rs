@@ -10,25 +10,25 @@ use crate::support::World;
 use crate::watch_place::{Watched, eventually};
 
 /// A server on a port of its own.
-struct Server {
-    _serving: Watched,
-    address: String,
+pub(crate) struct Server {
+    pub(crate) serving: Watched,
+    pub(crate) address: String,
 }
 
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
 }
 
 impl Server {
-    fn start(world: &World) -> Self {
+    pub(crate) fn start(world: &World) -> Self {
         let serving = Watched::launch(world, &["serve", "--listen", "127.0.0.1:0"]);
         let mut address = None;
         eventually("it listens", || {
@@ -37,10 +37,12 @@ impl Server {
             address = line.map(|(_, address)| address.trim().to_owned());
             address.is_some() && said.contains("serving;")
         });
-        Self { _serving: serving, address: address.unwrap() }
+        let server = Self { serving, address: address.unwrap() };
+        eventually("it is ready", || server.get("/readyz").status == 200);
+        server
     }
 
-    fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+    pub(crate) fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
         let host =
@@ -57,11 +59,11 @@ impl Server {
         Answer { status, head: head.to_lowercase(), body: body.to_owned() }
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.ask("GET", path, "", "")
     }
 
-    fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
         self.ask("POST", path, "Content-Type: application/json\r\n", &body.to_string())
     }
 }

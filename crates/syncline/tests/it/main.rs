@@ -24,6 +24,7 @@ mod http;
 mod import;
 mod inbox;
 mod kill;
+mod live;
 mod lock;
 mod merging;
 mod order;
