@@ -10,7 +10,7 @@ use crate::replies::Replies;
 use crate::shell::{cargo, command, is_installed, is_root, quietly, say, watched};
 
 /// Programs that tests and checks start, and the Debian packages that hold them.
-const PROGRAMS: [(&str, &str); 9] = [
+const PROGRAMS: [(&str, &str); 10] = [
     ("git", "git"),
     ("strace", "strace"),
     ("mandoc", "mandoc"),
@@ -20,6 +20,7 @@ const PROGRAMS: [(&str, &str); 9] = [
     ("sshd", "openssh-server"),
     ("ssh-keygen", "openssh-client"),
     ("openssl", "openssl"),
+    ("promtool", "prometheus"),
 ];
 
 /// What asks whether a package may start its service, and what it is told: tests start servers of their own.

@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, watch as signal};
 
 use crate::events::{self, LISTENERS_MAX};
 use crate::guard::guard;
-use crate::openapi::{API, document};
+use crate::openapi::{API, EVENTS, document};
 use crate::probes;
 use crate::problems::{problem, refused, respond};
 use crate::query;
@@ -78,8 +78,8 @@ pub(crate) fn router(app: App) -> Router {
         .route("/health", get(probes::health))
         .route("/status", get(probes::status))
         .route("/metrics", get(probes::metrics))
-        .route("/api/v1/events", get(events::stream))
-        .route("/api/v1/events/ws", get(events::socket))
+        .route(EVENTS, get(events::stream))
+        .route(&format!("{EVENTS}/ws"), get(events::socket))
         .fallback(async || {
             refused(StatusCode::NOT_FOUND, "unknown_route", "there is nothing here: see /openapi.json")
         })
