@@ -97,13 +97,13 @@ async fn a_conflict_is_counted_once_when_it_opens_and_once_when_it_is_settled() 
         (totals.conflicts_opened, totals.conflicts_resolved)
     };
     let open = conflict("c1", "t");
-    store.put_conflicts(&lease, &[open.clone()]).await.unwrap();
-    store.put_conflicts(&lease, &[open.clone()]).await.unwrap();
+    store.put_conflicts(&lease, std::slice::from_ref(&open)).await.unwrap();
+    store.put_conflicts(&lease, std::slice::from_ref(&open)).await.unwrap();
     assert_eq!(counts().await, (1, 0), "it is the same one");
     store.resolve_conflict("c1", "by hand", 20).await.unwrap();
     store.resolve_conflict("c1", "by hand", 21).await.unwrap();
     assert_eq!(counts().await, (1, 1));
-    store.put_conflicts(&lease, &[open.clone()]).await.unwrap();
+    store.put_conflicts(&lease, std::slice::from_ref(&open)).await.unwrap();
     assert_eq!(counts().await, (2, 1), "found open again");
     let settled = syncline_store::ConflictRecord { resolved: Some(30), ..open };
     store.replace_conflict(&settled).await.unwrap();
