@@ -10,7 +10,7 @@ use crate::replies::Replies;
 use crate::shell::{cargo, command, is_installed, is_root, quietly, say, watched};
 
 /// Programs that tests and checks start, and the Debian packages that hold them.
-const PROGRAMS: [(&str, &str); 10] = [
+const PROGRAMS: [(&str, &str); 11] = [
     ("git", "git"),
     ("strace", "strace"),
     ("mandoc", "mandoc"),
@@ -21,6 +21,7 @@ const PROGRAMS: [(&str, &str); 10] = [
     ("ssh-keygen", "openssh-client"),
     ("openssl", "openssl"),
     ("systemd-analyze", "systemd"),
+    ("promtool", "prometheus"),
 ];
 
 /// What asks whether a package may start its service, and what it is told: tests start servers of their own.

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use syncline_core::{ItemPath, Mark, Nanos, Plan, Problem, Sides};
 use syncline_store::{
-    ConflictRecord, ErrorKind, Lease, Opening, Right, RunFinish, RunQuery, RunStart, RunState, TargetState,
-    WorkspaceLock,
+    ConflictRecord, Ended, ErrorKind, Lease, Opening, Right, RunFinish, RunQuery, RunStart, RunState,
+    TargetState, WorkspaceLock,
 };
 
 use crate::apply;
@@ -50,7 +50,9 @@ pub async fn run(context: &Context, target: &Target, options: &Options) -> Resul
         let now = context.clock.now();
         lease = Some(context.store.acquire(&target.name, &context.holder, now, LEASE_NS, false).await?);
     }
+    let began = context.clock.now();
     let result = gated(context, target, options, &mut lease).await;
+    count(context, target, &result, began).await;
     let released = match lease {
         Some(lease) => context.store.release(lease).await,
         None => Ok(()),
@@ -59,6 +61,26 @@ pub async fn run(context: &Context, target: &Target, options: &Options) -> Resul
     released?;
     context.events.happened(&Event::Finished { target: target.name.clone() });
     Ok(result)
+}
+
+/// Counts how a run ended. No run fails for want of a figure.
+async fn count(context: &Context, target: &Target, result: &Result<RunResult>, began: Nanos) {
+    let ended = match result {
+        Ok(result) => result.to_ended(),
+        Err(error) => Ended {
+            started: Some(began),
+            finished: context.clock.now(),
+            state: RunState::Failed,
+            run: None,
+            message: error.to_string(),
+            steps: 0,
+            bytes: 0,
+            pending: None,
+        },
+    };
+    if let Err(error) = context.store.count(&target.name, &[ended]).await {
+        tracing::warn!(target = target.name, %error, "how the run ended could not be counted");
+    }
 }
 
 /// A run, and the checks after it.
@@ -183,7 +205,22 @@ async fn recover(context: &Context, target: &Target, lease: &Lease) -> Result<()
         // A side that is away is halted at when it is looked at; the next batch there clears it.
         tracing::warn!(target = target.name, %error, "what an interrupted run had staged could not be cleared yet");
     }
-    let recovered = context.store.recover(lease, context.clock.now()).await?;
+    let now = context.clock.now();
+    let recovered = context.store.recover(lease, now).await?;
+    let ended = |run: &String| Ended {
+        started: None,
+        finished: now,
+        state: RunState::Interrupted,
+        run: Some(run.clone()),
+        message: "the run was cut short".to_owned(),
+        steps: 0,
+        bytes: 0,
+        pending: None,
+    };
+    let ends: Vec<Ended> = recovered.iter().map(ended).collect();
+    if let Err(error) = context.store.count(&target.name, &ends).await {
+        tracing::warn!(target = target.name, %error, "the runs that were cut short could not be counted");
+    }
     if let Err(error) = settling::conclude(context, target, lease, None).await {
         // Whatever is wrong with the baseline is told where it is looked at; the end of the run tries again.
         tracing::warn!(target = target.name, %error, "what became of pending conflicts could not be told yet");
@@ -317,6 +354,21 @@ impl RunResult {
             (true, false) => RunState::Succeeded,
             (true, true) => RunState::Partial,
         };
+    }
+
+    fn to_ended(&self) -> Ended {
+        let undecided = self.plan.conflicts.iter().filter(|conflict| conflict.is_untouched()).count() as u64;
+        let planned = self.plan.steps.len() as u64;
+        Ended {
+            started: Some(self.started),
+            finished: self.finished,
+            state: self.state,
+            run: self.run.clone(),
+            message: self.message(),
+            steps: self.tally.steps() + self.taken_over,
+            bytes: self.tally.bytes,
+            pending: Some(planned.saturating_sub(self.tally.steps()) + undecided),
+        }
     }
 
     fn to_finish(&self) -> RunFinish {

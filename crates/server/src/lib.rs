@@ -3,8 +3,10 @@
 //! [`guard`] refuses what a page in a browser sends, [`auth`] tells who asks, and each route what it takes.
 
 mod auth;
+mod events;
 mod guard;
 mod hooks;
+mod limits;
 mod listen;
 pub mod mcp;
 mod openapi;
@@ -12,6 +14,7 @@ mod probes;
 mod problems;
 mod query;
 mod routes;
+mod stall;
 mod tls;
 mod trying;
 

@@ -12,6 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use syncline_service::live::Live;
 use syncline_service::{Problem, Service, TlsConfig};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch as signal};
@@ -19,13 +20,18 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::auth::{Gate, Peer};
-use crate::routes::router;
+use crate::events::LISTENERS_MAX;
+use crate::limits::allow_open_files;
+use crate::routes::{App, router};
+use crate::stall::Unstalled;
 use crate::tls::Keeper;
 
 /// Where it listens unless it is said otherwise.
 pub const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
-/// Most connections at once; more wait to be taken.
-const CONNECTIONS_MAX: u32 = 256;
+/// Most connections at once; more wait to be taken. Those who listen to events leave room for the others.
+const CONNECTIONS_MAX: u32 = 256 + LISTENERS_MAX;
+/// Files that are open besides connections: the state, what runs read and write, programs.
+const OTHER_FILES: u64 = 1_024;
 /// How long a client may take for the head of a request, also between two of one connection.
 const HEAD_TIME: Duration = Duration::from_secs(10);
 /// How long it is waited after a connection could not be taken, such as for want of a file descriptor.
@@ -84,9 +90,14 @@ impl Listening {
     pub async fn answer(
         mut self,
         served: signal::Receiver<Option<Arc<Service>>>,
+        live: Arc<Live>,
         mut stop: signal::Receiver<bool>,
     ) {
-        let router = router(Gate::new(served, is_exposed(self.address), self.keeper.is_some()));
+        allow_open_files(u64::from(CONNECTIONS_MAX) + OTHER_FILES);
+        let gate = Gate::new(served, is_exposed(self.address), self.keeper.is_some());
+        let app = App::new(gate, live, stop.clone());
+        let places = Arc::clone(&app.places);
+        let router = router(app);
         let room = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
         loop {
             let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
@@ -101,7 +112,7 @@ impl Listening {
                     let (router, stop) = (router.clone(), stop.clone());
                     let acceptor = self.keeper.as_mut().map(Keeper::acceptor);
                     tokio::spawn(async move {
-                        let peer = Peer(peer.ip());
+                        let (peer, stream) = (Peer(peer.ip()), Unstalled::new(stream));
                         match acceptor {
                             None => converse(TokioIo::new(stream), peer, router, stop).await,
                             Some(acceptor) => {
@@ -122,6 +133,8 @@ impl Listening {
         drop(self.listener);
         // Every connection has given its place back when all places are there.
         let _ = room.acquire_many(CONNECTIONS_MAX).await;
+        // A WebSocket is a connection no more, but has a place.
+        let _ = places.acquire_many(LISTENERS_MAX).await;
     }
 }
 
@@ -131,7 +144,10 @@ fn is_exposed(address: SocketAddr) -> bool {
 }
 
 /// Agrees on how what is said is encrypted; nothing, when the client does not, or takes too long.
-async fn shake_hands(acceptor: &TlsAcceptor, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+async fn shake_hands(
+    acceptor: &TlsAcceptor,
+    stream: Unstalled<TcpStream>,
+) -> Option<TlsStream<Unstalled<TcpStream>>> {
     match tokio::time::timeout(HEAD_TIME, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => Some(stream),
         Ok(Err(error)) => {
@@ -157,7 +173,8 @@ async fn converse(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
-        .serve_connection(stream, service);
+        .serve_connection(stream, service)
+        .with_upgrades();
     tokio::pin!(connection);
     // A future of its own: what it returns must not hold on to the channel.
     let ending = async move {

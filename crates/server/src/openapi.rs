@@ -1,10 +1,15 @@
 //! The document that describes the API: OpenAPI 3.1, made from the list of use cases and their schemas.
 
+use schemars::schema_for;
 use serde_json::{Map, Value, json};
+use syncline_service::wire::{Health, News};
 use syncline_service::{Method, OPERATIONS, Operation};
 
 /// Where the routes of use cases begin.
 pub(crate) const API: &str = "/api/v1";
+
+/// Where events are told.
+pub(crate) const EVENTS: &str = "/api/v1/events";
 
 /// The OpenAPI document.
 #[must_use]
@@ -20,6 +25,7 @@ pub fn document() -> Value {
         };
         path[method] = described(operation, &mut schemas);
     }
+    paths.extend(watched(&mut schemas));
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -41,6 +47,63 @@ pub fn document() -> Value {
         },
         "security": [{ "token": [] }, {}],
     })
+}
+
+/// The routes that are of no use case: those that watch over the process, and the feed of events.
+fn watched(schemas: &mut Map<String, Value>) -> Map<String, Value> {
+    let health = lifted(schema_for!(Health).to_value(), "health", schemas);
+    let news = lifted(schema_for!(News).to_value(), "news", schemas);
+    let words = json!([{
+        "name": "words", "in": "query", "required": false,
+        "description": "In which words `status` tells it.",
+        "schema": { "type": "string", "enum": ["healthy", "ok"] },
+    }]);
+    let listening = json!([
+        { "name": "after", "in": "query", "required": false, "schema": { "type": "string" },
+          "description": "Go on behind this event; the header `Last-Event-ID` says the same, and counts first." },
+        { "name": "target", "in": "query", "required": false,
+          "schema": { "type": "array", "items": { "type": "string" }, "maxItems": 100 },
+          "description": "Only events of these targets, and those of none." },
+    ]);
+    let answer = |kind: &str, schema: &Value| json!({ "description": "It is told.", "content": { kind: { "schema": schema } } });
+    let problem = answer("application/problem+json", &json!({ "$ref": "#/components/schemas/Problem" }));
+    let text = json!({ "type": "string" });
+    let routes = [
+        (
+            "/health",
+            "health",
+            "Tell how the service is doing",
+            words.clone(),
+            answer("application/json", &health),
+        ),
+        (
+            "/status",
+            "service_status",
+            "Tell how the service is doing",
+            words,
+            answer("application/json", &health),
+        ),
+        (
+            "/metrics",
+            "metrics",
+            "Tell figures as Prometheus reads them",
+            json!([]),
+            answer("text/plain", &text),
+        ),
+        ("/livez", "livez", "Tell whether the process answers", json!([]), answer("text/plain", &text)),
+        ("/readyz", "readyz", "Tell whether it can work", json!([]), answer("text/plain", &text)),
+        (EVENTS, "events", "Listen to what happens", listening, answer("text/event-stream", &news)),
+    ];
+    let described = routes.map(|(path, name, summary, parameters, answer)| {
+        // One that is not well tells it in the shape in which it would tell anything else.
+        let mut responses = json!({ "200": answer, "default": problem });
+        if path == "/health" {
+            responses["503"] = responses["200"].clone();
+        }
+        let get = json!({ "operationId": name, "summary": summary, "parameters": parameters, "responses": responses });
+        (path.to_owned(), json!({ "get": get }))
+    });
+    described.into_iter().collect()
 }
 
 /// A use case; what its schemas define becomes components that bear its name, since others may define the same name.

@@ -4,22 +4,24 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::{FromRef, Request, State};
 use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{any, get, post};
 use serde_json::Value;
+use syncline_service::live::Live;
 use syncline_service::{
-    Caller, Method, OPERATIONS, Operation, Problem, Replay, ServeConfig, Service, Ticket,
+    Caller, Class, Method, OPERATIONS, Operation, Problem, Replay, Scope, ServeConfig, Service, Ticket,
 };
-use tokio::sync::watch as signal;
+use tokio::sync::{Semaphore, watch as signal};
 
 use crate::auth::{Gate, authenticate, settings};
+use crate::events::{self, LISTENERS_MAX};
 use crate::guard::{guard, is_json, not_json};
 use crate::hooks;
 use crate::mcp::Mcp;
-use crate::openapi::{API, document};
+use crate::openapi::{API, EVENTS, document};
 use crate::probes;
 use crate::problems::{described, problem, refused, respond};
 use crate::{query, trying};
@@ -34,9 +36,38 @@ const SECRET: [&str; 1] = ["create_token"];
 /// The workspace that is served; none before the first one is.
 pub(crate) type Served = signal::Receiver<Option<Arc<Service>>>;
 
+/// What requests are answered from.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) gate: Gate,
+    pub(crate) live: Arc<Live>,
+    /// Turns true when streams are to end.
+    pub(crate) stop: signal::Receiver<bool>,
+    /// Places for those who listen to events.
+    pub(crate) places: Arc<Semaphore>,
+}
+
+impl App {
+    pub(crate) fn new(gate: Gate, live: Arc<Live>, stop: signal::Receiver<bool>) -> Self {
+        Self { gate, live, stop, places: Arc::new(Semaphore::new(LISTENERS_MAX as usize)) }
+    }
+}
+
+impl FromRef<App> for Served {
+    fn from_ref(app: &App) -> Self {
+        app.gate.served.clone()
+    }
+}
+
+impl FromRef<App> for Arc<Live> {
+    fn from_ref(app: &App) -> Self {
+        Self::clone(&app.live)
+    }
+}
+
 /// All routes.
-pub(crate) fn router(gate: Gate) -> Router {
-    let served = gate.served.clone();
+pub(crate) fn router(app: App) -> Router {
+    let (gate, served) = (app.gate.clone(), app.gate.served.clone());
     let mut router = Router::new();
     for operation in OPERATIONS {
         let path = format!("{API}{}", operation.route.path);
@@ -48,7 +79,15 @@ pub(crate) fn router(gate: Gate) -> Router {
         };
     }
     let mcp = Mcp::new(served.clone());
+    let overview = Router::new()
+        .route("/health", get(probes::health))
+        .route("/status", get(probes::status))
+        .route("/metrics", get(probes::metrics))
+        .route(EVENTS, get(events::stream))
+        .route(&format!("{EVENTS}/ws"), get(events::socket))
+        .route_layer(from_fn(of_all_targets));
     router
+        .merge(overview)
         .route("/mcp", any(move |request: Request| mcp.clone().answer(request)))
         .route("/openapi.json", get(async || json(&document())))
         .route("/docs", get(trying::page))
@@ -56,7 +95,6 @@ pub(crate) fn router(gate: Gate) -> Router {
         .route("/docs/page.css", get(trying::style))
         .route("/livez", get(probes::livez))
         .route("/readyz", get(probes::readyz))
-        .route("/metrics", get(probes::metrics))
         .fallback(async || {
             refused(StatusCode::NOT_FOUND, "unknown_route", "there is nothing here: see /openapi.json")
         })
@@ -69,9 +107,28 @@ pub(crate) fn router(gate: Gate) -> Router {
         })
         .layer(from_fn_with_state(gate.clone(), authenticate))
         .layer(from_fn_with_state(gate, guard))
-        .with_state(served.clone())
+        .with_state(app)
         // Whoever sends them has neither a token nor this machine for a host: these check what they are sent themselves.
         .merge(hooks::router(served))
+}
+
+/// Lets those through who may look at all targets: what these routes tell is of all of them.
+async fn of_all_targets(request: Request, next: Next) -> Response {
+    let Some(caller) = request.extensions().get::<Caller>() else {
+        return refused(StatusCode::UNAUTHORIZED, "unauthenticated", "nobody is known to ask");
+    };
+    let checked = caller.check(Scope::Read).and_then(|()| match caller.targets.as_slice() {
+        [] => Ok(()),
+        _ => {
+            let message =
+                format!("this tells of all targets, and the token {:?} is limited to some", caller.name);
+            Err(Problem::new(Class::Denied, "forbidden", message))
+        }
+    });
+    match checked {
+        Ok(()) => next.run(request).await,
+        Err(wrong) => problem(&wrong),
+    }
 }
 
 /// The workspace, as there is one for whoever asks.

@@ -22,6 +22,7 @@ mod glance;
 mod housekeeping;
 mod ignore_file;
 pub mod import;
+pub mod live;
 pub mod operation;
 pub mod operations;
 pub mod problem;

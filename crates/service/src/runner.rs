@@ -11,7 +11,7 @@ use syncline_core::{Direction, ItemPath, Nanos, Problem as Trouble};
 use syncline_engine::checks::Checked;
 use syncline_engine::scheduler::{PAUSED, hold};
 use syncline_engine::{Context, Event, Options, RunResult, Target};
-use syncline_store::{ConflictQuery, RunQuery, RunState, Store};
+use syncline_store::{ConflictQuery, Ended, RunQuery, RunState, Store};
 
 use crate::conflict_closing::close_vanished;
 use crate::gates::VERIFICATION;
@@ -160,7 +160,10 @@ async fn run_one(service: &Service, context: &Context, job: &Job<'_>) -> Done {
 }
 
 async fn attempt(service: &Service, context: &Context, job: &Job<'_>) -> Result<RunResult> {
-    let target = service.target_to_run(job.target, job.direction, &job.options)?;
+    let target = match service.target_to_run(job.target, job.direction, &job.options) {
+        Ok(target) => target,
+        Err(problem) => return Err(counted(service, context, job, problem).await),
+    };
     let mut result = syncline_engine::run(context, &target, &job.options).await.map_err(met)?;
     if is_to_be_idempotent(job, &result) {
         result.problems.extend(differs_again(service, &context.store, job).await);
@@ -180,6 +183,27 @@ async fn attempt(service: &Service, context: &Context, job: &Job<'_>) -> Result<
         close_vanished(service, &context.store, &target, &result).await?;
     }
     Ok(result)
+}
+
+/// Counts a run of a target that cannot even be opened, as the engine does once it has one.
+async fn counted(service: &Service, context: &Context, job: &Job<'_>, problem: Problem) -> Problem {
+    let now = service.clock().now();
+    let ended = Ended {
+        started: None,
+        finished: now,
+        state: RunState::Failed,
+        run: None,
+        message: problem.message.clone(),
+        steps: 0,
+        bytes: 0,
+        pending: None,
+    };
+    if !job.options.dry_run
+        && let Err(error) = context.store.count(&job.target.name, &[ended]).await
+    {
+        tracing::warn!(target = job.target.name, %error, "that it failed could not be counted");
+    }
+    problem
 }
 
 /// Commits what the target has brought in, when it is to be; what there is to say about that.

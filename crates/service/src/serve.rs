@@ -12,6 +12,7 @@ use syncline_store::{RunQuery, SeenTo};
 use tokio::sync::{Mutex, Notify, mpsc, watch as signal};
 
 use crate::asked::Asked;
+use crate::live::{Following, Live};
 use crate::operations::start_run::start_due;
 use crate::problem::{Class, Problem, Result};
 use crate::runner::Done;
@@ -19,7 +20,7 @@ use crate::scheduling::{Stage, keep_to};
 use crate::service::Service;
 use crate::watch::{Configuration, LISTEN_EVERY, LOOK_EVERY, WatchNews, Watches, asked_to_end};
 use crate::watch_post::{How, WatchPost};
-use crate::wire::{LeftOut, TargetReport};
+use crate::wire::{LeftOut, News, TargetReport};
 
 /// How long it is waited before another try while another process works in the workspace.
 const LOCK_PAUSE: Duration = Duration::from_millis(200);
@@ -35,6 +36,8 @@ pub struct Orders {
     pub reload: Arc<Notify>,
     /// Learns which workspace is served, with each configuration that comes into force.
     pub served: signal::Sender<Option<Arc<Service>>>,
+    /// Learns what goes on.
+    pub live: Arc<Live>,
 }
 
 /// Runs targets by their schedules, and those with `triggers.watch` at changes, until `orders` or another process want
@@ -58,7 +61,8 @@ pub async fn serve(
     let _ = told.send(WatchNews::Began);
     let mut serving = Serving { reopen, told, orders, post, turns: Arc::default() };
     let mut next = Some(service);
-    while let Some(service) = next.take().map(Arc::new) {
+    while let Some(service) = next.take() {
+        let service = Arc::new(service.heard_by(&serving.orders.live));
         serving.post.renew(names(&service));
         serving.orders.served.send_replace(Some(Arc::clone(&service)));
         next = serving.go(&service).await?;
@@ -114,6 +118,7 @@ impl<R: Fn() -> Result<Service>> Serving<R> {
             service,
             post: Arc::clone(&self.post),
             told: self.told.clone(),
+            live: Arc::clone(&self.orders.live),
             turns: Arc::clone(&self.turns),
             stop: ending.clone(),
             held: BTreeMap::new(),
@@ -129,16 +134,32 @@ impl<R: Fn() -> Result<Service>> Serving<R> {
         let watched = watches.go(context, None, self.told.clone(), Arc::clone(&self.post), ending.clone());
         let work = async { tokio::try_join!(scheduled, watched) };
         tokio::pin!(work);
+        let (live, post) = (Arc::clone(&self.orders.live), Arc::clone(&self.post));
+        let mut following = Following::new(&live, service, &post);
         let next = {
-            let wanted = self.wanted(service);
+            let wanted = async {
+                let next = self.wanted(service).await;
+                if next.is_none() {
+                    live.drain();
+                }
+                end.send_replace(true);
+                next
+            };
             tokio::pin!(wanted);
+            let both = async {
+                let wanted = tokio::select! {
+                    ended = &mut work => return ended.map(|_| None),
+                    next = &mut wanted => next,
+                };
+                work.await?;
+                Ok(wanted)
+            };
             tokio::select! {
-                ended = &mut work => return ended.map(|_| None),
-                next = &mut wanted => next,
+                next = both => next?,
+                never = following.go() => match never {},
             }
         };
-        end.send_replace(true);
-        work.await?;
+        following.finish().await;
         Ok(next)
     }
 
@@ -169,12 +190,18 @@ impl<R: Fn() -> Result<Service>> Serving<R> {
 
     /// The configuration as it is now; what is wrong with it is told.
     fn read_anew(&self) -> Option<Service> {
+        let live = &self.orders.live;
         let opened = (self.reopen)().and_then(|service| check(&service).map(|()| service));
         let (message, next) = match opened {
-            Ok(service) => ("the configuration was read anew".to_owned(), Some(service)),
+            Ok(service) => {
+                let targets = service.workspace().targets.iter().map(|target| target.name.clone());
+                live.feed().tell(News::ConfigurationReloaded { targets: targets.collect() });
+                ("the configuration was read anew".to_owned(), Some(service))
+            }
             Err(problem) => {
                 let excerpt = problem.written.as_ref().map(|written| written.excerpt.clone());
                 let why = excerpt.filter(|excerpt| !excerpt.is_empty()).unwrap_or(problem.message);
+                live.feed().tell(News::ConfigurationRefused { message: why.clone() });
                 (format!("the old configuration stays in force: {why}"), None)
             }
         };
@@ -207,6 +234,7 @@ struct Runs<'a> {
     service: &'a Service,
     post: Arc<WatchPost>,
     told: mpsc::UnboundedSender<WatchNews>,
+    live: Arc<Live>,
     turns: Arc<Mutex<()>>,
     stop: signal::Receiver<bool>,
     /// Why a target was left out the last time, so that it is told once.
@@ -224,6 +252,9 @@ impl Stage for Runs<'_> {
     }
 
     async fn run(&mut self, due: &[Due], agenda: &Agenda) {
+        if let Some(first) = due.iter().map(|due| due.moment).min() {
+            self.live.late_by(self.now().saturating_sub(first));
+        }
         let requests = self.asked.take().await;
         let names: BTreeSet<&String> =
             due.iter().map(|due| &due.target).chain(requests.iter().map(|request| &request.target)).collect();

@@ -15,6 +15,7 @@ use tokio::sync::{Mutex, MutexGuard, Notify, OnceCell};
 use crate::caller::Caller;
 use crate::clock::SystemClock;
 use crate::git_exclude;
+use crate::live::Live;
 use crate::problem::{Class, Problem, Result};
 use crate::targets;
 use crate::webhooks::Inbox;
@@ -120,6 +121,11 @@ impl Service {
     #[must_use]
     pub fn may_see(&self, target: &str) -> bool {
         self.caller.targets.is_empty() || self.workspace.target(target).is_some()
+    }
+
+    /// The same workspace, to whose runs another one listens as well.
+    pub(crate) fn heard_by(self, live: &Live) -> Self {
+        Self { events: live.beside(Arc::clone(&self.events)), ..self }
     }
 
     /// The configuration.

@@ -49,6 +49,11 @@ impl WatchPost {
         }
     }
 
+    /// What it tells of itself.
+    pub(crate) fn record(&self) -> WatchRecord {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     pub(crate) fn is_asked_to_stop(&self) -> bool {
         self.lock.is_asked_to_stop()
     }

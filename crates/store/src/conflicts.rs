@@ -1,6 +1,6 @@
 //! Conflicts: records with a life of their own.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::types::Json;
@@ -15,6 +15,7 @@ use crate::records::{ConflictQuery, ConflictRecord, Decided, Lease};
 use crate::runs::one;
 use crate::seal::Seal;
 use crate::store::Store;
+use crate::totals;
 
 macro_rules! select {
     ($rest:literal) => {
@@ -146,9 +147,53 @@ fn read(row: &SqliteRow) -> Result<ConflictRecord> {
     Ok(if bits & IS_PENDING == 0 { record } else { as_pending(record, bits & SETTLES != 0) })
 }
 
-async fn load(connection: &mut SqliteConnection, id: &str) -> Result<Option<ConflictRecord>> {
+/// At most `limit` conflicts behind a place in their order, the oldest first.
+pub(crate) async fn after(
+    connection: &mut SqliteConnection,
+    seq: i64,
+    limit: i64,
+) -> Result<Vec<ConflictRecord>> {
+    let rows = sqlx::query(select!("WHERE seq > ?1 ORDER BY seq LIMIT ?2"));
+    rows.bind(seq).bind(limit).fetch_all(connection).await?.iter().map(read).collect()
+}
+
+/// The conflict of an identifier.
+pub(crate) async fn load(connection: &mut SqliteConnection, id: &str) -> Result<Option<ConflictRecord>> {
     let row = sqlx::query(select!("WHERE id = ?1")).bind(id).fetch_optional(connection).await?;
     row.as_ref().map(read).transpose()
+}
+
+/// What becomes of a conflict when its row is written: whether it is opened, or opened again, and whether it is settled.
+fn turns(known: Option<&ConflictRecord>, record: &ConflictRecord) -> (bool, bool) {
+    let was_open = known.map(|known| known.resolved.is_none());
+    let is_open = record.resolved.is_none();
+    (was_open.is_none() || was_open == Some(false) && is_open, was_open != Some(false) && !is_open)
+}
+
+/// How many conflicts of a target were opened, and how many settled, in one transaction.
+#[derive(Default)]
+struct Turns(BTreeMap<String, (u64, u64)>);
+
+impl Turns {
+    fn note(&mut self, known: Option<&ConflictRecord>, record: &ConflictRecord) {
+        let (opened, settled) = turns(known, record);
+        if opened || settled {
+            let counts = self.0.entry(record.target.clone()).or_default();
+            counts.0 += u64::from(opened);
+            counts.1 += u64::from(settled);
+        }
+    }
+
+    async fn save(self, connection: &mut SqliteConnection) -> Result<()> {
+        for (target, (opened, settled)) in self.0 {
+            totals::change(connection, &target, |totals| {
+                totals.conflicts_opened += opened;
+                totals.conflicts_resolved += settled;
+            })
+            .await?;
+        }
+        Ok(())
+    }
 }
 
 async fn save(connection: &mut SqliteConnection, record: &ConflictRecord) -> Result<()> {
@@ -178,7 +223,11 @@ async fn save(connection: &mut SqliteConnection, record: &ConflictRecord) -> Res
 
 /// Closes the open conflicts at the path of `record` of which nothing came: what they were about has become another
 /// conflict.
-async fn supersede(connection: &mut SqliteConnection, record: &ConflictRecord) -> Result<()> {
+async fn supersede(
+    connection: &mut SqliteConnection,
+    record: &ConflictRecord,
+    turns: &mut Turns,
+) -> Result<()> {
     let earlier = sqlx::query(select!("WHERE target = ?1 AND path = ?2 AND resolved IS NULL AND id <> ?3"))
         .bind(&record.target)
         .bind(record.path.as_str())
@@ -189,8 +238,10 @@ async fn supersede(connection: &mut SqliteConnection, record: &ConflictRecord) -
         // What is damaged is left to whoever reads it.
         let Ok(mut earlier) = read(row) else { continue };
         if earlier.is_untouched() {
+            let known = earlier.clone();
             earlier.resolved = Some(record.opened);
             earlier.resolution = Some(format!("superseded by {}", record.id));
+            turns.note(Some(&known), &earlier);
             save(connection, &earlier).await?;
         }
     }
@@ -213,21 +264,25 @@ impl Store {
         let mut connection = self.database().writer().await;
         let mut transaction = begin(&mut connection).await?;
         fence(&mut transaction, lease).await?;
+        let mut turns = Turns::default();
         for record in records {
-            supersede(&mut transaction, record).await?;
+            supersede(&mut transaction, record, &mut turns).await?;
             let mut record = record.clone();
-            if let Some(known) = load(&mut transaction, &record.id).await? {
+            let known = load(&mut transaction, &record.id).await?;
+            if let Some(known) = &known {
                 // One that is found open again, after it was settled, waits for a decision again.
                 if record.resolved.is_some() || known.resolved.is_none() {
                     record.opened = known.opened;
                 }
                 if record.resolved.is_some() && known.resolved.is_some() {
                     record.resolved = known.resolved;
-                    record.resolution = known.resolution;
+                    record.resolution.clone_from(&known.resolution);
                 }
             }
+            turns.note(known.as_ref(), &record);
             save(&mut transaction, &record).await?;
         }
+        turns.save(&mut transaction).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -309,6 +364,7 @@ impl Store {
         if record.resolved.is_none() {
             record.resolved = Some(now);
             record.resolution = Some(how.to_owned());
+            totals::change(&mut transaction, &record.target, |totals| totals.conflicts_resolved += 1).await?;
             save(&mut transaction, &record).await?;
         }
         Ok(transaction.commit().await?)
@@ -321,9 +377,12 @@ impl Store {
     pub async fn replace_conflict(&self, record: &ConflictRecord) -> Result<()> {
         let mut connection = self.database().writer().await;
         let mut transaction = begin(&mut connection).await?;
-        if load(&mut transaction, &record.id).await?.is_none() {
+        let Some(known) = load(&mut transaction, &record.id).await? else {
             return Err(Error::not_found(format!("the state knows no conflict {:?}", record.id)));
-        }
+        };
+        let mut turns = Turns::default();
+        turns.note(Some(&known), record);
+        turns.save(&mut transaction).await?;
         save(&mut transaction, record).await?;
         Ok(transaction.commit().await?)
     }

@@ -21,12 +21,13 @@ const USER_VERSION_OFFSET: usize = 60;
 /// Where the versions of the format for writing and for reading are: rollback journal (1) or write-ahead log (2).
 const FORMAT_OFFSET: usize = 18;
 
-/// One connection that writes and, for a file, one that reads beside it.
+/// One connection that writes and, for a file, one that reads beside it, and one that counts.
 ///
 /// There is no pool: a pool waits with timers, and timers fire at once under a simulated clock.
 pub(crate) struct Database {
     writer: Mutex<SqliteConnection>,
     reader: Option<(SqliteConnectOptions, OnceCell<Mutex<SqliteConnection>>)>,
+    counter: OnceCell<Mutex<SqliteConnection>>,
 }
 
 impl Database {
@@ -43,7 +44,8 @@ impl Database {
             .busy_timeout(BUSY_TIMEOUT);
         let opened = Self::open_checked(folder, &options, length).await;
         let writer = opened.map_err(|error| named(error, &path))?;
-        Ok(Self { writer: Mutex::new(writer), reader: Some((options, OnceCell::new())) })
+        let reader = Some((options, OnceCell::new()));
+        Ok(Self { writer: Mutex::new(writer), reader, counter: OnceCell::new() })
     }
 
     async fn open_checked(
@@ -73,7 +75,7 @@ impl Database {
         let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(true);
         let mut connection = options.connect().await?;
         schema::create(&mut connection).await?;
-        Ok(Self { writer: Mutex::new(connection), reader: None })
+        Ok(Self { writer: Mutex::new(connection), reader: None, counter: OnceCell::new() })
     }
 
     /// The connection that may write.
@@ -113,10 +115,37 @@ impl Database {
         Ok(cell.get_or_try_init(open).await?.lock().await)
     }
 
-    /// Closes both connections, which also folds SQLite's write-ahead log into the file.
+    /// A connection for what may be lost with the power: its commits wait for no disk. In write-ahead mode the database
+    /// stays whole then: <https://www.sqlite.org/pragma.html#pragma_synchronous>.
+    pub(crate) async fn counter(&self) -> Result<MutexGuard<'_, SqliteConnection>> {
+        let Some((options, _)) = &self.reader else { return Ok(self.writer.lock().await) };
+        let open = || async {
+            let options = options.clone().synchronous(SqliteSynchronous::Normal);
+            Ok::<_, Error>(Mutex::new(options.connect().await?))
+        };
+        let mut connection = self.counter.get_or_try_init(open).await?.lock().await;
+        if connection.is_in_transaction() {
+            // As for the writer: what a failed commit leaves is given up.
+            *connection = options.clone().synchronous(SqliteSynchronous::Normal).connect().await?;
+        }
+        Ok(connection)
+    }
+
+    /// A connection of its own, which waits for nobody; `None` in memory.
+    pub(crate) async fn another(&self) -> Result<Option<SqliteConnection>> {
+        match &self.reader {
+            Some((options, _)) => Ok(Some(options.connect().await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Closes all connections, which also folds SQLite's write-ahead log into the file.
     pub(crate) async fn close(self) -> Result<()> {
         if let Some(reader) = self.reader.and_then(|(_, cell)| cell.into_inner()) {
             reader.into_inner().close().await?;
+        }
+        if let Some(counter) = self.counter.into_inner() {
+            counter.into_inner().close().await?;
         }
         Ok(self.writer.into_inner().close().await?)
     }

@@ -23,6 +23,7 @@ mod layers;
 mod lease;
 mod merge;
 mod objects;
+mod onlooker;
 mod overlay;
 mod pauses;
 mod platform;
@@ -35,6 +36,7 @@ mod seal;
 mod store;
 mod targets;
 mod tokens;
+mod totals;
 mod watching;
 
 pub use agenda::SeenTo;
@@ -45,6 +47,7 @@ pub use deliveries::{Arrival, DELIVERIES_MAX, DELIVERY_TIME, Delivery, keep_toke
 pub use error::{Error, ErrorKind, Result};
 pub use journal::{Opening, Right};
 pub use objects::{ObjectReader, Objects, Total};
+pub use onlooker::{Onlooker, Overview, TargetOverview};
 pub use prune::Pruned;
 pub use records::{
     ConflictQuery, ConflictRecord, Decided, Delta, Lease, Lost, Pause, RunFinish, RunQuery, RunRecord,
@@ -53,4 +56,5 @@ pub use records::{
 pub use requests::Request;
 pub use store::{Store, WorkspaceLock};
 pub use tokens::TokenRecord;
+pub use totals::{DURATION_BOUNDS_MS, Ended, RECENT_MAX, RecentEnd, Totals};
 pub use watching::{LastRun, RunningWatch, Taking, WatchAway, WatchLock, WatchRecord, WatchedTarget};

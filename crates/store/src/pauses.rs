@@ -1,7 +1,7 @@
 //! Pauses: targets that people have asked to be left alone.
 
-use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
 use syncline_core::Nanos;
 
 use crate::error::Result;
@@ -30,6 +30,12 @@ impl Pause {
         let seal: Vec<u8> = row.try_get(4)?;
         pause.seal().check(&seal, &format!("the pause of the target {:?}", pause.target))?;
         Ok(pause)
+    }
+
+    /// All pauses, by target.
+    pub(crate) async fn load_all(connection: &mut SqliteConnection) -> Result<Vec<Self>> {
+        const SELECT: &str = "SELECT target, reason, since, until, seal FROM pauses ORDER BY target";
+        sqlx::query(SELECT).fetch_all(connection).await?.iter().map(Self::read).collect()
     }
 }
 
@@ -81,8 +87,7 @@ impl Store {
     /// # Errors
     /// When the database fails or a row is damaged.
     pub async fn pauses(&self) -> Result<Vec<Pause>> {
-        const SELECT: &str = "SELECT target, reason, since, until, seal FROM pauses ORDER BY target";
         let mut connection = self.database().reader().await?;
-        sqlx::query(SELECT).fetch_all(&mut *connection).await?.iter().map(Pause::read).collect()
+        Pause::load_all(&mut connection).await
     }
 }

@@ -66,6 +66,18 @@ impl RunRow {
         sqlx::query(select!("ORDER BY seq")).fetch_all(connection).await?.iter().map(Self::read).collect()
     }
 
+    /// The row at a place in the order of runs.
+    pub(crate) async fn at(connection: &mut SqliteConnection, seq: i64) -> Result<Option<Self>> {
+        let row = sqlx::query(select!("WHERE seq = ?1")).bind(seq).fetch_optional(connection).await?;
+        row.as_ref().map(Self::read).transpose()
+    }
+
+    /// At most `limit` rows behind a place in the order of runs, the oldest first.
+    pub(crate) async fn after(connection: &mut SqliteConnection, seq: i64, limit: i64) -> Result<Vec<Self>> {
+        let rows = sqlx::query(select!("WHERE seq > ?1 ORDER BY seq LIMIT ?2"));
+        rows.bind(seq).bind(limit).fetch_all(connection).await?.iter().map(Self::read).collect()
+    }
+
     async fn load_last(connection: &mut SqliteConnection) -> Result<Option<Self>> {
         let row = sqlx::query(select!("ORDER BY seq DESC LIMIT 1")).fetch_optional(connection).await?;
         row.as_ref().map(Self::read).transpose()
@@ -207,6 +219,11 @@ impl RunRow {
             .execute(connection)
             .await?;
         Ok(())
+    }
+
+    /// The record without what the run changed.
+    pub(crate) fn told(self) -> RunRecord {
+        RunRecord { start: self.start, finish: self.finish, deltas: Vec::new() }
     }
 
     /// The record, with what the journal holds when the run has not ended.

@@ -10,7 +10,7 @@ use sqlx::{Executor, SqlSafeStr};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The schema version that this Syncline writes: that of the last migration.
-pub(crate) const VERSION: i64 = 6;
+pub(crate) const VERSION: i64 = 7;
 
 /// One step from a schema version to the next. A step that was released never changes.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +35,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { version: 4, description: "pauses", sql: PAUSES },
     Step { version: 5, description: "tokens, answers that are given again", sql: TOKENS },
     Step { version: 6, description: "requests and webhooks", sql: HOOKS },
+    Step { version: 7, description: "totals", sql: TOTALS },
 ];
 
 const FIRST: &str = "
@@ -171,6 +172,15 @@ CREATE TABLE deliveries (
     UNIQUE (hook, id)
 ) STRICT;
 PRAGMA user_version = 6;
+";
+
+const TOTALS: &str = "
+CREATE TABLE totals (
+    target TEXT NOT NULL UNIQUE,
+    counts TEXT NOT NULL,
+    seal BLOB NOT NULL
+) STRICT;
+PRAGMA user_version = 7;
 ";
 
 /// Hands the steps to sqlx.

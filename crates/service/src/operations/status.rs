@@ -12,7 +12,7 @@ use crate::problem::{Result, WireProblem};
 use crate::runner::{Job, run_all};
 use crate::service::Service;
 use crate::watch_post;
-use crate::wire::{Direction, Offline, Pause, Remark, Run, TargetPlan, VERSION, Watch, timestamp};
+use crate::wire::{Direction, Figures, Offline, Pause, Remark, Run, TargetPlan, VERSION, Watch, timestamp};
 
 /// The line of this use case in the list.
 pub const OPERATION: Operation = Operation {
@@ -51,6 +51,10 @@ pub struct Response {
     pub messages_pending: Option<u64>,
     /// Conflicts that wait for a decision, over all targets.
     pub open_conflicts: u64,
+    /// When a target last did all that it was to do: RFC 3339; `null` before that.
+    pub last_sync: Option<String>,
+    /// What was counted of all these targets; `/metrics` of a daemon tells the same.
+    pub figures: Figures,
     /// What history keeps.
     pub backups: Backups,
     /// Whether a process watches the workspace; `watch_status` tells more.
@@ -83,6 +87,10 @@ pub struct Target {
     pub paused: Option<Pause>,
     /// When the next of its windows opens: RFC 3339; `null` while one is open, and when it has none.
     pub opens: Option<String>,
+    /// When it last did all that it was to do: RFC 3339; `null` before that.
+    pub last_sync: Option<String>,
+    /// What was counted of its runs, also those that found nothing to do.
+    pub figures: Figures,
     /// Why it cannot be told what is pending.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<WireProblem>,
@@ -127,7 +135,7 @@ pub async fn status(service: &Service, request: &Request) -> Result<Response> {
     let running = watch_post::running(service)?;
     let watched = running.is_some();
     let watch = running.and_then(|running| running.record).map(Watch::from);
-    let mut targets = Vec::new();
+    let (mut targets, mut all_totals) = (Vec::new(), Vec::new());
     for target in chosen {
         let plan = if request.fast { None } else { Some(look(service, &store, target).await) };
         let mut described = describe(&store, &target.name, target.direction, plan).await?;
@@ -139,6 +147,10 @@ pub async fn status(service: &Service, request: &Request) -> Result<Response> {
         if !is_open(&target.windows, now) {
             described.opens = opens(&target.windows, now).map(timestamp);
         }
+        let totals = store.totals(&target.name).await?;
+        described.last_sync = totals.last_success.map(timestamp);
+        described.figures = Figures::of([&totals]);
+        all_totals.push(totals);
         targets.push(described);
     }
     let objects = store.objects().clone();
@@ -152,6 +164,8 @@ pub async fn status(service: &Service, request: &Request) -> Result<Response> {
         messages_pending: pending.map(|counts| counts.iter().sum()),
         open_conflicts: targets.iter().map(|target| target.open_conflicts).sum(),
         targets,
+        last_sync: all_totals.iter().filter_map(|totals| totals.last_success).max().map(timestamp),
+        figures: Figures::of(&all_totals),
         backups: Backups { objects: total.count, bytes: total.bytes },
         watched,
     })
@@ -206,6 +220,8 @@ async fn describe(store: &Store, name: &str, direction: Way, plan: Option<Target
         offline: None,
         paused: None,
         opens: None,
+        last_sync: None,
+        figures: Figures::default(),
         error,
     })
 }

@@ -2,8 +2,11 @@
 
 mod conflict;
 mod drift;
+mod figures;
+mod health;
 mod item;
 mod junit;
+mod news;
 mod pause;
 mod plan;
 mod report;
@@ -13,7 +16,10 @@ mod watch;
 
 pub use conflict::{Conflict, ConflictList};
 pub use drift::{DriftReport, TargetDrift};
+pub use figures::Figures;
+pub use health::{Health, LastEnd, Seen, TargetHealth};
 pub use item::{Direction, Item, Side, Verb};
+pub use news::News;
 pub use pause::Pause;
 pub use plan::{Drift, Halt, Plan, PlannedStep, Remark, TargetPlan};
 pub(crate) use report::cell;

@@ -11,3 +11,4 @@ mod objects;
 mod opening;
 mod records;
 mod sweep;
+mod totals;

@@ -29,7 +29,9 @@ impl Answer {
 
 impl Server {
     pub(crate) fn start(world: &World) -> Self {
-        Self::listening(world, &["serve", "--listen", "127.0.0.1:0"])
+        let server = Self::listening(world, &["serve", "--listen", "127.0.0.1:0"]);
+        eventually("it is ready", || server.get("/readyz").status == 200);
+        server
     }
 
     /// Starts a command that listens, and waits until it does.

@@ -27,6 +27,7 @@ mod http;
 mod import;
 mod inbox;
 mod kill;
+mod live;
 mod lock;
 mod mcp;
 mod merging;

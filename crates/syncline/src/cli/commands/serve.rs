@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use syncline_server::{LISTEN_DEFAULT, Listening};
+use syncline_service::live::Live;
 use syncline_service::{Orders, Problem, Service, TlsConfig, WatchNews};
 use tokio::sync::{Notify, mpsc, watch as signal};
 
@@ -56,7 +57,8 @@ async fn keep_serving(
     let (tell, mut news) = mpsc::unbounded_channel();
     let reload = Arc::new(Notify::new());
     let (served, serving) = signal::channel(None);
-    let orders = Orders { stop: stopped, reload: Arc::clone(&reload), served };
+    let live = Arc::new(Live::default());
+    let orders = Orders { stop: stopped, reload: Arc::clone(&reload), served, live: Arc::clone(&live) };
     let logs = service.state().join("logs");
     let reopen = || session::open(globals, output, "serve");
     let working = async {
@@ -69,7 +71,7 @@ async fn keep_serving(
             None => None,
         };
         let keeping = syncline_service::serve(service, reopen, tell, orders);
-        let keeping = answer_meanwhile(listening, serving, keeping);
+        let keeping = answer_meanwhile(listening, serving, live, keeping);
         tokio::select! {
             result = keeping => result,
             never = supervisor::signs_of_life() => match never {},
@@ -137,6 +139,7 @@ async fn listen(
 async fn answer_meanwhile(
     listening: Option<Listening>,
     served: signal::Receiver<Option<Arc<Service>>>,
+    live: Arc<Live>,
     working: impl Future<Output = Result<(), Problem>>,
 ) -> Result<(), Problem> {
     let Some(listening) = listening else { return working.await };
@@ -146,7 +149,7 @@ async fn answer_meanwhile(
         close.send_replace(true);
         result
     };
-    let (result, ()) = tokio::join!(working, listening.answer(served, closing));
+    let (result, ()) = tokio::join!(working, listening.answer(served, live, closing));
     result
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use syncline_service::operations::status::{Request, Response, State, Target, status};
-use syncline_service::wire::Offline;
+use syncline_service::wire::{Figures, Offline};
 use syncline_service::{Problem, WireProblem};
 
 use super::pause::paused;
@@ -63,10 +63,21 @@ fn page(response: &Response) -> String {
     if response.watched {
         parts.push("watched".to_owned());
     }
+    parts.extend(figures(&response.figures));
     let backups = response.backups;
     parts.push(format!("history: {} ({})", count(backups.objects, "object"), bytes(backups.bytes)));
     let _ = writeln!(text, "{}", paint(style::FAINT, &parts.join(" · ")));
     text
+}
+
+/// What was counted, in a few words; nothing before the first run.
+fn figures(figures: &Figures) -> Option<String> {
+    let rate = figures.success_rate?;
+    let mut text = format!("{}, {:.1} % succeeded", count(figures.runs, "run"), rate * 100.0);
+    if let (Some(average), Some(most)) = (figures.avg_duration_seconds, figures.p95_duration_seconds) {
+        let _ = write!(text, ", {average:.2} s on average, 95 of 100 within {most:.2} s");
+    }
+    Some(text)
 }
 
 /// What is known of a remote that is away, in one line.

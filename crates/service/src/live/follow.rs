@@ -1,0 +1,90 @@
+//! Following what goes on: a look whenever the state, the watch or the time gives reason for one.
+
+use std::time::Duration;
+
+use syncline_store::{Onlooker, WatchRecord};
+
+use super::Live;
+use super::diff::Told;
+use super::health::Looked;
+use crate::problem::Result;
+use crate::service::Service;
+use crate::watch_post::WatchPost;
+
+/// How often it is asked whether anything has changed.
+const ASK_EVERY: Duration = Duration::from_millis(250);
+/// How many questions go by at most between two looks: pauses and windows end without a change.
+const QUIET_MAX: u32 = 20;
+
+/// Somebody who follows one workspace.
+pub(crate) struct Following<'a> {
+    live: &'a Live,
+    service: &'a Service,
+    post: &'a WatchPost,
+    eyes: Option<(Onlooker, Told)>,
+    /// What the watch told of itself at the last look.
+    record: Option<WatchRecord>,
+    quiet: u32,
+}
+
+impl<'a> Following<'a> {
+    pub(crate) const fn new(live: &'a Live, service: &'a Service, post: &'a WatchPost) -> Self {
+        Self { live, service, post, eyes: None, record: None, quiet: 0 }
+    }
+
+    /// Looks again and again, until it is dropped.
+    pub(crate) async fn go(&mut self) -> std::convert::Infallible {
+        let mut ask = tokio::time::interval(ASK_EVERY);
+        ask.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ask.tick().await;
+            if let Some(hearing) = self.live.hearing() {
+                hearing.tell_progress();
+            }
+            self.look_if_needed().await;
+        }
+    }
+
+    /// Looks a last time, whatever was seen.
+    pub(crate) async fn finish(mut self) {
+        self.quiet = QUIET_MAX;
+        self.look_if_needed().await;
+    }
+
+    async fn look_if_needed(&mut self) {
+        if let Err(problem) = self.try_to_look().await {
+            tracing::warn!(%problem, "the state could not be looked at");
+            let message = format!("the state cannot be looked at: {problem}");
+            let looked = match self.live.looked() {
+                Some(before) => before.stale(message),
+                None => Looked::blind(self.service.workspace(), self.post.record().since, message),
+            };
+            self.live.looked.send_replace(Some(looked.into()));
+            // What was read halfway is not gone on with.
+            self.record = None;
+        }
+    }
+
+    async fn try_to_look(&mut self) -> Result<()> {
+        let now = self.service.clock().now();
+        if self.eyes.is_none() {
+            let mut onlooker = Onlooker::of(&self.service.stored().await?).await?;
+            let told = Told::at(&mut onlooker, now).await?;
+            self.eyes = Some((onlooker, told));
+        }
+        let Some((onlooker, told)) = &mut self.eyes else { return Ok(()) };
+        let record = self.post.record();
+        let draining = self.live.is_draining();
+        let changed = onlooker.has_changed().await?;
+        self.quiet += 1;
+        if !changed && self.record.as_ref() == Some(&record) && self.quiet < QUIET_MAX {
+            return Ok(());
+        }
+        let overview = onlooker.overview().await?;
+        told.tell(onlooker, &overview, &record, now, self.live.feed()).await?;
+        let looked = Looked::new(self.service.workspace(), overview, &record, now, draining);
+        self.live.looked.send_replace(Some(looked.into()));
+        (self.record, self.quiet) = (Some(record), 0);
+        Ok(())
+    }
+}
