@@ -180,10 +180,10 @@ fn the_service_manager_is_told_when_it_is_ready_alive_and_about_to_end() {
 fn logs_tell_of_runs_and_of_no_secret() {
     let world = World::new();
     let secret = "correct-horse-battery";
-    world.configure(&format!(
-        "version: \"1.0\"\nnode: {{ name: here }}\ntargets:\n  main: {{ schedule: every 1s, remote: {{ kind: folder, path: ../remote }} }}\n  \
-         away: {{ schedule: every 1s, path: away, remote: {{ kind: folder, path: \"../${{env:PLACE}}\" }} }}\n"
-    ));
+    world.configure(
+        "version: \"1.0\"\nnode: { name: here }\ntargets:\n  main: { schedule: every 1s, remote: { kind: folder, path: ../remote } }\n  \
+         away: { schedule: every 1s, path: away, remote: { kind: folder, path: \"../${env:PLACE}\" } }\n",
+    );
     world.write_local("a.md", "a");
     // What is wrong with it is told with its name.
     fs::write(world.path(secret), "no folder").unwrap();
