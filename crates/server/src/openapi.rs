@@ -25,7 +25,11 @@ pub fn document() -> Value {
         };
         path[method] = described(operation, &mut schemas);
     }
-    paths.extend(watched(&mut schemas));
+    for (path, described) in watched(&mut schemas) {
+        // A use case may have the same path, with another method.
+        let methods = paths.entry(path).or_insert_with(|| json!({}));
+        methods["get"] = described["get"].clone();
+    }
     json!({
         "openapi": "3.1.0",
         "info": {

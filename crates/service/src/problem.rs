@@ -122,7 +122,7 @@ impl Problem {
     pub const fn http_status(&self) -> u16 {
         match self.class {
             // A target that a caller is kept from is none for it, as one that does not exist.
-            Class::Usage if matches!(self.code.as_bytes(), b"unknown_target") => 404,
+            Class::Usage if matches!(self.code.as_bytes(), b"unknown_target" | b"unknown_event") => 404,
             Class::Usage if matches!(self.code.as_bytes(), b"key_reused") => 422,
             Class::Usage => 400,
             Class::Denied => 403,

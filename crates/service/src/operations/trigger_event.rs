@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 
-use crate::operation::{Operation, Scope, ToolHints, answer, post, question};
+use crate::operation::{Operation, Scope, answer, post, question};
 use crate::operations::start_run::start_due;
 use crate::problem::Result;
 use crate::service::Service;
@@ -16,7 +16,8 @@ pub const OPERATION: Operation = Operation {
     summary: "Tell that something has happened, so that the targets that name the event run",
     scope: Scope::Run,
     route: post("/events"),
-    tool: Some(ToolHints::DESTRUCTIVE),
+    // A model runs targets by name, where it sees the plan first.
+    tool: None,
     request: || schema_for!(Request),
     response: || schema_for!(Response),
     call: |service, value| Box::pin(async move { answer(&trigger_event(service, &question(value)?).await?) }),

@@ -75,7 +75,7 @@ async fn a_migration_that_is_not_known_is_refused() {
     connection
         .execute(
             "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-             VALUES (7, 'later', 1, x'00', 0); PRAGMA user_version = 0;",
+             VALUES (999, 'later', 1, x'00', 0); PRAGMA user_version = 0;",
         )
         .await
         .unwrap();
