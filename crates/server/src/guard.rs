@@ -8,7 +8,6 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use crate::auth::{Gate, settings};
-use crate::openapi::API;
 use crate::problems::refused;
 
 /// The names of this machine that a request may be addressed to; others lead here by a trick of DNS.
@@ -44,7 +43,7 @@ pub(crate) async fn guard(State(gate): State<Gate>, request: Request, next: Next
         );
     }
     // A use case looks itself, when it is known to be one that takes a body.
-    if request.method() == Method::POST && !request.uri().path().starts_with(API) && !is_json(headers) {
+    if request.method() == Method::POST && request.uri().path() == "/mcp" && !is_json(headers) {
         return not_json();
     }
     next.run(request).await
