@@ -3,6 +3,7 @@
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 
+use crate::auditing::{Asked, Became, audited, of_report};
 use crate::operation::{Operation, Scope, answer, post, question};
 use crate::operations::start_run::start_due;
 use crate::problem::Result;
@@ -54,8 +55,17 @@ pub struct Response {
 /// # Errors
 /// When no target names the event, or the state cannot be used.
 pub async fn trigger_event(service: &Service, request: &Request) -> Result<Response> {
-    let event = request.event.clone();
-    let targets = service.workspace().listening(&event)?;
+    let event = &request.event;
+    let targets = service.workspace().listening(event)?;
+    let asked = Asked { operation: OPERATION.name, targets: &targets, about: format!("event {event}") };
+    let became = |response: &Response| match &response.report {
+        Some(report) => of_report(report),
+        None => Some(Became { targets: response.targets.clone(), outcome: "handed over".to_owned() }),
+    };
+    audited(service, asked, became, carry_out(service, event, targets.clone())).await
+}
+
+async fn carry_out(service: &Service, event: &str, targets: Vec<String>) -> Result<Response> {
     let cause = format!("event {event}");
     let running = watch_post::running(service)?;
     // Whoever has only just begun has not told yet what it does: it finds the request if it serves, or the next one does.
@@ -68,5 +78,5 @@ pub async fn trigger_event(service: &Service, request: &Request) -> Result<Respo
     } else {
         Some(start_due(service, targets.clone(), &cause).await?)
     };
-    Ok(Response { version: VERSION, event, targets, handed_over, report })
+    Ok(Response { version: VERSION, event: event.to_owned(), targets, handed_over, report })
 }

@@ -30,7 +30,7 @@ pub(crate) fn to_stderr(verbose: u8) {
     };
     let colours = io::IsTerminal::is_terminal(&io::stderr());
     let lines = fmt::layer()
-        .with_writer(|| Line::to(Box::new(io::stderr())))
+        .with_writer(|| Line::to(Some(Box::new(io::stderr()))))
         .with_target(false)
         .with_ansi(colours)
         .with_filter(filter(usual));
@@ -39,10 +39,7 @@ pub(crate) fn to_stderr(verbose: u8) {
         .flatten_event(true)
         .with_current_span(false)
         .with_target(false)
-        .with_writer(|| match FILES.get() {
-            Some(files) => Line::to(Box::new(files.make_writer())),
-            None => Line::to(Box::new(io::sink())),
-        })
+        .with_writer(|| Line::to(FILES.get().map(|files| Box::new(files.make_writer()) as Box<dyn Write>)))
         .with_filter(filter("warn,syncline=info"));
     tracing_subscriber::registry().with(lines).with(files).init();
 }
@@ -71,31 +68,36 @@ fn filter(usual: &str) -> EnvFilter {
 /// One line, without secrets: neither those that were referred to, nor what looks like one. It goes on when it is whole,
 /// since a secret could be cut in two.
 struct Line {
-    to: Box<dyn Write>,
+    /// Where it goes; nowhere as long as nothing is kept.
+    to: Option<Box<dyn Write>>,
     text: Vec<u8>,
 }
 
 impl Line {
-    fn to(to: Box<dyn Write>) -> Self {
+    fn to(to: Option<Box<dyn Write>>) -> Self {
         Self { to, text: Vec::new() }
     }
 }
 
 impl Write for Line {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.text.extend_from_slice(text);
+        if self.to.is_some() {
+            self.text.extend_from_slice(text);
+        }
         Ok(text.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
+        self.to.as_mut().map_or(Ok(()), |to| to.flush())
     }
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
-        // Where the line cannot be written, nobody can be told of it either.
-        let _ = self.to.write_all(concealed(&self.text).as_bytes());
+        if let Some(to) = &mut self.to {
+            // Where the line cannot be written, nobody can be told of it either.
+            let _ = to.write_all(concealed(&self.text).as_bytes());
+        }
     }
 }
 

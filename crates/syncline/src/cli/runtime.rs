@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use syncline_service::{Class, Problem};
 use tokio::runtime::Builder;
+use tokio::sync::watch as signal;
 
 /// How long work that cannot be interrupted may go on after the end.
 const GRACE: Duration = Duration::from_secs(10);
@@ -77,4 +78,16 @@ pub(crate) async fn wait_for_hangup() {
 #[cfg(not(unix))]
 pub(crate) async fn wait_for_hangup() {
     std::future::pending().await
+}
+
+/// Asks `working` to end, and lets what is going on come to its end; a second signal ends it at once.
+pub(crate) async fn finish(
+    stop: &signal::Sender<bool>,
+    working: impl Future<Output = Result<(), Problem>>,
+) -> Result<(), Problem> {
+    let _ = stop.send(true);
+    tokio::select! {
+        result = working => result,
+        () = wait_for_signal() => Ok(()),
+    }
 }

@@ -19,7 +19,9 @@ fn records(world: &World) -> Vec<[String; 4]> {
 
 #[test]
 fn each_change_that_somebody_asked_for_is_written_down_once() {
-    let world = World::with("schedule: \"@yearly\"\nconflicts: [{ match: \"**\", policy: manual }]");
+    let world = World::with(
+        "schedule: \"@yearly\"\ntriggers: { events: [deploy] }\nconflicts: [{ match: \"**\", policy: manual }]",
+    );
     world.write_local("a.md", "a");
     world.expect(0, &["run", "--dry-run"]);
     assert_eq!(records(&world).len(), 0, "a dry run changes nothing");
@@ -38,6 +40,7 @@ fn each_change_that_somebody_asked_for_is_written_down_once() {
     world.write_local("b.md", "b");
     assert_eq!(server.ask_as(&made, "POST", "/api/v1/runs", &json!({})).status, 200);
     assert_eq!(world.json(0, &["history"])["runs"][0]["cause"], "http by bot");
+    assert_eq!(server.ask_as(&made, "POST", "/api/v1/events", &json!({ "event": "deploy" })).status, 200);
     assert_eq!(server.post("/api/v1/tokens/revoke", &json!({ "name": "bot" })).status, 200);
     assert_eq!(server.ask_as(&made, "POST", "/api/v1/runs", &json!({})).status, 401);
     world.expect(2, &["run", "nobody"]);
@@ -57,6 +60,7 @@ fn each_change_that_somebody_asked_for_is_written_down_once() {
             by_hand("resume"),
             by_hand("create_token"),
             ["bot", "http", "start_run"],
+            ["bot", "http", "trigger_event"],
             ["local", "http", "revoke_token"],
         ]
     );

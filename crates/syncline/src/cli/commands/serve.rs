@@ -22,14 +22,14 @@ use crate::cli::{logs, runtime, session};
 /// Those with a `schedule` run when they are due, those with `triggers.watch` at every change on either side.
 ///
 /// What is due at once runs in the order of `syncline run`; paused targets and those outside of their windows are left
-/// out. The workspace is free between the runs. SIGTERM, Ctrl-C and `syncline run --stop` end it when what is going on is
-/// through; a second signal ends it at once, and the next run takes over.
+/// out. The workspace is free between the runs. SIGTERM, Ctrl-C and `syncline stop` end it when what is going on is through; a
+/// second signal ends it at once, and the next run takes over.
 ///
 /// The configuration is read anew when its file changes, and on SIGHUP. While it is wrong, the old one stays in force.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  syncline serve                             until ctrl-c or `syncline run --stop`
+  syncline serve                             until ctrl-c or `syncline stop`
   syncline serve --listen                    answer on http://127.0.0.1:8080 too
   syncline serve --format json               one JSON document on each line, for every run
   syncline run --status                      what runs next, and what became of the last runs")]
@@ -85,13 +85,8 @@ async fn keep_serving(
         tokio::select! {
             biased;
             () = &mut ending => {
-                // The run that is going on comes to its end first; a second signal ends it at once.
-                let _ = stop.send(true);
                 supervisor::tell(News::Stopping);
-                tokio::select! {
-                    result = &mut working => result?,
-                    () = runtime::wait_for_signal() => {}
-                }
+                runtime::finish(&stop, &mut working).await?;
                 break;
             }
             () = &mut hangup => {
@@ -164,7 +159,7 @@ fn show(news: &WatchNews, logs: &Path, output: &Output) {
     match news {
         WatchNews::Began => {
             supervisor::tell(News::Ready);
-            output.note(paint(style::FAINT, "serving; ctrl-c or `syncline run --stop` ends it"));
+            output.note(paint(style::FAINT, "serving; ctrl-c or `syncline stop` ends it"));
         }
         news => told(news, output),
     }

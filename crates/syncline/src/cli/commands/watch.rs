@@ -30,12 +30,7 @@ pub(super) async fn keep_running(
         tokio::select! {
             biased;
             () = runtime::wait_for_signal() => {
-                // The run that is going on comes to its end first; a second signal ends it at once.
-                let _ = stop.send(true);
-                tokio::select! {
-                    result = &mut working => result?,
-                    () = runtime::wait_for_signal() => {}
-                }
+                runtime::finish(&stop, &mut working).await?;
                 break;
             }
             Some(news) = news.recv() => {
