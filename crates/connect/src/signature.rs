@@ -2,9 +2,7 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-
-/// Bytes of a signature.
-pub const SIGNATURE_BYTES: usize = 32;
+use syncline_core::Digest;
 
 fn mac(key: &[u8], parts: &[&[u8]]) -> Option<Hmac<Sha256>> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
@@ -35,26 +33,8 @@ pub fn is_equal(one: &[u8], other: &[u8]) -> bool {
 /// The bytes of a signature in hexadecimal: 64 digits, in lower case as everybody who signs writes them.
 #[must_use]
 pub fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    let bytes = text.as_bytes();
-    if bytes.len() != 2 * SIGNATURE_BYTES {
-        return None;
-    }
-    bytes.chunks_exact(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
-}
-
-/// Bytes in hexadecimal, in lower case.
-#[must_use]
-pub fn to_hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]))
-        .collect()
+    let is_lower = !text.bytes().any(|byte| byte.is_ascii_uppercase());
+    is_lower.then(|| Digest::from_hex(text))?.map(|bytes| bytes.0.to_vec())
 }
 
 #[cfg(test)]
@@ -67,7 +47,7 @@ mod tests {
         let (key, body) = (b"It's a Secret to Everybody", b"Hello, World!".as_slice());
         let written = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
         let signature = from_hex(written).unwrap();
-        assert_eq!(to_hex(&sign(key, &[body])), written);
+        assert_eq!(sign(key, &[body]), signature);
         assert!(verify(key, &[b"Hello, ", b"World!"], &signature));
         assert!(!verify(key, &[b"Hello, world!"], &signature));
         assert!(!verify(b"another", &[body], &signature));

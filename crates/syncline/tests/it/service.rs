@@ -12,10 +12,10 @@ use serde_json::Value;
 use crate::support::{Ran, World};
 use crate::watch_place::{Watched, eventually};
 
-/// A stand-in for systemctl: it writes down what it is asked, and fails when a file says so.
+/// A stand-in for systemctl: it writes down what it is asked, and fails at what a file names.
 const SYSTEMCTL: &str = r#"#!/bin/sh
 echo "$*" >> "$ASKED"
-[ -e "$ASKED.fails" ] && { echo "Failed to connect to bus" >&2; exit 1; }
+[ -e "$ASKED.fails" ] && case "$*" in *"$(cat "$ASKED.fails")"*) echo "Failed to connect to bus" >&2; exit 1;; esac
 case "$*" in *show*) printf 'ActiveState=active\nUnitFileState=enabled\nResult=success\nMainPID=42\nNRestarts=1\nMemoryCurrent=1048576\nStateChangeTimestamp=@1790000000\n';; esac
 exit 0
 "#;
@@ -111,10 +111,18 @@ fn what_is_not_ours_or_cannot_be_installed_is_left() {
     assert!(installed.unit("other.service").unwrap().contains("/bin/true"));
     assert_eq!(installed.run(&["install", "--user", "--name", "../evil"]).code, 2);
 
-    fs::write(installed.world.path("asked.fails"), "").unwrap();
-    let ran = installed.run(&["install", "--user"]);
-    assert_eq!((ran.code, ran.err.contains("Failed to connect to bus")), (1, true), "{ran:?}");
-    assert_eq!(installed.unit("syncline-local.service"), None, "nothing is left half installed");
+    // Whatever fails, nothing is left half installed.
+    for fails in ["daemon-reload", "enable", "start"] {
+        fs::write(installed.world.path("asked.fails"), fails).unwrap();
+        let ran = installed.run(&["install", "--user"]);
+        assert_eq!((ran.code, ran.err.contains("Failed to connect to bus")), (1, true), "{fails}: {ran:?}");
+        assert_eq!(installed.unit("syncline-local.service"), None, "{fails}");
+        let asked = installed.asked();
+        assert!(
+            asked.contains(&"--user disable --now syncline-local.service".to_owned()),
+            "{fails}: {asked:?}"
+        );
+    }
 }
 
 #[test]

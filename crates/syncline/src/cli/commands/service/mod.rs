@@ -184,8 +184,10 @@ impl Install {
         report_file::write(&place.file, text.as_bytes())?;
         if let Err(problem) = place.systemctl.start(&place.name, !self.no_start, before.is_some()) {
             if before.is_none() {
-                // What could not be installed is not left half installed.
+                // What could not be installed is not left half installed; why it could not is what is told.
+                let _ = place.systemctl.stop(&place.name);
                 let _ = fs::remove_file(&place.file);
+                let _ = place.systemctl.reload();
             }
             return Err(problem);
         }
