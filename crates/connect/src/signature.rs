@@ -1,5 +1,7 @@
 //! HMAC-SHA256 over bytes as they came, compared in constant time.
 
+use std::fmt::Write as _;
+
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use syncline_core::Digest;
@@ -37,6 +39,16 @@ pub fn from_hex(text: &str) -> Option<Vec<u8>> {
     is_lower.then(|| Digest::from_hex(text))?.map(|bytes| bytes.0.to_vec())
 }
 
+/// Bytes in hexadecimal, in lower case.
+#[must_use]
+pub fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // A `String` takes everything.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,7 +59,7 @@ mod tests {
         let (key, body) = (b"It's a Secret to Everybody", b"Hello, World!".as_slice());
         let written = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
         let signature = from_hex(written).unwrap();
-        assert_eq!(sign(key, &[body]), signature);
+        assert_eq!(to_hex(&sign(key, &[body])), written);
         assert!(verify(key, &[b"Hello, ", b"World!"], &signature));
         assert!(!verify(key, &[b"Hello, world!"], &signature));
         assert!(!verify(b"another", &[body], &signature));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use syncline_config::{Webhook, WebhookKind};
-use syncline_connect::signature::sign;
+use syncline_connect::signature::{sign, to_hex};
 use syncline_connect::standard_webhooks::Key;
 
 use super::*;
@@ -52,13 +52,8 @@ impl Case {
     }
 }
 
-/// A signature in hexadecimal.
-fn written(signature: &[u8]) -> String {
-    signature.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn hex(body: &str) -> String {
-    written(&sign(SECRET.as_bytes(), &[body.as_bytes()]))
+    to_hex(&sign(SECRET.as_bytes(), &[body.as_bytes()]))
 }
 
 /// Whatever is near a genuine delivery with this signature is refused.
@@ -152,7 +147,7 @@ fn slack_signs_time_and_body_and_the_time_is_near() {
     assert!(matches!(at(1_531_420_919, signature).verdict(), Verdict::Refused), "more than five minutes old");
     let signed = |body: &str| {
         let stamp = NOW.to_string();
-        let signature = written(&sign(secret.as_bytes(), &[b"v0:", stamp.as_bytes(), b":", body.as_bytes()]));
+        let signature = to_hex(&sign(secret.as_bytes(), &[b"v0:", stamp.as_bytes(), b":", body.as_bytes()]));
         Case::new(WebhookKind::Slack, secret, body)
             .with("x-slack-request-timestamp", stamp)
             .with("x-slack-signature", format!("v0={signature}"))
