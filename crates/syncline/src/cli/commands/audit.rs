@@ -5,7 +5,7 @@ use syncline_service::{Class, Problem};
 
 use crate::cli::args::Globals;
 use crate::cli::output::Output;
-use crate::cli::text::{local_time, paint, shown, style};
+use crate::cli::text::{count, local_time, paint, shown, style};
 use crate::cli::{runtime, session};
 
 /// Tell who had what changed, and check that nobody has changed that list.
@@ -75,7 +75,9 @@ fn page(response: &Response) -> String {
             let place = broken.record.map(|record| format!("record {record}: ")).unwrap_or_default();
             page.push_str(&format!("{}: {place}{}\n", paint(style::BAD, "broken"), broken.reason));
         }
-        None => page.push_str(&format!("{}: {} records\n", paint(style::GOOD, "sound"), response.count)),
+        None => {
+            page.push_str(&format!("{}: {}\n", paint(style::GOOD, "sound"), count(response.count, "record")))
+        }
     }
     if let Some(head) = &response.head {
         page.push_str(&format!("head: {head}\n"));
