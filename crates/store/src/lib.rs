@@ -8,6 +8,7 @@
 //! by a seal. What does not hold is [`ErrorKind::Damaged`], never a panic and never wrong data.
 
 mod agenda;
+mod alerting;
 mod baseline_file;
 mod bases;
 mod codec;
@@ -33,6 +34,10 @@ mod targets;
 mod watching;
 
 pub use agenda::SeenTo;
+pub use alerting::{
+    Acknowledged, Acknowledgement, AgesRecord, AlertBook, AlertRecord, DeliveryRecord, HandleRecord, IncidentRecord, Inhibited,
+    LineRecord,
+};
 pub use bases::{BASE_BYTES_MAX, BaseKeeper, Bases, FoundBases};
 pub use error::{Error, ErrorKind, Result};
 pub use journal::{Opening, Right};

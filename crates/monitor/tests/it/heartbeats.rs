@@ -1,0 +1,1 @@
+//! Heartbeats: what counts, and what is dropped.
