@@ -83,7 +83,7 @@ impl Alerts {
         match (condition.verdict, known) {
             (Verdict::Wrong, Some(alert)) => {
                 alert.message.clone_from(&condition.message);
-                (alert.calm, alert.cleared) = (None, None);
+                alert.calm = None;
             }
             (Verdict::Wrong, None) => {
                 let id = self.book.number();
@@ -162,7 +162,8 @@ impl Alerts {
             if alert.incident.is_some() || alert.acknowledged {
                 continue;
             }
-            let told = self.book.cooling.get(&key(&alert.rule, &alert.subject));
+            let key = key(&alert.rule, &alert.subject);
+            let told = self.book.cooling.get(&key).filter(|_| !alert.held);
             let is_cooling = told.is_some_and(|told| now.clock < told.saturating_add(cooldown));
             let is_inhibited = alert.inhibited.as_ref().is_some_and(|inhibited| now.clock < inhibited.until);
             let is_gathering = now.clock < alert.tell_from;
@@ -170,6 +171,9 @@ impl Alerts {
                 continue;
             }
             if quiet && !alert.critical {
+                if !alert.held {
+                    self.book.cooling.insert(key, now.clock);
+                }
                 alert.held = true;
             } else if alert.cleared.is_none() || alert.held {
                 due.push(index);
@@ -204,7 +208,8 @@ impl Alerts {
 }
 
 fn is_of(alert: &AlertRecord, condition: &Condition) -> bool {
-    alert.rule == condition.rule.name() && alert.subject == condition.subject
+    // What is over and has still to be told stays as it was: the same trouble is another alert then.
+    alert.cleared.is_none() && alert.rule == condition.rule.name() && alert.subject == condition.subject
 }
 
 fn key(rule: &str, subject: &str) -> String {

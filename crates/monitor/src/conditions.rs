@@ -18,6 +18,8 @@ const DIED_FOR: Duration = Duration::from_secs(600);
 const CONFLICTS_MAX: usize = 1_000;
 /// How long trouble with what a peer holds waits for it to turn out that the peer is down.
 const PEER_FIRST: Duration = Duration::from_secs(300);
+/// How long a remote that is away is given to be found again after the peer that holds it is back.
+const FOUND_AGAIN: Duration = Duration::from_secs(15 * 60);
 /// The subject of what concerns this machine.
 const THIS_NODE: &str = "this node";
 
@@ -137,8 +139,9 @@ fn passed(since: Nanos, now: Nanos) -> Duration {
 fn peer_down(peer: &PeerSeen) -> Condition {
     let verdict = match peer.state {
         PeerState::Down => Verdict::Wrong,
-        PeerState::Suspected => Verdict::Unsure,
-        PeerState::Alive | PeerState::Left | PeerState::Awaited => Verdict::Well,
+        // Who has just begun to listen knows nothing yet.
+        PeerState::Suspected | PeerState::Awaited => Verdict::Unsure,
+        PeerState::Alive | PeerState::Left => Verdict::Well,
     };
     let message = format!("peer {}: no heartbeat for {}", peer.name, span(peer.silent));
     Condition::new(Rule::PeerDown, &peer.name, verdict, message)
@@ -170,7 +173,8 @@ fn unreachable(targets: &[TargetSeen], limits: &Limits) -> Vec<Condition> {
         let peers = targets.iter().filter_map(|target| target.peer.clone());
         let follows: Vec<_> = peers.map(|peer| (Rule::PeerDown, peer)).collect();
         let delay = if follows.is_empty() { Duration::ZERO } else { PEER_FIRST };
-        Condition { follows, delay, ..Condition::new(Rule::Unreachable, remote, verdict, message) }
+        let condition = Condition::new(Rule::Unreachable, remote, verdict, message);
+        Condition { follows, delay, grace: FOUND_AGAIN, ..condition }
     };
     remotes.into_iter().map(judge).collect()
 }

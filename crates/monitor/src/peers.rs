@@ -13,6 +13,8 @@ use crate::observed::PeerSeen;
 const LOOKED_AT_MAX: u32 = 5_000;
 /// For how long one that said goodbye may stay away.
 const LEFT_FOR: Duration = Duration::from_secs(15 * 60);
+/// For how long one that was down must be heard before it is believed: what was held back on its way may come late.
+const BACK_FOR: Duration = Duration::from_secs(30);
 /// At what distances each beat is sent, so that losing a third of them is not noticed.
 pub const SENT_AT: [Duration; 4] =
     [Duration::ZERO, Duration::from_secs(3), Duration::from_secs(7), Duration::from_secs(13)];
@@ -115,6 +117,8 @@ pub struct Peer {
     /// The digest of its state.
     pub state: Option<[u8; 32]>,
     left: bool,
+    /// When it was heard again after it was down, until it was heard once more.
+    back: Option<Duration>,
     answered: Option<Duration>,
 }
 
@@ -141,7 +145,7 @@ impl Peers {
         now: Duration,
     ) -> Self {
         let peer = |(name, key, counted)| {
-            (name, Peer { key, counted, heard: None, state: None, left: false, answered: None })
+            (name, Peer { key, counted, heard: None, state: None, left: false, back: None, answered: None })
         };
         Self {
             own: own.to_owned(),
@@ -186,6 +190,12 @@ impl Peers {
         if peer.counted.is_some_and(|counted| counts <= counted) {
             return Err(Dropped::Old);
         }
+        let silent = now.saturating_sub(peer.heard.unwrap_or(self.since));
+        if silent >= self.patience.down && !peer.left {
+            peer.back = Some(now);
+        } else if peer.back.is_some_and(|back| now.saturating_sub(back) >= BACK_FOR) {
+            peer.back = None;
+        }
         peer.counted = Some(counts);
         peer.heard = Some(now);
         peer.state = Some(beat.state);
@@ -217,6 +227,7 @@ impl Peers {
             silent if silent >= self.patience.down && !answers => PeerState::Down,
             silent if silent >= self.patience.suspect => PeerState::Suspected,
             _ if peer.heard.is_none() => PeerState::Awaited,
+            _ if peer.back.is_some() => PeerState::Suspected,
             _ => PeerState::Alive,
         }
     }

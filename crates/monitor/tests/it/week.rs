@@ -86,7 +86,7 @@ fn a_week(seed: u64) {
         assert_eq!((*raised, *cleared), (1, 1), "seed {seed}: {what} was raised and cleared that often");
         *got.entry(what.clone()).or_default() += 1;
     }
-    assert_eq!(got, wanted, "seed {seed}: alerts, and how often: {told:#?}");
+    assert_eq!(got, wanted, "seed {seed}: alerts, and how often");
     assert!(world.is_idle(), "seed {seed}: {}", world.left());
     let twice: u32 = world.pager.arrived.values().map(|times| times - 1).sum();
     assert!(twice <= world.kills, "seed {seed}: {twice} sent twice, {} kills", world.kills);
@@ -94,15 +94,16 @@ fn a_week(seed: u64) {
 
 #[test]
 fn every_alert_of_a_week_is_raised_once_and_cleared_once() {
-    match std::env::var("SYNCLINE_SEED").ok().and_then(|seed| seed.parse().ok()) {
+    let number = |name: &str| std::env::var(name).ok().and_then(|number| number.parse::<u64>().ok());
+    match number("SYNCLINE_SEED") {
         Some(seed) => a_week(seed),
-        None => (0..20).for_each(a_week),
+        None => (0..number("SYNCLINE_WEEKS").unwrap_or(6)).for_each(a_week),
     }
 }
 
 #[test]
 fn what_is_over_before_it_matters_is_told_to_nobody() {
-    for seed in 0..5 {
+    for seed in 0..2 {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut events = lane(&mut random, blip, 30 * MINUTE);
         events.extend(lane(&mut random, jump, 5 * HOUR));
