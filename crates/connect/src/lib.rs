@@ -3,6 +3,7 @@
 //! Read [`endpoint`] first: five verbs and capability data. Everything that implements it lives in the
 //! connectors crate, one file each.
 
+pub mod alert_channel;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod content;
@@ -13,6 +14,7 @@ pub mod listing;
 pub mod memory;
 pub mod registry;
 
+pub use alert_channel::{AlertChannel, AlertLine, AlertMessage};
 pub use content::{Body, ChangedWhileRead, Content, ReadFailed};
 pub use endpoint::{
     Batch, Capabilities, Contents, Endpoint, Health, History, Progress, ScanRequest, Watch, WatchEvent,
@@ -21,4 +23,4 @@ pub use endpoint::{
 pub use error::{Error, ErrorKind, Result, Retry};
 pub use listing::{Listing, detect_moves, snapshot_from_listing};
 pub use memory::{MemoryEndpoint, MemoryItem};
-pub use registry::{EndpointKind, OpenRequest, Registry};
+pub use registry::{ChannelKind, EndpointKind, OpenRequest, Registry};

@@ -117,7 +117,7 @@ pub struct Peer {
     /// The digest of its state.
     pub state: Option<[u8; 32]>,
     left: bool,
-    /// When it was heard again after it was down, until it was heard once more.
+    /// When it was heard for the first time since the start or since it was down, until it was heard once more.
     back: Option<Duration>,
     answered: Option<Duration>,
 }
@@ -191,7 +191,7 @@ impl Peers {
             return Err(Dropped::Old);
         }
         let silent = now.saturating_sub(peer.heard.unwrap_or(self.since));
-        if silent >= self.patience.down && !peer.left {
+        if peer.heard.is_none() || silent >= self.patience.down && !peer.left {
             peer.back = Some(now);
         } else if peer.back.is_some_and(|back| now.saturating_sub(back) >= BACK_FOR) {
             peer.back = None;

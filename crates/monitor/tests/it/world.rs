@@ -224,8 +224,11 @@ impl World {
                 };
                 let copies = if self.random.u8(..10) < 3 { 0 } else { 1 + u64::from(self.random.u8(..10) == 0) };
                 for _ in 0..copies {
-                    let late = if self.random.u8(..50) == 0 { 900 } else { self.random.u64(..12) };
-                    self.in_flight.push((self.now + at.as_secs() + late, beat.seal(&key())));
+                    let arrives = self.now + at.as_secs() + self.random.u64(..12);
+                    self.in_flight.push((arrives, beat.seal(&key())));
+                    if self.random.u8(..20) == 0 {
+                        self.in_flight.push((arrives + 900, beat.seal(&key())));
+                    }
                 }
             }
         }

@@ -109,7 +109,7 @@ fn service(folder: &Path) -> Service {
         reserved: Vec::new(),
         config,
         environment: BTreeMap::new(),
-        registry: Registry { endpoints: &KINDS },
+        registry: Registry { endpoints: &KINDS, channels: &[] },
         state: None,
         events: Arc::new(()),
         cause: "test".to_owned(),
