@@ -133,6 +133,8 @@ fn resolve(
     for name in written.endpoints.keys() {
         check_endpoint(name, &mut resolver);
     }
+    let alerts = written.alerts.resolve(&lookup, &mut resolver);
+    let peers = written.peers.resolve(&lookup, &mut resolver);
     let safety = written.safety.resolve(&["safety"], &mut resolver);
     let timing =
         written.defaults.timing().resolve(&["defaults"], &timing::Resolved::default(), &mut resolver);
@@ -164,6 +166,8 @@ fn resolve(
         dry_run: written.defaults.dry_run,
         concurrency: usize::try_from(written.defaults.concurrency).unwrap_or(1),
         history: written.history.resolve(),
+        alerts,
+        peers,
         merge_tool: written.merge_tool,
         targets,
         warnings: resolver.warnings,

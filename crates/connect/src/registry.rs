@@ -53,6 +53,8 @@ pub struct Registry {
     pub endpoints: &'static [EndpointKind],
     /// The kinds of alert channel, by name.
     pub channels: &'static [ChannelKind],
+    /// Opens an address that is only to be asked for: every message that it delivers is such a request, and says nothing.
+    pub ping: fn(&str) -> Result<Arc<dyn AlertChannel>>,
 }
 
 impl Registry {

@@ -95,26 +95,19 @@ pub fn arrived(book: &mut AlertBook, id: &str, message: Option<String>) {
     forget_handles(book);
 }
 
-/// Notes that a try failed; `sooner_never` is how long the channel asked to be left alone, and `is_final` whether trying
-/// again cannot help.
-pub fn failed(
-    book: &mut AlertBook,
-    id: &str,
-    why: &str,
-    sooner_never: Option<Duration>,
-    is_final: bool,
-) -> Option<GivenUp> {
+/// Notes that a try failed; `pause` is how long it is to be waited at least before the next one.
+pub fn failed(book: &mut AlertBook, id: &str, why: &str, pause: Option<Duration>) -> Option<GivenUp> {
     let clock = book.clock;
     let index = book.deliveries.iter().position(|delivery| delivery.id == id)?;
     let delivery = &mut book.deliveries[index];
     delivery.tries += 1;
-    if is_final || delivery.tries >= TRIES_MAX {
+    if delivery.tries >= TRIES_MAX {
         let lost = book.deliveries.remove(index);
         forget_handles(book);
         return Some(GivenUp { channel: lost.channel, reason: why.to_owned() });
     }
     let doubled = PAUSE_FIRST.saturating_mul(1 << (delivery.tries - 1).min(10)).min(PAUSE_MAX);
-    let pause = doubled.max(sooner_never.unwrap_or_default());
+    let pause = doubled.max(pause.unwrap_or_default());
     delivery.next = clock.saturating_add(nanos(pause));
     delivery.error = Some(why.to_owned());
     None

@@ -11,6 +11,7 @@ use syncline_engine::scheduler::{Agenda, Due, Timetable};
 use syncline_store::{RunQuery, SeenTo};
 use tokio::sync::{Mutex, Notify, mpsc, watch as signal};
 
+use crate::monitoring::Watching;
 use crate::operations::start_run::start_due;
 use crate::problem::{Class, Problem, Result};
 use crate::runner::Done;
@@ -96,11 +97,12 @@ struct Serving<R> {
 
 impl<R: Fn() -> Result<Service>> Serving<R> {
     /// Serves until the end, or until there is another configuration, which is returned.
-    async fn go(&mut self, service: &Service) -> Result<Option<Service>> {
+    async fn go(&mut self, service: &Arc<Service>) -> Result<Option<Service>> {
         let store = service.stored().await?;
         service.leave_out_of_git();
         let context = Context { turns: Some(Arc::clone(&self.turns)), ..service.context(&store) };
         let (end, ending) = signal::channel(false);
+        let watching = Watching::begin(Arc::clone(service), Arc::clone(&self.post), ending.clone());
         let mut runs = Runs {
             service,
             post: Arc::clone(&self.post),
@@ -123,13 +125,18 @@ impl<R: Fn() -> Result<Service>> Serving<R> {
             let wanted = self.wanted(service);
             tokio::pin!(wanted);
             tokio::select! {
-                ended = &mut work => return ended.map(|_| None),
+                ended = &mut work => {
+                    end.send_replace(true);
+                    watching.ended().await;
+                    return ended.map(|_| None);
+                }
                 next = &mut wanted => next,
             }
         };
         end.send_replace(true);
-        work.await?;
-        Ok(next)
+        let done = work.await;
+        watching.ended().await;
+        done.map(|_| next)
     }
 
     /// Waits until this is to end, or to go on with another configuration, which is returned.

@@ -53,6 +53,11 @@ impl WatchPost {
         self.lock.is_asked_to_stop()
     }
 
+    /// How the watch is doing.
+    pub(crate) fn record(&self) -> WatchRecord {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Tells that these are the targets from now on; what is known of them stays known.
     pub(crate) fn renew(&self, names: impl Iterator<Item = String>) {
         let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);

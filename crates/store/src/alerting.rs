@@ -22,6 +22,7 @@ use crate::watching::read;
 
 const BOOK: &str = "alerts.json";
 const ACKNOWLEDGED: &str = "alerts.ack.json";
+const PEERS: &str = "peers.json";
 /// The version of the files' shapes.
 const VERSION: u32 = 1;
 
@@ -173,6 +174,46 @@ pub struct Acknowledgement {
     pub at: Nanos,
     /// What they had to say about it.
     pub note: Option<String>,
+}
+
+/// What is known of other nodes: `peers.json`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeersRecord {
+    /// The number of this node's own life: each one has a greater one.
+    pub boot: u64,
+    /// When this was written.
+    pub at: Nanos,
+    /// The nodes, by name.
+    pub peers: BTreeMap<String, PeerRecord>,
+    /// How many datagrams were dropped, by why.
+    pub dropped: BTreeMap<String, u64>,
+}
+
+/// What is known of another node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerRecord {
+    /// What is believed of it.
+    pub state: String,
+    /// The boot and the counter of the last heartbeat that counted: no older one counts any more, also after a start.
+    pub counted: Option<(u64, u64)>,
+    /// When that arrived, by the wall clock.
+    pub heard: Option<Nanos>,
+}
+
+impl PeersRecord {
+    /// What the state folder holds; nothing when there is none, or it cannot be understood.
+    #[must_use]
+    pub fn read(folder: &Path) -> Self {
+        unsealed(&folder.join(PEERS)).unwrap_or_default()
+    }
+
+    /// Writes it, whole or not at all.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        sealed(&folder.join(PEERS), self)
+    }
 }
 
 #[derive(Serialize, Deserialize)]

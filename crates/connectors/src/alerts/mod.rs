@@ -2,6 +2,7 @@
 
 pub mod discord;
 pub mod mattermost;
+pub mod ping;
 mod post;
 pub mod slack;
 pub mod telegram;
