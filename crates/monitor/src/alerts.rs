@@ -202,7 +202,8 @@ impl Alerts {
     fn tidy(&mut self, now: Moment) {
         let cooldown = nanos(self.limits.cooldown);
         self.book.cooling.retain(|_, told| now.clock < told.saturating_add(cooldown));
-        let is_to_be_told = |alert: &AlertRecord| alert.incident.is_some() || alert.held && !alert.acknowledged;
+        let is_to_be_told =
+            |alert: &AlertRecord| alert.incident.is_some() || alert.held && !alert.acknowledged;
         self.book.alerts.retain(|alert| alert.cleared.is_none() || is_to_be_told(alert));
     }
 }

@@ -63,7 +63,12 @@ pub struct Moment {
 }
 
 /// Everything that the rules say, in their order.
-pub fn conditions(observed: &Observed, now: Moment, limits: &Limits, ages: &mut AgesRecord) -> Vec<Condition> {
+pub fn conditions(
+    observed: &Observed,
+    now: Moment,
+    limits: &Limits,
+    ages: &mut AgesRecord,
+) -> Vec<Condition> {
     let mut found = Vec::new();
     found.extend(observed.peers.iter().flatten().map(peer_down));
     found.extend(observed.died.map(died));
@@ -78,7 +83,8 @@ pub fn conditions(observed: &Observed, now: Moment, limits: &Limits, ages: &mut 
         found.extend(open_conflicts(conflicts, now, limits, ages));
     }
     found.extend(observed.disk.map(|room| low(Rule::DiskLow, room, limits.disk_free_percent, "disk")));
-    found.extend(observed.memory.map(|room| low(Rule::MemoryLow, room, limits.memory_free_percent, "memory")));
+    found
+        .extend(observed.memory.map(|room| low(Rule::MemoryLow, room, limits.memory_free_percent, "memory")));
     found
 }
 

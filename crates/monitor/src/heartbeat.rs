@@ -82,7 +82,8 @@ impl Heartbeat {
     /// Who claims to have sent these bytes; `None` when they are no heartbeat at all. Nothing of it is proven yet.
     #[must_use]
     pub fn claims(bytes: &[u8]) -> Option<&str> {
-        let is_right = bytes.len() <= BYTES_MAX && bytes.get(..5)? == [b"SYNH".as_slice(), &[VERSION]].concat();
+        let is_right =
+            bytes.len() <= BYTES_MAX && bytes.get(..5)? == [b"SYNH".as_slice(), &[VERSION]].concat();
         let length = usize::from(*bytes.get(HEAD - 1)?);
         let is_whole = length > 0 && bytes.len() == HEAD + length + MAC;
         if is_right && is_whole { std::str::from_utf8(&bytes[HEAD..HEAD + length]).ok() } else { None }

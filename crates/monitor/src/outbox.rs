@@ -48,12 +48,14 @@ pub fn post(book: &mut AlertBook, notices: &[Notice], channels: &[String], wall:
     }
     let mut given_up = Vec::new();
     for channel in channels {
-        let waiting = |book: &AlertBook| book.deliveries.iter().filter(|waits| waits.channel == *channel).count();
+        let waiting =
+            |book: &AlertBook| book.deliveries.iter().filter(|waits| waits.channel == *channel).count();
         while waiting(book) > WAITING_MAX
             && let Some(oldest) = book.deliveries.iter().position(|waits| waits.channel == *channel)
         {
             let lost = book.deliveries.remove(oldest);
-            given_up.push(GivenUp { channel: lost.channel, reason: "too many wait for this channel".to_owned() });
+            given_up
+                .push(GivenUp { channel: lost.channel, reason: "too many wait for this channel".to_owned() });
         }
     }
     given_up

@@ -314,8 +314,12 @@ mod tests {
         book.write(folder).unwrap();
         assert_eq!(AlertBook::read(folder), Some(book));
         let text = fs::read_to_string(folder.join(BOOK)).unwrap();
-        let damaged =
-            [text[..text.len() / 2].to_owned(), String::new(), text.replace("notes", "n0tes"), text.replace("\"version\":1", "\"version\":2")];
+        let damaged = [
+            text[..text.len() / 2].to_owned(),
+            String::new(),
+            text.replace("notes", "n0tes"),
+            text.replace("\"version\":1", "\"version\":2"),
+        ];
         for damaged in damaged {
             fs::write(folder.join(BOOK), &damaged).unwrap();
             assert_eq!(AlertBook::read(folder), None, "{damaged}");

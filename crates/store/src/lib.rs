@@ -35,8 +35,8 @@ mod watching;
 
 pub use agenda::SeenTo;
 pub use alerting::{
-    Acknowledged, Acknowledgement, AgesRecord, AlertBook, AlertRecord, DeliveryRecord, HandleRecord, IncidentRecord, Inhibited,
-    LineRecord, PeerRecord, PeersRecord,
+    Acknowledged, Acknowledgement, AgesRecord, AlertBook, AlertRecord, DeliveryRecord, HandleRecord,
+    IncidentRecord, Inhibited, LineRecord, PeerRecord, PeersRecord,
 };
 pub use bases::{BASE_BYTES_MAX, BaseKeeper, Bases, FoundBases};
 pub use error::{Error, ErrorKind, Result};

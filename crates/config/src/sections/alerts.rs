@@ -36,6 +36,8 @@ pub(crate) struct Alerts {
     memory_free_percent: u8,
     /// How long an alert waits for others, so that they are told together.
     gather: String,
+    /// For how long something must be right before it counts as such.
+    calm: String,
     /// How long the same alert is not told again after it was told.
     cooldown: String,
     /// When all but the critical waits: times of the week.
@@ -70,6 +72,7 @@ impl Default for Alerts {
             disk_free_percent: 5,
             memory_free_percent: 5,
             gather: "30s".to_owned(),
+            calm: "1m".to_owned(),
             cooldown: "5m".to_owned(),
             quiet: Vec::new(),
             dead_man: None,
@@ -94,6 +97,8 @@ pub struct AlertsConfig {
     pub memory_free_percent: u8,
     /// How long an alert waits for others.
     pub gather: Duration,
+    /// For how long something must be right.
+    pub calm: Duration,
     /// How long the same alert is not told again.
     pub cooldown: Duration,
     /// When all but the critical waits.
@@ -153,6 +158,7 @@ impl Alerts {
         let stale_after =
             self.stale_after.as_deref().map(|text| read(text, &["alerts", "stale_after"], resolver));
         let gather = read(&self.gather, &["alerts", "gather"], resolver);
+        let calm = read(&self.calm, &["alerts", "calm"], resolver);
         let cooldown = read(&self.cooldown, &["alerts", "cooldown"], resolver);
         let dead_man = self.dead_man.map(|written| {
             if let Some(problem) = reference_problem(&written.url) {
@@ -169,6 +175,7 @@ impl Alerts {
             disk_free_percent: self.disk_free_percent,
             memory_free_percent: self.memory_free_percent,
             gather,
+            calm,
             cooldown,
             quiet,
             dead_man,

@@ -46,7 +46,12 @@ pub(crate) fn kinds() -> Vec<KindSchema> {
         },
     });
     vec![
-        KindSchema { role: Role::Endpoint, name: "folder", summary: "A folder of this machine.", schema: folder },
+        KindSchema {
+            role: Role::Endpoint,
+            name: "folder",
+            summary: "A folder of this machine.",
+            schema: folder,
+        },
         KindSchema { role: Role::Endpoint, name: "s3", summary: "A bucket.", schema: s3 },
     ]
 }

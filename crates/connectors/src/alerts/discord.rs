@@ -55,7 +55,8 @@ impl Discord {
 impl AlertChannel for Discord {
     async fn deliver(&self, message: &AlertMessage, earlier: Option<&str>) -> Result<Option<String>> {
         let content = text(message, LENGTH_MAX, without_markdown);
-        let body = json!({ "content": content, "allowed_mentions": { "parse": [] }, "flags": SUPPRESS_EMBEDS });
+        let body =
+            json!({ "content": content, "allowed_mentions": { "parse": [] }, "flags": SUPPRESS_EMBEDS });
         if let Some(number) = earlier {
             let edited = json!({ "content": content, "allowed_mentions": { "parse": [] } });
             match self.call(Method::PATCH, &self.webhook.with(&["messages", number]), &edited).await {

@@ -81,7 +81,10 @@ impl Post {
             .user_agent(concat!("syncline/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| {
-                Error::new(ErrorKind::Io, format!("no client for {channel} can be made: {}", error.without_url()))
+                Error::new(
+                    ErrorKind::Io,
+                    format!("no client for {channel} can be made: {}", error.without_url()),
+                )
             })?;
         Ok(Self { client, channel })
     }

@@ -49,7 +49,8 @@ impl AlertChannel for Slack {
     async fn deliver(&self, message: &AlertMessage, _: Option<&str>) -> Result<Option<String>> {
         let text = text(message, LENGTH_MAX, without_entities);
         // A block of plain text knows no markup; the text beside it is for notifications.
-        let block = json!({ "type": "section", "text": { "type": "plain_text", "text": text, "emoji": false } });
+        let block =
+            json!({ "type": "section", "text": { "type": "plain_text", "text": text, "emoji": false } });
         let body = json!({ "text": text, "blocks": [block], "unfurl_links": false, "unfurl_media": false });
         let body = body.to_string().into_bytes();
         self.post.send(Letter { method: Method::POST, to: &self.webhook, body, head: Vec::new() }).await?;

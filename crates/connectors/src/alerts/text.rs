@@ -37,9 +37,7 @@ pub(super) fn text(message: &AlertMessage, length_max: usize, escape: impl Fn(&s
 
 /// Text on one line, without what controls a terminal or turns the direction of what follows, and not too long.
 fn plain(text: &str) -> String {
-    let is_harmless = |c: &char| {
-        !matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
+    let is_harmless = |c: &char| !matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
     let shown = text.chars().filter(is_harmless).map(|c| if c.is_control() { ' ' } else { c });
     let mut shown: String = shown.take(LINE_MAX + 1).collect();
     if shown.chars().count() > LINE_MAX {

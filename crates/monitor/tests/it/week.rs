@@ -7,7 +7,11 @@ use crate::world::{DAY, Event, Fault, HOUR, MINUTE, World};
 const TARGETS: [&str; 5] = ["memories", "sessions", "notes", "photos", "code"];
 
 /// One fault after the other, each long enough to be told, with enough time between them for it to be over.
-fn lane(random: &mut fastrand::Rng, one: impl Fn(&mut fastrand::Rng) -> (Fault, u64), gap: u64) -> Vec<Event> {
+fn lane(
+    random: &mut fastrand::Rng,
+    one: impl Fn(&mut fastrand::Rng) -> (Fault, u64),
+    gap: u64,
+) -> Vec<Event> {
     let mut events = Vec::new();
     let mut at = HOUR + random.u64(..HOUR);
     loop {
@@ -72,7 +76,11 @@ fn a_week(seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut events = lane(&mut random, trouble, 4 * HOUR);
     events.extend(lane(&mut random, machine, 2 * HOUR));
-    events.extend(lane(&mut random, |random| (Fault::Conflict("notes"), random.u64(30 * HOUR..50 * HOUR)), HOUR));
+    events.extend(lane(
+        &mut random,
+        |random| (Fault::Conflict("notes"), random.u64(30 * HOUR..50 * HOUR)),
+        HOUR,
+    ));
     let told: Vec<Event> = events.clone();
     events.extend(lane(&mut random, jump, 9 * HOUR));
     let mut world = World::new(seed, events);

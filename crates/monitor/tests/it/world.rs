@@ -161,7 +161,10 @@ impl World {
 
     pub(crate) fn is_idle(&self) -> bool {
         let book = &self.watcher.as_ref().unwrap().alerts.book;
-        book.alerts.is_empty() && book.incidents.is_empty() && book.deliveries.is_empty() && book.handles.is_empty()
+        book.alerts.is_empty()
+            && book.incidents.is_empty()
+            && book.deliveries.is_empty()
+            && book.handles.is_empty()
     }
 
     fn wall(&self) -> i64 {
@@ -191,8 +194,7 @@ impl World {
             let (name, remote) = (self.targets[index].name, self.targets[index].remote);
             let is_away =
                 peer_off && self.targets[index].peer || self.is_on(|fault| *fault == Fault::Remote(remote));
-            let fails =
-                self.is_on(|fault| *fault == Fault::Failing(name) || *fault == Fault::Approval(name));
+            let fails = self.is_on(|fault| *fault == Fault::Failing(name) || *fault == Fault::Approval(name));
             let stuck = self.is_on(|fault| *fault == Fault::Stuck(name));
             let target = &mut self.targets[index];
             let is_due = now % HOUR == target.runs_at || target.tries > 0 && now % (5 * MINUTE) == 0;
@@ -222,7 +224,8 @@ impl World {
                     counter: self.sent,
                     state: [7; 32],
                 };
-                let copies = if self.random.u8(..10) < 3 { 0 } else { 1 + u64::from(self.random.u8(..10) == 0) };
+                let copies =
+                    if self.random.u8(..10) < 3 { 0 } else { 1 + u64::from(self.random.u8(..10) == 0) };
                 for _ in 0..copies {
                     let arrives = self.now + at.as_secs() + self.random.u64(..12);
                     self.in_flight.push((arrives, beat.seal(&key())));
@@ -233,7 +236,8 @@ impl World {
             }
         }
         let now = self.now;
-        let (here, in_flight) = std::mem::take(&mut self.in_flight).into_iter().partition(|(at, _)| *at <= now);
+        let (here, in_flight) =
+            std::mem::take(&mut self.in_flight).into_iter().partition(|(at, _)| *at <= now);
         self.in_flight = in_flight;
         let here: Vec<_> = here;
         if let Some(watcher) = &mut self.watcher {

@@ -98,7 +98,11 @@ impl Channels {
                     tracing::warn!(channel = delivery.channel, %error, "an alert could not be sent yet");
                     let pause = pause(&error);
                     if let Some(lost) = outbox::failed(book, &delivery.id, &error.to_string(), pause) {
-                        tracing::error!(channel = lost.channel, reason = lost.reason, "an alert was given up");
+                        tracing::error!(
+                            channel = lost.channel,
+                            reason = lost.reason,
+                            "an alert was given up"
+                        );
                     }
                 }
             }

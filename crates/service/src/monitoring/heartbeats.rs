@@ -41,7 +41,11 @@ pub(super) struct Listening {
 
 impl Listening {
     /// Begins to listen and to be heard, until `ending` turns true.
-    pub(super) async fn begin(service: &Arc<Service>, post: Arc<WatchPost>, ending: signal::Receiver<bool>) -> Self {
+    pub(super) async fn begin(
+        service: &Arc<Service>,
+        post: Arc<WatchPost>,
+        ending: signal::Receiver<bool>,
+    ) -> Self {
         let nobody = Self { heard: None, task: None };
         let config = &service.workspace().peers;
         if config.nodes.is_empty() {
@@ -170,7 +174,12 @@ impl Beating {
         let record = self.post.record();
         let runs = record.targets.iter().map(|target| {
             let last = target.last.as_ref();
-            format!("{} {:?} {:?}\n", target.name, last.and_then(|last| last.run.as_ref()), last.map(|last| last.success))
+            format!(
+                "{} {:?} {:?}\n",
+                target.name,
+                last.and_then(|last| last.run.as_ref()),
+                last.map(|last| last.success)
+            )
         });
         Digest::of(runs.collect::<String>().as_bytes()).0
     }

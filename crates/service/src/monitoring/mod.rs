@@ -76,8 +76,8 @@ fn limits(config: &AlertsConfig) -> Limits {
         disk_free_percent: config.disk_free_percent,
         memory_free_percent: config.memory_free_percent,
         gather: config.gather,
+        calm: config.calm,
         cooldown: config.cooldown,
-        ..Limits::default()
     }
 }
 

@@ -18,7 +18,9 @@ pub const OPERATION: Operation = Operation {
     tool: Some(ToolHints { read_only: false, destructive: false }),
     request: || schema_for!(Request),
     response: || schema_for!(Response),
-    call: |service, value| Box::pin(async move { answer(&acknowledge_alert(service, question(value)?).await?) }),
+    call: |service, value| {
+        Box::pin(async move { answer(&acknowledge_alert(service, question(value)?).await?) })
+    },
 };
 
 /// Longest note, in characters.
@@ -52,7 +54,10 @@ pub struct Response {
 /// When there is no such alert, or it cannot be written down.
 pub async fn acknowledge_alert(service: &Service, request: Request) -> Result<Response> {
     let note = request.note.map(|note| note.trim().to_owned()).filter(|note| !note.is_empty());
-    if note.as_deref().is_some_and(|note| note.chars().count() > NOTE_MAX || note.chars().any(char::is_control)) {
+    if note
+        .as_deref()
+        .is_some_and(|note| note.chars().count() > NOTE_MAX || note.chars().any(char::is_control))
+    {
         let message = format!("a note is one line of at most {NOTE_MAX} characters");
         return Err(Problem::usage("bad_note", message));
     }

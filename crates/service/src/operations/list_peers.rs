@@ -65,9 +65,8 @@ pub struct Peer {
 /// # Errors
 /// When the state cannot be looked at.
 pub fn list_peers(service: &Service) -> Result<Response> {
-    let listening = watch_post::running(service)?
-        .and_then(|running| running.record)
-        .is_some_and(|record| record.serving);
+    let listening =
+        watch_post::running(service)?.and_then(|running| running.record).is_some_and(|record| record.serving);
     let mut record = PeersRecord::read(service.state());
     let peers = service.workspace().peers.nodes.iter().map(|node| {
         let known = record.peers.remove(&node.name).unwrap_or_default();

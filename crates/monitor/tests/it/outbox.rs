@@ -1,1 +1,0 @@
-//! Heartbeats: what counts, and what is dropped.
