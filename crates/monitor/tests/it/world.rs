@@ -197,7 +197,7 @@ impl World {
             let fails = self.is_on(|fault| *fault == Fault::Failing(name) || *fault == Fault::Approval(name));
             let stuck = self.is_on(|fault| *fault == Fault::Stuck(name));
             let target = &mut self.targets[index];
-            let is_due = now % HOUR == target.runs_at || target.tries > 0 && now % (5 * MINUTE) == 0;
+            let is_due = now % HOUR == target.runs_at || target.tries > 0 && now.is_multiple_of(5 * MINUTE);
             // What is watched notices at once that its remote is gone.
             let notices = is_away && target.tries == 0;
             if !(is_due || notices) || stuck {
@@ -214,7 +214,7 @@ impl World {
     /// The peer beats; a third of what it sends is lost, some of it comes late, twice or again much later.
     fn beat(&mut self) {
         let is_off = self.is_on(|fault| *fault == Fault::Peer);
-        if self.now % MINUTE == 0 && !is_off {
+        if self.now.is_multiple_of(MINUTE) && !is_off {
             for at in SENT_AT {
                 self.sent += 1;
                 let beat = Heartbeat {
