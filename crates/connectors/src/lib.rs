@@ -29,7 +29,7 @@ pub const CHANNELS: &[ChannelKind] = &[
 /// Everything that this crate offers.
 #[must_use]
 pub const fn registry() -> Registry {
-    Registry { endpoints: ENDPOINTS, channels: CHANNELS, ping: alerts::ping::open }
+    Registry { ping: alerts::ping::open, channels: CHANNELS, endpoints: ENDPOINTS }
 }
 
 #[cfg(test)]
