@@ -6,6 +6,7 @@
 pub mod alerts;
 pub mod endpoints;
 
+use alerts::ping::open as ping;
 use syncline_connect::{ChannelKind, EndpointKind, Registry};
 
 /// Every kind of endpoint, in the order in which people read them.
@@ -29,7 +30,7 @@ pub const CHANNELS: &[ChannelKind] = &[
 /// Everything that this crate offers.
 #[must_use]
 pub const fn registry() -> Registry {
-    Registry { ping: alerts::ping::open, channels: CHANNELS, endpoints: ENDPOINTS }
+    Registry { endpoints: ENDPOINTS, channels: CHANNELS, ping }
 }
 
 #[cfg(test)]
