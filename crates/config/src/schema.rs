@@ -99,7 +99,8 @@ fn drop_null(object: &mut Map<String, Value>) {
 fn alternatives_of<'a>(kinds: impl Iterator<Item = &'a KindSchema>) -> Value {
     let branches: Vec<Value> = kinds.map(kind_schema).collect();
     if branches.is_empty() {
-        return json!({ "type": "object", "properties": { "kind": { "enum": [] } }, "required": ["kind"] });
+        let kind = json!({ "description": "Its kind; none is known.", "enum": [] });
+        return json!({ "type": "object", "properties": { "kind": kind }, "required": ["kind"] });
     }
     json!({ "oneOf": branches })
 }
