@@ -15,9 +15,18 @@ const LOOKED_AT_MAX: u32 = 5_000;
 const LEFT_FOR: Duration = Duration::from_secs(15 * 60);
 /// For how long one that was down must be heard before it is believed: what was held back on its way may come late.
 const BACK_FOR: Duration = Duration::from_secs(30);
-/// At what distances each beat is sent, so that losing a third of them is not noticed.
-pub const SENT_AT: [Duration; 4] =
-    [Duration::ZERO, Duration::from_secs(3), Duration::from_secs(7), Duration::from_secs(13)];
+/// How many heartbeats must arrive before it is believed, none of them long ago: what was held back is sparse.
+const BACK_BEATS: usize = 6;
+/// At what distances each beat is sent. All that is sent in three minutes is lost too rarely to be noticed, even when a
+/// third of everything is.
+pub const SENT_AT: [Duration; 6] = [
+    Duration::ZERO,
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(7),
+    Duration::from_secs(10),
+    Duration::from_secs(13),
+];
 
 /// What is believed of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,9 +126,24 @@ pub struct Peer {
     /// The digest of its state.
     pub state: Option<[u8; 32]>,
     left: bool,
-    /// When it was heard for the first time since the start or since it was down, until it was heard once more.
-    back: Option<Duration>,
+    /// When it was heard since the start or since it was down, not long ago, until it is believed.
+    back: Option<Vec<Duration>>,
     answered: Option<Duration>,
+}
+
+impl Peer {
+    /// Takes in that it is heard after it was `silent` for so long: one that was down is believed when it is heard often.
+    fn hear(&mut self, silent: Duration, patience: Patience, now: Duration) {
+        let was_down = self.heard.is_none() || silent >= patience.down && !self.left;
+        self.heard = Some(now);
+        let Some(mut heard) = self.back.take().or_else(|| was_down.then(Vec::new)) else { return };
+        heard.retain(|at| now.saturating_sub(*at) < patience.suspect);
+        if heard.len() < BACK_BEATS {
+            heard.push(now);
+        }
+        let is_believed = heard.len() == BACK_BEATS && now.saturating_sub(heard[0]) >= BACK_FOR;
+        self.back = (!is_believed).then_some(heard);
+    }
 }
 
 /// All peers.
@@ -191,13 +215,8 @@ impl Peers {
             return Err(Dropped::Old);
         }
         let silent = now.saturating_sub(peer.heard.unwrap_or(self.since));
-        if peer.heard.is_none() || silent >= self.patience.down && !peer.left {
-            peer.back = Some(now);
-        } else if peer.back.is_some_and(|back| now.saturating_sub(back) >= BACK_FOR) {
-            peer.back = None;
-        }
+        peer.hear(silent, self.patience, now);
         peer.counted = Some(counts);
-        peer.heard = Some(now);
         peer.state = Some(beat.state);
         peer.left = beat.says == Says::Leaving;
         Ok(beat)

@@ -56,12 +56,12 @@ fn a_flood_is_dropped_and_ends_with_its_second() {
 }
 
 #[test]
-fn a_peer_is_suspected_before_it_is_down_and_heard_twice_before_it_is_back() {
+fn a_peer_is_suspected_before_it_is_down_and_heard_often_before_it_is_back() {
     let ours = Key::of("ours");
     let mut peers = peers(None);
     let state = |peers: &Peers, now: u64| peers.seen(at(now))[0].state;
     assert_eq!(state(&peers, 10), PeerState::Awaited);
-    for (counter, now) in [(1, 10), (2, 60)] {
+    for (counter, now) in [(1, 10), (2, 12), (3, 14), (4, 17), (5, 20), (6, 60)] {
         peers.receive(&beat("chad", 1, counter).seal(&ours), at(now)).unwrap();
     }
     assert_eq!(state(&peers, 100), PeerState::Alive);
@@ -70,13 +70,28 @@ fn a_peer_is_suspected_before_it_is_down_and_heard_twice_before_it_is_back() {
     // One that answers in another way is not down.
     peers.answered("chad", at(250));
     assert_eq!(state(&peers, 260), PeerState::Suspected);
-    peers.receive(&beat("chad", 1, 3).seal(&ours), at(600)).unwrap();
-    assert_eq!(state(&peers, 601), PeerState::Suspected);
-    peers.receive(&beat("chad", 1, 4).seal(&ours), at(660)).unwrap();
+    for (counter, now) in [(7, 600), (8, 602), (9, 604), (10, 607), (11, 610), (12, 613)] {
+        peers.receive(&beat("chad", 1, counter).seal(&ours), at(now)).unwrap();
+        assert_eq!(state(&peers, now), PeerState::Suspected);
+    }
+    peers.receive(&beat("chad", 1, 13).seal(&ours), at(660)).unwrap();
     assert_eq!(state(&peers, 661), PeerState::Alive);
-    peers.receive(&Heartbeat { says: Says::Leaving, ..beat("chad", 1, 5) }.seal(&ours), at(670)).unwrap();
+    peers.receive(&Heartbeat { says: Says::Leaving, ..beat("chad", 1, 14) }.seal(&ours), at(670)).unwrap();
     assert_eq!(state(&peers, 670 + 600), PeerState::Left);
     assert_eq!(state(&peers, 670 + 16 * 60), PeerState::Down);
+}
+
+#[test]
+fn what_was_held_back_brings_nobody_back() {
+    let ours = Key::of("ours");
+    let mut peers = peers(None);
+    // Many, but never many of them within two minutes: that is no peer that lives.
+    let late = [600, 640, 700, 760, 800, 850, 900, 910, 920, 1030, 1040];
+    for (counter, now) in (1..).zip(late) {
+        peers.receive(&beat("chad", 1, counter).seal(&ours), at(now)).unwrap();
+        assert_eq!(peers.seen(at(now))[0].state, PeerState::Suspected, "at {now}");
+    }
+    assert_eq!(peers.seen(at(1040 + 200))[0].state, PeerState::Down);
 }
 
 #[test]

@@ -109,6 +109,20 @@ fn every_alert_of_a_week_is_raised_once_and_cleared_once() {
     }
 }
 
+/// What the peer sent before it went was not heard, and some of it comes late: that is no sign of life.
+#[test]
+fn a_peer_that_goes_while_nobody_listens_is_told_of_once() {
+    for seed in 0..60 {
+        let killed = Event { fault: Fault::Killed, from: HOUR - 9 * MINUTE, to: HOUR + MINUTE };
+        let gone = Event { fault: Fault::Peer, from: HOUR, to: 2 * HOUR };
+        let mut world = World::new(seed, vec![killed, gone]);
+        world.pass(3 * HOUR);
+        let told: Vec<_> = world.pager.raised.values().cloned().collect();
+        let once = |what: &str| (what.to_owned(), 1, 1);
+        assert_eq!(told, [once("process_died this node"), once("peer_down chad")], "seed {seed}");
+    }
+}
+
 #[test]
 fn what_is_over_before_it_matters_is_told_to_nobody() {
     for seed in 0..2 {
