@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_message_is_signed_as_the_standard_says() {
-        // The example of the specification.
+        // The example of the reference implementations.
         let key = key("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
         let signed =
             signature(&key, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, b"{\"test\": 2432232314}");
