@@ -144,6 +144,8 @@ impl World {
             self.beat();
             if self.is_on(|fault| *fault == Fault::Killed) {
                 self.kills += u32::from(self.watcher.take().is_some());
+                // One that was killed a moment before for another reason would have been there by now, and is missed.
+                self.disk.running.get_or_insert_with(|| "before this fault".to_owned());
                 continue;
             }
             if self.watcher.is_none() {
