@@ -135,6 +135,8 @@ fn resolve(
         check_endpoint(name, &mut resolver);
     }
     let serve = written.serve.map(|serve| serve.resolve(&root, &mut resolver));
+    let alerts = written.alerts.resolve(&lookup, &mut resolver);
+    let peers = written.peers.resolve(&lookup, &mut resolver);
     let safety = written.safety.resolve(&["safety"], &mut resolver);
     let timing =
         written.defaults.timing().resolve(&["defaults"], &timing::Resolved::default(), &mut resolver);
@@ -168,6 +170,8 @@ fn resolve(
         concurrency: usize::try_from(written.defaults.concurrency).unwrap_or(1),
         history: written.history.resolve(),
         serve,
+        alerts,
+        peers,
         merge_tool: written.merge_tool,
         targets,
         webhooks,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value as Json;
 
-use crate::schema::{KindSchema, allowed, alternatives, kind_of, schema};
+use crate::schema::{KindSchema, Role, allowed, alternatives, kind_of, schema};
 use crate::twins::{PREFIX, SEPARATOR, twin};
 
 /// The reference page: type, default, description and environment twin of every key.
@@ -76,17 +76,35 @@ fn write_row(page: &mut String, path: &Path, property: &Json, required: bool) {
 }
 
 fn write_kinds(page: &mut String, kinds: &[KindSchema]) {
-    page.push_str("\n# Kinds of endpoint\n\nThe settings of an endpoint, here or inside a target's `remote`. Text may refer to secrets: `${env:NAME}`, `${file:PATH}`.\n");
     let root = schema(kinds);
-    let branches =
-        root.pointer("/properties/endpoints/additionalProperties").map(alternatives).unwrap_or_default();
-    for (kind, branch) in kinds.iter().zip(branches) {
-        page.push_str(&format!("\n## `kind: {}`\n\n{}\n\n", kind.name, one_line(kind.summary)));
-        page.push_str("| key | type | default | meaning | variable |\n|---|---|---|---|---|\n");
-        for (key, property) in branch.get("properties").and_then(Json::as_object).into_iter().flatten() {
-            if key != "kind" {
-                let path = vec!["endpoints".into(), "<name>".into(), key.clone()];
-                write_row(page, &path, property, is_required(branch, key));
+    let roles = [
+        (
+            Role::Endpoint,
+            "/properties/endpoints/additionalProperties",
+            vec!["endpoints".to_owned(), "<name>".to_owned()],
+            "\n# Kinds of endpoint\n\nThe settings of an endpoint, here or inside a target's `remote`. Text may refer to secrets: `${env:NAME}`, `${file:PATH}`.\n",
+        ),
+        (
+            Role::Channel,
+            "/properties/alerts/properties/channels/additionalProperties",
+            vec!["alerts".to_owned(), "channels".to_owned(), "<name>".to_owned()],
+            "\n# Kinds of alert channel\n\nThe settings of a channel below `alerts.channels`. Secrets by reference alone: `${env:NAME}`, `${file:PATH}`.\n",
+        ),
+    ];
+    for (role, pointer, path, title) in roles {
+        let branches = root.pointer(pointer).map(alternatives).unwrap_or_default();
+        let kinds: Vec<&KindSchema> = kinds.iter().filter(|kind| kind.role == role).collect();
+        if !kinds.is_empty() {
+            page.push_str(title);
+        }
+        for (kind, branch) in kinds.into_iter().zip(branches) {
+            page.push_str(&format!("\n## `kind: {}`\n\n{}\n\n", kind.name, one_line(kind.summary)));
+            page.push_str("| key | type | default | meaning | variable |\n|---|---|---|---|---|\n");
+            for (key, property) in branch.get("properties").and_then(Json::as_object).into_iter().flatten() {
+                if key != "kind" {
+                    let path = path.iter().chain([key]).cloned().collect();
+                    write_row(page, &path, property, is_required(branch, key));
+                }
             }
         }
     }

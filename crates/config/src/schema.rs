@@ -7,12 +7,25 @@ use crate::sections::File;
 
 /// The keyword that marks the place of an endpoint's settings in the derived schema.
 pub(crate) const ENDPOINT_MARK: &str = "x-syncline-endpoint";
+/// The keyword that marks the place of an alert channel's settings.
+pub(crate) const CHANNEL_MARK: &str = "x-syncline-channel";
 /// How deep references inside a connector's schema are followed: deeper ones describe recursive settings.
 const REFERENCE_DEPTH_MAX: usize = 16;
 
-/// One kind of endpoint, as its connector describes it.
+/// What a kind is a kind of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Endpoints.
+    Endpoint,
+    /// Alert channels.
+    Channel,
+}
+
+/// One kind of endpoint or alert channel, as its connector describes it.
 #[derive(Clone, Debug)]
 pub struct KindSchema {
+    /// What it is a kind of.
+    pub role: Role,
     /// The word after `kind:`.
     pub name: &'static str,
     /// What it is, in one line.
@@ -26,8 +39,10 @@ pub struct KindSchema {
 pub fn schema(kinds: &[KindSchema]) -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     let mut root = settings.into_generator().into_root_schema_for::<File>().to_value();
-    let endpoint = endpoint_schema(kinds);
-    complete(&mut root, &endpoint);
+    let of = |role: Role| alternatives_of(kinds.iter().filter(|kind| kind.role == role));
+    for (mark, role) in [(ENDPOINT_MARK, Role::Endpoint), (CHANNEL_MARK, Role::Channel)] {
+        complete(&mut root, mark, &of(role));
+    }
     if let Value::Object(root) = &mut root {
         root.insert("title".into(), "Syncline configuration".into());
         root.remove("$defs");
@@ -35,20 +50,20 @@ pub fn schema(kinds: &[KindSchema]) -> Value {
     root
 }
 
-/// Removes `null` from optional keys (a key without a value counts as not written) and puts the endpoints in.
-fn complete(schema: &mut Value, endpoint: &Value) {
+/// Removes `null` from optional keys (a key without a value counts as not written) and puts kinds in where `mark` stands.
+fn complete(schema: &mut Value, mark: &str, kinds: &Value) {
     match schema {
-        Value::Object(object) if object.contains_key(ENDPOINT_MARK) => {
-            object.remove(ENDPOINT_MARK);
-            if let Value::Object(endpoint) = endpoint {
-                object.extend(endpoint.clone());
+        Value::Object(object) if object.contains_key(mark) => {
+            object.remove(mark);
+            if let Value::Object(kinds) = kinds {
+                object.extend(kinds.clone());
             }
         }
         Value::Object(object) => {
             drop_null(object);
-            object.values_mut().for_each(|value| complete(value, endpoint));
+            object.values_mut().for_each(|value| complete(value, mark, kinds));
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| complete(item, endpoint)),
+        Value::Array(items) => items.iter_mut().for_each(|item| complete(item, mark, kinds)),
         _ => {}
     }
 }
@@ -81,10 +96,11 @@ fn drop_null(object: &mut Map<String, Value>) {
     }
 }
 
-fn endpoint_schema(kinds: &[KindSchema]) -> Value {
-    let branches: Vec<Value> = kinds.iter().map(kind_schema).collect();
+fn alternatives_of<'a>(kinds: impl Iterator<Item = &'a KindSchema>) -> Value {
+    let branches: Vec<Value> = kinds.map(kind_schema).collect();
     if branches.is_empty() {
-        return json!({ "type": "object", "properties": { "kind": { "enum": [] } }, "required": ["kind"] });
+        let kind = json!({ "description": "Its kind; none is known.", "enum": [] });
+        return json!({ "type": "object", "properties": { "kind": kind }, "required": ["kind"] });
     }
     json!({ "oneOf": branches })
 }
@@ -104,8 +120,11 @@ fn kind_schema(kind: &KindSchema) -> Value {
     object.insert("description".into(), kind.summary.into());
     object.entry("additionalProperties").or_insert(false.into());
     if let Value::Object(properties) = object.entry("properties").or_insert_with(|| json!({})) {
-        let kind =
-            json!({ "description": "What kind of endpoint it is.", "type": "string", "const": kind.name });
+        let what = match kind.role {
+            Role::Endpoint => "What kind of endpoint it is.",
+            Role::Channel => "What kind of channel it is.",
+        };
+        let kind = json!({ "description": what, "type": "string", "const": kind.name });
         properties.insert("kind".into(), kind);
     }
     if let Value::Array(required) = object.entry("required").or_insert_with(|| json!([])) {

@@ -58,7 +58,10 @@ pub fn is_secret_key(key: &str) -> bool {
     let key = key.to_lowercase().replace('-', "_");
     let tells_where = ["_file", "_path", "_env", "_url", "_id", "_name"].iter().any(|end| key.ends_with(end));
     let words = ["password", "passwd", "passphrase", "token", "secret", "credential"];
-    !tells_where && (key.ends_with("_key") || key == "apikey" || words.iter().any(|word| key.contains(word)))
+    !tells_where
+        && (key.ends_with("_key")
+            || matches!(key.as_str(), "apikey" | "webhook")
+            || words.iter().any(|word| key.contains(word)))
 }
 
 /// A piece of a setting.

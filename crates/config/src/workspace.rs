@@ -7,10 +7,12 @@ use std::time::Duration;
 use syncline_core::{Direction, Guard, ItemPath, Missed, Rule, Schedule, Standing, Window};
 
 use crate::error::{ConfigError, Warning};
+use crate::sections::alerts::AlertsConfig;
 use crate::sections::checks::Check;
 use crate::sections::committing::GitCommit;
 use crate::sections::endpoint::EndpointConfig;
 use crate::sections::history::HistoryConfig;
+use crate::sections::peers::PeersConfig;
 use crate::sections::script::Script;
 use crate::sections::secrets::SecretScan;
 use crate::sections::serve::ServeConfig;
@@ -36,6 +38,10 @@ pub struct Workspace {
     pub history: HistoryConfig,
     /// How it answers over HTTP; `None` when the file does not say that it is to.
     pub serve: Option<ServeConfig>,
+    /// When people are told that something is wrong, and how.
+    pub alerts: AlertsConfig,
+    /// The other nodes.
+    pub peers: PeersConfig,
     /// The program that conflicts are merged with by hand, and its arguments, as it is written.
     pub merge_tool: Option<String>,
     /// The targets, in the order of the file.

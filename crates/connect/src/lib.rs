@@ -3,6 +3,7 @@
 //! Read [`endpoint`] first: five verbs and capability data. Everything that implements it lives in the
 //! connectors crate, one file each.
 
+pub mod alert_channel;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod content;
@@ -15,6 +16,7 @@ pub mod registry;
 pub mod signature;
 pub mod standard_webhooks;
 
+pub use alert_channel::{AlertChannel, AlertLine, AlertMessage};
 pub use content::{Body, ChangedWhileRead, Content, ReadFailed};
 pub use endpoint::{
     Batch, Capabilities, Contents, Endpoint, Health, History, Progress, ScanRequest, Watch, WatchEvent,
@@ -23,4 +25,4 @@ pub use endpoint::{
 pub use error::{Error, ErrorKind, Result, Retry};
 pub use listing::{Listing, detect_moves, snapshot_from_listing};
 pub use memory::{MemoryEndpoint, MemoryItem};
-pub use registry::{EndpointKind, OpenRequest, Registry};
+pub use registry::{ChannelKind, EndpointKind, OpenRequest, Registry};

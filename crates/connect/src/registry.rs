@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::alert_channel::AlertChannel;
 use crate::endpoint::Endpoint;
 use crate::error::Result;
 
@@ -32,15 +33,38 @@ pub struct OpenRequest<'a> {
     pub state: &'a Path,
 }
 
-/// Every kind of endpoint that this program knows.
+/// One kind of alert channel: the entry of the visible list in the connectors crate.
+#[derive(Clone, Copy)]
+pub struct ChannelKind {
+    /// The word after `kind:` in the configuration.
+    pub name: &'static str,
+    /// What it is, in one line.
+    pub summary: &'static str,
+    /// The JSON Schema of its settings, `kind` left out.
+    pub schema: fn() -> schemars::Schema,
+    /// Opens a channel with its settings, secrets resolved, `kind` left out; nothing is sent yet.
+    pub open: fn(&serde_json::Value) -> Result<Arc<dyn AlertChannel>>,
+}
+
+/// Everything outside that this program knows.
 #[derive(Clone, Copy)]
 pub struct Registry {
-    /// The kinds, by name.
+    /// The kinds of endpoint, by name.
     pub endpoints: &'static [EndpointKind],
+    /// The kinds of alert channel, by name.
+    pub channels: &'static [ChannelKind],
+    /// Opens an address that is only to be asked for: every message that it delivers is such a request, and says nothing.
+    pub ping: fn(&str) -> Result<Arc<dyn AlertChannel>>,
 }
 
 impl Registry {
-    /// Finds a kind by its name.
+    /// Finds a kind of alert channel by its name.
+    #[must_use]
+    pub fn channel(&self, name: &str) -> Option<&'static ChannelKind> {
+        self.channels.iter().find(|kind| kind.name == name)
+    }
+
+    /// Finds a kind of endpoint by its name.
     #[must_use]
     pub fn endpoint(&self, name: &str) -> Option<&'static EndpointKind> {
         self.endpoints.iter().find(|kind| kind.name == name)

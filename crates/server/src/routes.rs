@@ -12,7 +12,7 @@ use axum::routing::{any, get, post};
 use serde_json::Value;
 use syncline_service::live::Live;
 use syncline_service::{
-    Caller, Class, Method, OPERATIONS, Operation, Problem, Replay, Scope, ServeConfig, Service, Ticket,
+    Caller, Method, OPERATIONS, Operation, Problem, Replay, Scope, ServeConfig, Service, Ticket,
 };
 use tokio::sync::{Semaphore, watch as signal};
 
@@ -117,15 +117,7 @@ async fn of_all_targets(request: Request, next: Next) -> Response {
     let Some(caller) = request.extensions().get::<Caller>() else {
         return refused(StatusCode::UNAUTHORIZED, "unauthenticated", "nobody is known to ask");
     };
-    let checked = caller.check(Scope::Read).and_then(|()| match caller.targets.as_slice() {
-        [] => Ok(()),
-        _ => {
-            let message =
-                format!("this tells of all targets, and the token {:?} is limited to some", caller.name);
-            Err(Problem::new(Class::Denied, "forbidden", message))
-        }
-    });
-    match checked {
+    match caller.check(Scope::Read).and_then(|()| caller.check_all_targets()) {
         Ok(()) => next.run(request).await,
         Err(wrong) => problem(&wrong),
     }

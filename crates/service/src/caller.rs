@@ -42,6 +42,24 @@ impl Caller {
         }
     }
 
+    /// Whether there are only some targets for it.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        !self.targets.is_empty()
+    }
+
+    /// Refuses it what tells of all targets when it is limited to some.
+    ///
+    /// # Errors
+    /// When it is.
+    pub fn check_all_targets(&self) -> Result<()> {
+        if !self.is_limited() {
+            return Ok(());
+        }
+        let message = format!("this tells of all targets, and the token {:?} is limited to some", self.name);
+        Err(Problem::new(Class::Denied, "forbidden", message))
+    }
+
     /// Refuses what it may not do.
     ///
     /// # Errors

@@ -23,6 +23,7 @@ mod housekeeping;
 mod ignore_file;
 pub mod import;
 pub mod live;
+mod monitoring;
 pub mod operation;
 pub mod operations;
 pub mod problem;
@@ -63,6 +64,10 @@ pub const OPERATIONS: &[Operation] = &[
     operations::resolve_conflict::OPERATION,
     operations::abort_conflict::OPERATION,
     operations::report_conflicts::OPERATION,
+    operations::list_alerts::OPERATION,
+    operations::acknowledge_alert::OPERATION,
+    operations::test_alerts::OPERATION,
+    operations::list_peers::OPERATION,
     operations::scrub::OPERATION,
     operations::doctor::OPERATION,
     operations::generate_ci::OPERATION,

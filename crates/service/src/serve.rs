@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, Notify, mpsc, watch as signal};
 
 use crate::asked::Asked;
 use crate::live::{Following, Live};
+use crate::monitoring::Watching;
 use crate::operations::start_run::start_due;
 use crate::problem::{Class, Problem, Result};
 use crate::runner::Done;
@@ -109,11 +110,12 @@ struct Serving<R> {
 
 impl<R: Fn() -> Result<Service>> Serving<R> {
     /// Serves until the end, or until there is another configuration, which is returned.
-    async fn go(&mut self, service: &Service) -> Result<Option<Service>> {
+    async fn go(&mut self, service: &Arc<Service>) -> Result<Option<Service>> {
         let store = service.stored().await?;
         service.leave_out_of_git();
         let context = Context { turns: Some(Arc::clone(&self.turns)), ..service.context(&store) };
         let (end, ending) = signal::channel(false);
+        let watching = Watching::begin(Arc::clone(service), Arc::clone(&self.post), ending.clone());
         let mut runs = Runs {
             service,
             post: Arc::clone(&self.post),
@@ -155,12 +157,14 @@ impl<R: Fn() -> Result<Service>> Serving<R> {
                 Ok(wanted)
             };
             tokio::select! {
-                next = both => next?,
+                next = both => next,
                 never = following.go() => match never {},
             }
         };
+        end.send_replace(true);
+        watching.ended().await;
         following.finish().await;
-        Ok(next)
+        next
     }
 
     /// Waits until this is to end, or to go on with another configuration, which is returned.

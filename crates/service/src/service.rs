@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use syncline_config::{KindSchema, Workspace};
+use syncline_config::{KindSchema, Role, Workspace};
 use syncline_connect::Registry;
 use syncline_core::{Direction, ItemPath};
 use syncline_engine::scripts::Mode;
@@ -359,9 +359,16 @@ impl Service {
 #[must_use]
 pub fn kind_schemas(registry: &Registry) -> Vec<KindSchema> {
     let describe = |kind: &syncline_connect::EndpointKind| KindSchema {
+        role: Role::Endpoint,
         name: kind.name,
         summary: kind.summary,
         schema: (kind.schema)().to_value(),
     };
-    registry.endpoints.iter().map(describe).collect()
+    let describe_channel = |kind: &syncline_connect::ChannelKind| KindSchema {
+        role: Role::Channel,
+        name: kind.name,
+        summary: kind.summary,
+        schema: (kind.schema)().to_value(),
+    };
+    registry.endpoints.iter().map(describe).chain(registry.channels.iter().map(describe_channel)).collect()
 }

@@ -8,6 +8,7 @@
 //! by a seal. What does not hold is [`ErrorKind::Damaged`], never a panic and never wrong data.
 
 mod agenda;
+mod alerting;
 mod answers;
 mod audit;
 mod baseline_file;
@@ -40,6 +41,10 @@ mod totals;
 mod watching;
 
 pub use agenda::SeenTo;
+pub use alerting::{
+    Acknowledged, Acknowledgement, AgesRecord, AlertBook, AlertRecord, DeliveryRecord, HandleRecord,
+    IncidentRecord, Inhibited, LineRecord, PeerRecord, PeersRecord,
+};
 pub use answers::{Answered, KEEP_ANSWERS, Question};
 pub use audit::{AuditEntry, AuditLog, AuditRecord, Break};
 pub use bases::{BASE_BYTES_MAX, BaseKeeper, Bases, FoundBases};

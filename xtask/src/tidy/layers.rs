@@ -19,7 +19,8 @@ const LAYERS: &[Layer] = &[
     Layer { name: "store", may_name: &["core"] },
     Layer { name: "connectors", may_name: &["core", "connect"] },
     Layer { name: "engine", may_name: &["core", "connect", "store"] },
-    Layer { name: "service", may_name: &["core", "config", "connect", "store", "engine"] },
+    Layer { name: "monitor", may_name: &["core", "connect", "store"] },
+    Layer { name: "service", may_name: &["core", "config", "connect", "store", "engine", "monitor"] },
     Layer { name: "server", may_name: &["service"] },
     Layer {
         name: "syncline",

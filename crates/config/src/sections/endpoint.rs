@@ -12,7 +12,7 @@ use super::Resolver;
 use crate::check::dotted;
 use crate::document::{Node, Value as Written};
 use crate::error::{ConfigError, ConfigErrors, Location, Warning};
-use crate::schema::ENDPOINT_MARK;
+use crate::schema::{CHANNEL_MARK, ENDPOINT_MARK};
 use crate::secret::{
     self, Lookup, Redacted, has_reference, is_reference, is_secret_key, needs_resolution, reference_problem,
 };
@@ -42,13 +42,31 @@ impl JsonSchema for Endpoint {
     }
 }
 
+/// A way to people: its kind, and the settings of that kind.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Channel(pub(crate) Endpoint);
+
+impl JsonSchema for Channel {
+    fn schema_name() -> Cow<'static, str> {
+        "Channel".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A way to people: its kind, and the settings of that kind.",
+            CHANNEL_MARK: true,
+        })
+    }
+}
+
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Endpoint(…)")
     }
 }
 
-/// The remote side of a target, ready to be opened.
+/// The remote side of a target or an alert channel, ready to be opened.
 #[derive(Clone)]
 pub struct EndpointConfig {
     /// Its name under `endpoints`; `None` when it was written inside its target.

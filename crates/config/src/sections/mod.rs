@@ -1,5 +1,6 @@
 //! What may be written, one file per section; each section says how it becomes what will be done.
 
+pub(crate) mod alerts;
 pub(crate) mod checks;
 pub(crate) mod committing;
 pub(crate) mod conflicts;
@@ -8,6 +9,7 @@ pub(crate) mod endpoint;
 pub(crate) mod guard;
 pub(crate) mod history;
 pub(crate) mod node;
+pub(crate) mod peers;
 pub(crate) mod quantity;
 pub(crate) mod schedule;
 pub(crate) mod script;
@@ -55,6 +57,12 @@ pub(crate) struct File {
     /// Who may tell that something has changed, by name: `POST /hooks/NAME` of `syncline serve --listen`.
     #[serde(default)]
     pub(crate) webhooks: BTreeMap<String, webhooks::Written>,
+    /// Other nodes whose heartbeats are expected, and to which ours are sent.
+    #[serde(default)]
+    pub(crate) peers: peers::Peers,
+    /// When people are told that something is wrong, and how.
+    #[serde(default)]
+    pub(crate) alerts: alerts::Alerts,
     /// How long old versions are kept.
     #[serde(default)]
     pub(crate) history: history::History,

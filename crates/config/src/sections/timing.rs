@@ -125,7 +125,12 @@ fn check_timezone(name: &str, at: &[&str], resolver: &mut Resolver<'_>) {
 
 impl Window {
     /// The window; `None` when what was written is wrong.
-    fn resolve(self, at: &[&str], timezone: &str, resolver: &mut Resolver<'_>) -> Option<core::Window> {
+    pub(crate) fn resolve(
+        self,
+        at: &[&str],
+        timezone: &str,
+        resolver: &mut Resolver<'_>,
+    ) -> Option<core::Window> {
         let wrong = |key: &str, text: &str, hint: &str, resolver: &mut Resolver<'_>| {
             let message = format!("{} cannot be understood", quote(text));
             resolver.error(&[at, &[key]].concat(), "bad_value", message, hint.to_owned());

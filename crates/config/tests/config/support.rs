@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::json;
-use syncline_config::{ConfigErrors, KindSchema, Workspace, parse};
+use syncline_config::{ConfigErrors, KindSchema, Role, Workspace, parse};
 
 /// Two kinds: one of every type of setting, one with nested settings behind a reference.
 pub(crate) fn kinds() -> Vec<KindSchema> {
@@ -46,8 +46,13 @@ pub(crate) fn kinds() -> Vec<KindSchema> {
         },
     });
     vec![
-        KindSchema { name: "folder", summary: "A folder of this machine.", schema: folder },
-        KindSchema { name: "s3", summary: "A bucket.", schema: s3 },
+        KindSchema {
+            role: Role::Endpoint,
+            name: "folder",
+            summary: "A folder of this machine.",
+            schema: folder,
+        },
+        KindSchema { role: Role::Endpoint, name: "s3", summary: "A bucket.", schema: s3 },
     ]
 }
 

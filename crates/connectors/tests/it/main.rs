@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod ai_clients;
+mod alerts;
 mod conformance;
 mod folder;
 mod folder_faults;

@@ -3,6 +3,7 @@
 //! Each file has a request, a response, the typed function that performs it, and the line for the list.
 
 pub mod abort_conflict;
+pub mod acknowledge_alert;
 pub mod check_ci;
 pub mod check_drift;
 pub mod config_schema;
@@ -12,8 +13,10 @@ pub mod explain;
 pub mod generate_ci;
 pub mod history;
 pub mod import_files;
+pub mod list_alerts;
 pub mod list_audit;
 pub mod list_conflicts;
+pub mod list_peers;
 pub mod list_targets;
 pub mod list_tokens;
 pub mod list_versions;
@@ -31,5 +34,6 @@ pub mod show_conflict;
 pub mod start_run;
 pub mod status;
 pub mod stop_watch;
+pub mod test_alerts;
 pub mod trigger_event;
 pub mod watch_status;

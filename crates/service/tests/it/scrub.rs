@@ -109,7 +109,7 @@ fn service(folder: &Path) -> Service {
         reserved: Vec::new(),
         config,
         environment: BTreeMap::new(),
-        registry: Registry { endpoints: &KINDS },
+        registry: Registry { endpoints: &KINDS, channels: &[], ping: |_| panic!("nothing is asked for") },
         state: None,
         events: Arc::new(()),
         cause: "test".to_owned(),

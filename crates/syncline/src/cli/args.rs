@@ -100,6 +100,8 @@ pub(crate) enum Command {
     Status(commands::status::Status),
     Pause(commands::pause::Pause),
     Resume(commands::resume::Resume),
+    Alerts(commands::alerts::Alerts),
+    Peers(commands::peers::Peers),
     Conflicts(commands::conflicts::Conflicts),
     History(commands::history::History),
     Rollback(commands::rollback::Rollback),

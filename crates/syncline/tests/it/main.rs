@@ -4,6 +4,7 @@
 
 mod acceptance;
 mod ai_clients;
+mod alerts;
 mod audit;
 mod builtins;
 mod checks;

@@ -131,7 +131,7 @@ fn a_token_that_is_limited_to_targets_sees_and_changes_no_others() {
         ("generate_ci", vec![github], vec![]),
     ];
     // Those that concern no target, or the workspace as a whole.
-    let others = ["config_schema", "check_ci"];
+    let others = ["config_schema", "check_ci", "list_alerts", "acknowledge_alert", "list_peers"];
     let mut known: BTreeSet<&str> = requests.iter().map(|(name, ..)| *name).collect();
     known.extend(others);
     let list = world.json(0, &["call"]);

@@ -1,5 +1,6 @@
 //! The commands: one file each, as the command tree has them.
 
+pub(crate) mod alerts;
 pub(crate) mod audit;
 pub(crate) mod call;
 pub(crate) mod ci;
@@ -17,6 +18,7 @@ pub(crate) mod init;
 pub(crate) mod man;
 pub(crate) mod mcp;
 pub(crate) mod pause;
+pub(crate) mod peers;
 pub(crate) mod plan;
 pub(crate) mod restore;
 pub(crate) mod resume;
@@ -56,6 +58,8 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<u8, Problem> {
         Command::Status(command) => command.run(&globals, output),
         Command::Pause(command) => command.run(&globals, output),
         Command::Resume(command) => command.run(&globals, output),
+        Command::Alerts(command) => command.run(&globals, output),
+        Command::Peers(command) => command.run(&globals, output),
         Command::Conflicts(command) => command.run(&globals, output),
         Command::History(command) => command.run(&globals, output),
         Command::Rollback(command) => command.run(&globals, output),

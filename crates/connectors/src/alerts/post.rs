@@ -1,0 +1,142 @@
+//! Sending a message over HTTP, so that no address and no token gets into an error.
+
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Method, Response, StatusCode, Url};
+use serde_json::Value;
+use syncline_connect::{Error, ErrorKind, Result, Retry};
+
+/// How long it may take to be connected.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// How long a delivery may take in all.
+const DELIVER_MAX: Duration = Duration::from_secs(30);
+/// Most bytes of an answer that are read.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
+
+/// A client of one channel.
+pub(super) struct Post {
+    client: Client,
+    channel: &'static str,
+}
+
+/// An address that may hold a token, and that nothing shows.
+#[derive(Clone)]
+pub(super) struct Address(Url);
+
+impl Address {
+    /// Reads an address of a setting; `setting` names it.
+    pub(super) fn read(text: &str, setting: &str) -> Result<Self> {
+        let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "https" | "http"));
+        let message = || format!("`{setting}` is no address that begins with https://");
+        url.map(Self).ok_or_else(|| Error::new(ErrorKind::Invalid, message()))
+    }
+
+    /// The address with more words at the end of its path.
+    pub(super) fn with(&self, words: &[&str]) -> Self {
+        let mut url = self.0.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(words);
+        }
+        Self(url)
+    }
+
+    /// The address with one more parameter.
+    pub(super) fn asking(&self, name: &str, value: &str) -> Self {
+        let mut url = self.0.clone();
+        url.query_pairs_mut().append_pair(name, value);
+        Self(url)
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Address(..)")
+    }
+}
+
+/// What is sent.
+pub(super) struct Letter<'a> {
+    /// How.
+    pub(super) method: Method,
+    /// Where to.
+    pub(super) to: &'a Address,
+    /// A JSON document.
+    pub(super) body: Vec<u8>,
+    /// What else stands in its head.
+    pub(super) head: Vec<(&'static str, String)>,
+}
+
+impl Post {
+    /// A client of the channel `channel`, for messages.
+    pub(super) fn new(channel: &'static str) -> Result<Self> {
+        // Whoever comes second finds it installed, which is all the same.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder()
+            .connect_timeout(CONNECT_MAX)
+            .timeout(DELIVER_MAX)
+            .redirect(Policy::none())
+            .user_agent(concat!("syncline/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| {
+                Error::new(
+                    ErrorKind::Io,
+                    format!("no client for {channel} can be made: {}", error.without_url()),
+                )
+            })?;
+        Ok(Self { client, channel })
+    }
+
+    /// Sends it, and returns the answer; `None` where it is no JSON.
+    pub(super) async fn send(&self, letter: Letter<'_>) -> Result<Option<Value>> {
+        let mut request = self.client.request(letter.method, letter.to.0.clone()).body(letter.body);
+        request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        for (name, value) in letter.head {
+            request = request.header(HeaderName::from_static(name), value);
+        }
+        let response = request.send().await.map_err(|error| self.unsent(error))?;
+        let status = response.status();
+        if status.is_success() {
+            // That it has arrived is known by now, whatever becomes of the rest of the answer.
+            return Ok(answer(response).await);
+        }
+        Err(self.refused(status, &response))
+    }
+
+    fn unsent(&self, error: reqwest::Error) -> Error {
+        let kind = if error.is_timeout() { ErrorKind::TimedOut } else { ErrorKind::Unreachable };
+        let mut message = format!("{} cannot be reached", self.channel);
+        let mut cause: &dyn std::error::Error = &error.without_url();
+        while let Some(deeper) = cause.source() {
+            cause = deeper;
+        }
+        message.push_str(&format!(": {cause}"));
+        Error::new(kind, message)
+    }
+
+    fn refused(&self, status: StatusCode, response: &Response) -> Error {
+        let message = format!("{} answered {}", self.channel, status.as_u16());
+        let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let after = after.map(|seconds: f64| Duration::from_secs_f64(seconds.clamp(0.0, 86_400.0)));
+        match status.as_u16() {
+            429 | 500..=599 => Error::new(ErrorKind::Unreachable, message).with_retry(Retry::Soon(after)),
+            401 | 403 => Error::new(ErrorKind::Denied, message).with_hint("check its token or address"),
+            404 | 410 => Error::new(ErrorKind::NotFound, message)
+                .with_hint("check its address: the channel may have been removed"),
+            _ => Error::new(ErrorKind::Invalid, message),
+        }
+    }
+}
+
+async fn answer(mut response: Response) -> Option<Value> {
+    let mut bytes = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        if bytes.len() + chunk.len() > ANSWER_BYTES_MAX {
+            return None;
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    serde_json::from_slice(&bytes).ok()
+}

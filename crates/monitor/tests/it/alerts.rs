@@ -1,0 +1,87 @@
+//! What becomes of one alert: gathered, held back in quiet hours, acknowledged, not told again too soon.
+
+use std::time::Duration;
+
+use syncline_monitor::{Alerts, Limits, Look, Notice, Observed, Room, outbox};
+use syncline_store::AlertBook;
+
+struct Watch {
+    alerts: Alerts,
+    wall: i64,
+}
+
+impl Watch {
+    fn new() -> Self {
+        Self { alerts: Alerts::new(AlertBook::default(), Limits::default()), wall: 0 }
+    }
+
+    /// Looks after `seconds`, with a memory that is full or not.
+    fn after(&mut self, seconds: u64, full: bool, quiet: bool) -> Vec<Notice> {
+        let passed = Duration::from_secs(seconds);
+        self.wall += i64::try_from(passed.as_nanos()).unwrap();
+        let memory = Some(Room { free: if full { 1 } else { 90 }, total: 100 });
+        let observed = Observed { memory, ..Observed::default() };
+        self.alerts.look(Look { passed, wall: self.wall, quiet, observed: &observed })
+    }
+}
+
+#[test]
+fn the_same_alert_is_not_told_again_too_soon_but_later() {
+    let mut watch = Watch::new();
+    assert_eq!(watch.after(1, true, false), []);
+    assert_eq!(watch.after(30, true, false).len(), 1, "told after it was gathered");
+    assert_eq!(watch.after(30, true, false), [], "told once");
+    assert_eq!(watch.after(5, false, false), []);
+    assert_eq!(watch.after(60, false, false).len(), 1, "over after a while of calm");
+    assert_eq!(watch.after(5, true, false), []);
+    assert_eq!(watch.after(60, true, false), [], "too soon");
+    assert_eq!(watch.after(300, true, false).len(), 1, "late, and not lost");
+}
+
+#[test]
+fn what_begins_and_ends_in_quiet_hours_is_told_in_the_morning() {
+    let mut watch = Watch::new();
+    for (full, times) in [(true, 100), (false, 100)] {
+        for _ in 0..times {
+            assert_eq!(watch.after(15, full, true), []);
+        }
+    }
+    let morning = watch.after(15, false, false);
+    assert_eq!(morning.len(), 1);
+    assert!(morning[0].lines[0].cleared.is_some(), "{morning:?}");
+    assert_eq!(watch.after(15, false, false), []);
+}
+
+#[test]
+fn what_is_acknowledged_before_it_is_told_is_not_told() {
+    let mut watch = Watch::new();
+    watch.after(1, true, false);
+    let id = watch.alerts.book.alerts[0].id;
+    watch.alerts.acknowledge(id);
+    assert_eq!(watch.after(600, true, false), []);
+    watch.after(1, false, false);
+    assert_eq!(watch.after(600, false, false), []);
+    assert!(watch.alerts.book.alerts.is_empty());
+}
+
+#[test]
+fn a_delivery_that_fails_is_tried_later_and_later_and_one_channel_does_not_hold_up_another() {
+    let mut watch = Watch::new();
+    watch.after(1, true, false);
+    let notices = watch.after(30, true, false);
+    let book = &mut watch.alerts.book;
+    let channels = ["team".to_owned(), "pager".to_owned()];
+    assert_eq!(outbox::post(book, &notices, &channels, 0), []);
+    let due = outbox::due(book);
+    assert_eq!(due.len(), 2);
+    outbox::arrived(book, &due[1].id, None);
+    let mut pauses = Vec::new();
+    for _ in 0..9 {
+        assert_eq!(outbox::failed(book, &due[0].id, "away", None), None);
+        assert!(outbox::due(book).is_empty());
+        pauses.push((book.deliveries[0].next - book.clock) / 1_000_000_000);
+        book.clock = book.deliveries[0].next;
+        assert_eq!(outbox::due(book).len(), 1);
+    }
+    assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 640, 900, 900]);
+}

@@ -1,0 +1,208 @@
+//! Heartbeats in and out, in a task of their own.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use syncline_core::{Digest, Nanos};
+use syncline_monitor::heartbeat::{BYTES_MAX, Heartbeat, Key, Says};
+use syncline_monitor::peers::{Patience, SENT_AT};
+use syncline_monitor::{PeerSeen, Peers};
+use syncline_store::{PeerRecord, PeersRecord};
+use tokio::net::UdpSocket;
+use tokio::sync::watch as signal;
+use tokio::task::JoinHandle;
+
+use crate::service::Service;
+use crate::watch_post::WatchPost;
+
+/// How often what is known of peers is written down.
+const WRITE_EVERY: Duration = Duration::from_secs(10);
+
+/// What has been heard so far, for whoever wants to know.
+#[derive(Clone)]
+pub(super) struct Heard {
+    peers: Arc<Mutex<Peers>>,
+    since: Instant,
+}
+
+impl Heard {
+    pub(super) fn seen(&self) -> Vec<PeerSeen> {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner).seen(self.since.elapsed())
+    }
+}
+
+/// Somebody who listens, or nobody where there are no peers.
+pub(super) struct Listening {
+    heard: Option<Heard>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Listening {
+    /// Begins to listen and to be heard, until `ending` turns true.
+    pub(super) async fn begin(
+        service: &Arc<Service>,
+        post: Arc<WatchPost>,
+        ending: signal::Receiver<bool>,
+    ) -> Self {
+        let nobody = Self { heard: None, task: None };
+        let config = &service.workspace().peers;
+        if config.nodes.is_empty() {
+            return nobody;
+        }
+        let socket = match UdpSocket::bind(config.listen).await {
+            Ok(socket) => socket,
+            Err(error) => {
+                let address = config.listen;
+                tracing::error!(%address, %error, "heartbeats cannot be heard or sent");
+                return nobody;
+            }
+        };
+        let mut record = PeersRecord::read(service.state());
+        let seconds = u64::try_from(service.clock().now() / 1_000_000_000).unwrap_or_default();
+        record.boot = seconds.max(record.boot.saturating_add(1));
+        let since = Instant::now();
+        let mut known = Vec::new();
+        let mut receivers = Vec::new();
+        for node in &config.nodes {
+            let key = match node.key() {
+                Ok(key) => Key::of(&key),
+                Err(error) => {
+                    tracing::error!(peer = node.name, %error, "there is no key for its heartbeats");
+                    continue;
+                }
+            };
+            receivers.extend(node.address.map(|address| (address, key.clone())));
+            let counted = record.peers.get(&node.name).and_then(|peer| peer.counted);
+            known.push((node.name.clone(), key, counted));
+        }
+        let patience = Patience::new(config.every, config.down_after);
+        let peers = Peers::new(&service.workspace().node, patience, known, Duration::ZERO);
+        let heard = Heard { peers: Arc::new(Mutex::new(peers)), since };
+        let beating = Beating {
+            service: Arc::clone(service),
+            post,
+            socket,
+            receivers,
+            heard: heard.clone(),
+            record,
+            counter: 0,
+        };
+        let task = tokio::spawn(beating.go(config.every, ending));
+        Self { heard: Some(heard), task: Some(task) }
+    }
+
+    pub(super) fn heard(&self) -> Option<Heard> {
+        self.heard.clone()
+    }
+
+    pub(super) async fn ended(self) {
+        if let Some(task) = self.task
+            && let Err(error) = task.await
+        {
+            tracing::error!(%error, "listening to heartbeats ended by a defect");
+        }
+    }
+}
+
+struct Beating {
+    service: Arc<Service>,
+    post: Arc<WatchPost>,
+    socket: UdpSocket,
+    receivers: Vec<(SocketAddr, Key)>,
+    heard: Heard,
+    record: PeersRecord,
+    counter: u64,
+}
+
+impl Beating {
+    async fn go(mut self, every: Duration, mut ending: signal::Receiver<bool>) {
+        // The number of this life is on disk before anybody hears it.
+        self.write().await;
+        let mut write = tokio::time::interval(WRITE_EVERY);
+        let mut next = tokio::time::Instant::now();
+        let mut copy = 0;
+        // One byte more than any heartbeat has, so that what is too long is seen to be.
+        let mut bytes = [0; BYTES_MAX + 1];
+        loop {
+            tokio::select! {
+                biased;
+                () = super::end_of(&mut ending) => break,
+                () = tokio::time::sleep_until(next) => {
+                    self.send(Says::Alive).await;
+                    copy = (copy + 1) % SENT_AT.len();
+                    next += match copy {
+                        0 => every.saturating_sub(SENT_AT[SENT_AT.len() - 1]),
+                        copy => SENT_AT[copy] - SENT_AT[copy - 1],
+                    };
+                }
+                _ = write.tick() => self.write().await,
+                Ok((length, _)) = self.socket.recv_from(&mut bytes) => {
+                    let now = self.heard.since.elapsed();
+                    let mut peers = self.heard.peers.lock().unwrap_or_else(PoisonError::into_inner);
+                    if let Ok(beat) = peers.receive(&bytes[..length], now) {
+                        let heard = Some(self.service.clock().now());
+                        self.record.peers.entry(beat.node).or_default().heard = heard;
+                    }
+                }
+            }
+        }
+        self.send(Says::Leaving).await;
+        self.write().await;
+    }
+
+    async fn send(&mut self, says: Says) {
+        self.counter += 1;
+        let beat = Heartbeat {
+            node: self.service.workspace().node.clone(),
+            says,
+            boot: self.record.boot,
+            counter: self.counter,
+            state: self.state(),
+        };
+        for (address, key) in &self.receivers {
+            // What is lost is sent again soon.
+            if let Err(error) = self.socket.send_to(&beat.seal(key), address).await {
+                tracing::debug!(%address, %error, "a heartbeat could not be sent");
+            }
+        }
+    }
+
+    /// The digest of what the last runs came to.
+    fn state(&self) -> [u8; 32] {
+        let record = self.post.record();
+        let runs = record.targets.iter().map(|target| {
+            let last = target.last.as_ref();
+            format!(
+                "{} {:?} {:?}\n",
+                target.name,
+                last.and_then(|last| last.run.as_ref()),
+                last.map(|last| last.success)
+            )
+        });
+        Digest::of(runs.collect::<String>().as_bytes()).0
+    }
+
+    async fn write(&mut self) {
+        let now: Nanos = self.service.clock().now();
+        {
+            let peers = self.heard.peers.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut known = BTreeMap::new();
+            for seen in peers.seen(self.heard.since.elapsed()) {
+                let heard = self.record.peers.get(&seen.name).and_then(|peer| peer.heard);
+                let counted = peers.peers.get(&seen.name).and_then(|peer| peer.counted);
+                known.insert(seen.name, PeerRecord { state: seen.state.name().to_owned(), counted, heard });
+            }
+            self.record.peers = known;
+            self.record.dropped =
+                peers.dropped.iter().map(|(why, count)| (why.name().to_owned(), *count)).collect();
+        }
+        self.record.at = now;
+        let (record, folder) = (self.record.clone(), self.service.state().to_owned());
+        let written = tokio::task::spawn_blocking(move || record.write(&folder)).await;
+        if let Ok(Err(error)) = written {
+            tracing::warn!(%error, "what is known of peers could not be written");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Watching over a workspace that is served: what is wrong with it is told to people.
+//!
+//! It is a task of its own beside the runs, and only ever looks: nothing that becomes of it stops or delays a run.
+
+mod delivery;
+mod heartbeats;
+mod machine;
+mod observing;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use syncline_config::AlertsConfig;
+use syncline_core::Window;
+use syncline_engine::scheduler::is_open;
+use syncline_monitor::{Alerts, Limits, Look, outbox};
+use syncline_store::{Acknowledged, AlertBook};
+use tokio::sync::watch as signal;
+use tokio::task::JoinHandle;
+
+use crate::service::Service;
+use crate::watch_post::WatchPost;
+
+pub(crate) use delivery::{Channels, test_message};
+use heartbeats::Listening;
+use observing::Observing;
+
+/// How often everything is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How long it may take to end: what is not sent by then is sent after the next start.
+const END_MAX: Duration = Duration::from_secs(5);
+/// How long the book may be older than what is known, when nothing has changed but the time.
+const WRITE_EVERY: Duration = Duration::from_secs(120);
+
+/// Somebody who watches over a workspace.
+pub(crate) struct Watching(JoinHandle<()>);
+
+impl Watching {
+    /// Begins to watch over a workspace, until `ending` turns true.
+    pub(crate) fn begin(service: Arc<Service>, post: Arc<WatchPost>, ending: signal::Receiver<bool>) -> Self {
+        Self(tokio::spawn(async move { Overseer::new(service, post).go(ending).await }))
+    }
+
+    /// Waits for its end, but not for long.
+    pub(crate) async fn ended(self) {
+        let abort = self.0.abort_handle();
+        match tokio::time::timeout(END_MAX, self.0).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "watching over the workspace ended by a defect"),
+            Err(_) => abort.abort(),
+        }
+    }
+}
+
+/// Waits until it turns true; a sender that is gone counts as that.
+async fn end_of(ending: &mut signal::Receiver<bool>) {
+    let _ = ending.wait_for(|end| *end).await;
+}
+
+struct Overseer {
+    service: Arc<Service>,
+    observing: Observing,
+    alerts: Alerts,
+    channels: Channels,
+    /// What is on disk.
+    written: AlertBook,
+    written_at: Instant,
+    last: Instant,
+    quiet: Vec<Window>,
+}
+
+fn limits(config: &AlertsConfig) -> Limits {
+    Limits {
+        failures: config.failures,
+        conflict: config.conflict_after,
+        disk_free_percent: config.disk_free_percent,
+        memory_free_percent: config.memory_free_percent,
+        gather: config.gather,
+        calm: config.calm,
+        cooldown: config.cooldown,
+    }
+}
+
+impl Overseer {
+    fn new(service: Arc<Service>, post: Arc<WatchPost>) -> Self {
+        let config = service.workspace().alerts.clone();
+        let fresh = || AlertBook { name: uuid::Uuid::now_v7().simple().to_string(), ..AlertBook::default() };
+        let mut book = AlertBook::read(service.state()).unwrap_or_else(fresh);
+        // The same process may begin anew with another configuration: then nobody has died.
+        let own = post.record().id;
+        let before = book.running.replace(own.clone());
+        let died = before.is_some_and(|before| before != own);
+        let channels = Channels::open(&service);
+        outbox::keep_to_channels(&mut book, &channels.names());
+        let now = Instant::now();
+        let alerts = Alerts::new(book, limits(&config));
+        let observing = Observing::new(Arc::clone(&service), post, died.then_some(now));
+        Self {
+            service,
+            observing,
+            alerts,
+            channels,
+            written: AlertBook::default(),
+            written_at: now,
+            last: now,
+            quiet: config.quiet,
+        }
+    }
+
+    async fn go(mut self, mut ending: signal::Receiver<bool>) {
+        self.write().await;
+        let dead_man = self.channels.dead_man(&self.service);
+        let listening = Listening::begin(&self.service, self.observing.post(), ending.clone()).await;
+        self.observing.listen(&listening);
+        let watch = async {
+            let mut tick = tokio::time::interval(LOOK_EVERY);
+            tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    biased;
+                    () = end_of(&mut ending) => break,
+                    _ = tick.tick() => {}
+                }
+                tokio::select! {
+                    biased;
+                    // What is being sent then is in the book, and is sent again after the next start.
+                    () = end_of(&mut ending) => break,
+                    () = self.look() => {}
+                }
+            }
+        };
+        tokio::select! {
+            () = watch => {}
+            () = dead_man => {}
+        }
+        self.alerts.book.running = None;
+        self.write().await;
+        listening.ended().await;
+    }
+
+    async fn look(&mut self) {
+        let observed = self.observing.observe().await;
+        for id in Acknowledged::read(self.service.state()).0.into_keys() {
+            self.alerts.acknowledge(id);
+        }
+        let wall = self.service.clock().now();
+        let quiet = !self.quiet.is_empty() && is_open(&self.quiet, wall);
+        let now = Instant::now();
+        let passed = now.saturating_duration_since(self.last);
+        self.last = now;
+        let notices = self.alerts.look(Look { passed, wall, quiet, observed: &observed });
+        let lost = outbox::post(&mut self.alerts.book, &notices, &self.channels.names(), wall);
+        for lost in lost {
+            tracing::error!(channel = lost.channel, reason = lost.reason, "an alert was given up");
+        }
+        // It is on disk before it is sent. When it cannot be, it is sent all the same.
+        self.write_when_changed().await;
+        let due = outbox::due(&self.alerts.book);
+        if !due.is_empty() {
+            self.channels.deliver(&mut self.alerts.book, due, &self.service.workspace().node, wall).await;
+            self.write_when_changed().await;
+        }
+    }
+
+    async fn write_when_changed(&mut self) {
+        let book = &self.alerts.book;
+        let same_but_for_the_time =
+            AlertBook { clock: book.clock, ages: book.ages.clone(), ..self.written.clone() } == *book;
+        if !same_but_for_the_time || self.written_at.elapsed() > WRITE_EVERY {
+            self.write().await;
+        }
+    }
+
+    async fn write(&mut self) {
+        self.written.clone_from(&self.alerts.book);
+        self.written_at = Instant::now();
+        let (book, folder) = (self.written.clone(), self.service.state().to_owned());
+        // A disk may take its time, and nobody else is to wait for it.
+        let written = tokio::task::spawn_blocking(move || book.write(&folder)).await;
+        if let Ok(Err(error)) = written {
+            tracing::warn!(%error, "what is known of alerts could not be written");
+        }
+    }
+}
