@@ -6,6 +6,7 @@
 mod api;
 mod bench;
 mod generate;
+mod mail;
 mod mcp;
 mod pages;
 mod python;

@@ -54,7 +54,7 @@ fn install(folder: &Path, requirements: &str) -> Result<()> {
 mod tests {
     #[test]
     fn everything_that_is_installed_is_pinned_by_its_digest() {
-        for program in [crate::workflows::CHECKER, crate::api::TESTER] {
+        for program in [crate::workflows::CHECKER, crate::api::TESTER, crate::mail::SERVER] {
             let lines = program.requirements.lines();
             let packages: Vec<&str> =
                 lines.filter(|line| !line.starts_with('#') && line.contains("==")).collect();

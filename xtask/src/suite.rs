@@ -10,7 +10,7 @@ use crate::replies::Replies;
 use crate::shell::{cargo, command, is_installed, is_root, quietly, say, watched};
 
 /// Programs that tests and checks start, and the Debian packages that hold them.
-const PROGRAMS: [(&str, &str); 11] = [
+const PROGRAMS: [(&str, &str); 12] = [
     ("git", "git"),
     ("strace", "strace"),
     ("mandoc", "mandoc"),
@@ -20,6 +20,7 @@ const PROGRAMS: [(&str, &str); 11] = [
     ("sshd", "openssh-server"),
     ("ssh-keygen", "openssh-client"),
     ("openssl", "openssl"),
+    ("ip", "iproute2"),
     ("systemd-analyze", "systemd"),
     ("promtool", "prometheus"),
 ];
@@ -51,6 +52,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     report.checked("workflows", crate::workflows::run());
     report.checked("api", crate::api::run());
     report.checked("AI clients", crate::mcp::run());
+    report.checked("mail", crate::mail::run());
     for (name, mut suite) in tests(arguments) {
         report.suite(name, &mut suite)?;
     }

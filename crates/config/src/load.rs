@@ -130,7 +130,7 @@ fn resolve(
     let root = root_of(&file);
     let mut resolver = Resolver::new(source, tree);
     let lookup = Lookup { root: root.clone(), environment: Arc::new(Redacted::new(environment.clone())) };
-    let node = written.node.resolve(&host_name(environment), &mut resolver);
+    let (node, state_files) = written.node.resolve(&host_name(environment), &mut resolver);
     for name in written.endpoints.keys() {
         check_endpoint(name, &mut resolver);
     }
@@ -165,6 +165,7 @@ fn resolve(
         root,
         file,
         node,
+        state_files,
         fail_on_diff: written.defaults.fail_on_diff,
         dry_run: written.defaults.dry_run,
         concurrency: usize::try_from(written.defaults.concurrency).unwrap_or(1),

@@ -28,6 +28,8 @@ pub struct Workspace {
     pub file: PathBuf,
     /// The name of this machine.
     pub node: String,
+    /// The folder below the root into which is written how this node is doing, where that is asked for.
+    pub state_files: Option<PathBuf>,
     /// Whether a run, a plan or a drift check that finds changes fails.
     pub fail_on_diff: bool,
     /// Whether a run only shows what it would do.

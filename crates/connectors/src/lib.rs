@@ -24,6 +24,7 @@ pub const CHANNELS: &[ChannelKind] = &[
     alerts::discord::KIND,
     alerts::slack::KIND,
     alerts::mattermost::KIND,
+    alerts::email::KIND,
     alerts::webhook::KIND,
 ];
 

@@ -70,6 +70,14 @@ pub struct PeerSeen {
     pub silent: Duration,
 }
 
+impl PeerSeen {
+    /// Whether something should have been heard from it: then it may be asked in another way.
+    #[must_use]
+    pub const fn is_doubted(&self) -> bool {
+        matches!(self.state, crate::peers::PeerState::Suspected | crate::peers::PeerState::Down)
+    }
+}
+
 /// How much of something is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {

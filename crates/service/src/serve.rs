@@ -115,12 +115,14 @@ impl<R: Fn() -> Result<Service>> Serving<R> {
         service.leave_out_of_git();
         let context = Context { turns: Some(Arc::clone(&self.turns)), ..service.context(&store) };
         let (end, ending) = signal::channel(false);
-        let watching = Watching::begin(Arc::clone(service), Arc::clone(&self.post), ending.clone());
+        let live = Arc::clone(&self.orders.live);
+        let watching =
+            Watching::begin(Arc::clone(service), Arc::clone(&self.post), Arc::clone(&live), ending.clone());
         let mut runs = Runs {
             service,
             post: Arc::clone(&self.post),
             told: self.told.clone(),
-            live: Arc::clone(&self.orders.live),
+            live: Arc::clone(&live),
             turns: Arc::clone(&self.turns),
             stop: ending.clone(),
             held: BTreeMap::new(),
@@ -136,7 +138,7 @@ impl<R: Fn() -> Result<Service>> Serving<R> {
         let watched = watches.go(context, None, self.told.clone(), Arc::clone(&self.post), ending.clone());
         let work = async { tokio::try_join!(scheduled, watched) };
         tokio::pin!(work);
-        let (live, post) = (Arc::clone(&self.orders.live), Arc::clone(&self.post));
+        let post = Arc::clone(&self.post);
         let mut following = Following::new(&live, service, &post);
         let next = {
             let wanted = async {

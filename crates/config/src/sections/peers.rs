@@ -36,6 +36,9 @@ pub(crate) struct Peer {
     /// Where our heartbeats go: an address and a port. None are sent when it is not written.
     #[schemars(example = &"192.0.2.7:8765")]
     address: Option<String>,
+    /// Where its `syncline serve` answers over HTTP. When no heartbeat comes, it is asked there before it counts as down.
+    #[schemars(example = &"https://chad.example.com:8080")]
+    url: Option<String>,
     /// The key that only the two share, by reference.
     key: Option<String>,
     /// The targets whose remote it holds: when it is down, that is what is told, and not what follows from it.
@@ -75,6 +78,8 @@ pub struct PeerConfig {
     pub name: String,
     /// Where our heartbeats go.
     pub address: Option<SocketAddr>,
+    /// Where it answers over HTTP, without a slash at its end.
+    pub url: Option<String>,
     /// The targets whose remote it holds.
     pub targets: Vec<String>,
     key: Redacted<String>,
@@ -113,8 +118,10 @@ impl Peers {
             };
             let place = ["peers", "nodes", &name, "address"];
             let address = peer.address.map(|text| address(&text, &place, resolver));
+            let place = ["peers", "nodes", &name, "url"];
+            let url = peer.url.map(|text| address_of_site(&text, &place, resolver));
             let key = Redacted::new(key);
-            nodes.push(PeerConfig { name, address, targets: peer.targets, key, lookup: lookup.clone() });
+            nodes.push(PeerConfig { name, address, url, targets: peer.targets, key, lookup: lookup.clone() });
         }
         PeersConfig { nodes, listen, every, down_after }
     }
@@ -126,6 +133,21 @@ fn address(text: &str, path: &[&str], resolver: &mut Resolver<'_>) -> SocketAddr
         resolver.error(path, "bad_address", message, "write it like `192.0.2.7:8765`".to_owned());
         SocketAddr::from(([127, 0, 0, 1], 8765))
     })
+}
+
+fn address_of_site(text: &str, path: &[&str], resolver: &mut Resolver<'_>) -> String {
+    let rest = ["https://", "http://"].into_iter().find_map(|scheme| text.strip_prefix(scheme));
+    if rest.is_none_or(|rest| rest.is_empty() || rest.starts_with('/') || rest.contains(['@', '?', '#', ' ']))
+    {
+        let message = format!("{} is no address of a site", quote(text));
+        resolver.error(
+            path,
+            "bad_address",
+            message,
+            "write it like `https://chad.example.com:8080`".to_owned(),
+        );
+    }
+    text.trim_end_matches('/').to_owned()
 }
 
 /// Reports a key that is no reference: a key that stands in the file is everybody's.

@@ -1,6 +1,7 @@
 //! Alert channels: ways to people.
 
 pub mod discord;
+pub mod email;
 pub mod mattermost;
 pub mod ping;
 mod post;

@@ -35,6 +35,13 @@ pub(super) fn text(message: &AlertMessage, length_max: usize, escape: impl Fn(&s
     text
 }
 
+/// What a message is about, in a few words on one line.
+pub(super) fn subject(message: &AlertMessage) -> String {
+    let wrong = message.lines.iter().filter(|line| line.cleared.is_none()).count();
+    let state = if wrong == 0 { "over".to_owned() } else { format!("{wrong} wrong") };
+    format!("Syncline on {}: {state}", plain(&message.node))
+}
+
 /// Text on one line, without what controls a terminal or turns the direction of what follows, and not too long.
 fn plain(text: &str) -> String {
     let is_harmless = |c: &char| !matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');

@@ -104,6 +104,10 @@ fn whole(page: &mut Page, looked: &Looked, now: Nanos, lag_ns: Option<u64>) {
         "How many targets have no figures of their own here, because there are so many.",
         Some(left_out),
     );
+    page.kind("syncline_peer_up", "gauge", "Whether heartbeats of a peer arrive.");
+    for (peer, state) in &seen.peers {
+        page.line("syncline_peer_up", &[("peer", peer)], u8::from(matches!(&**state, "alive" | "suspected")));
+    }
     let help = "The share of all runs that did all that they were to do.";
     page.one("syncline_run_success_ratio", "gauge", help, seen.metrics.success_rate);
     let help = "How many changes wait, over all targets, as far as the last runs got to know.";

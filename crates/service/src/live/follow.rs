@@ -74,7 +74,6 @@ impl<'a> Following<'a> {
         }
         let Some((onlooker, told)) = &mut self.eyes else { return Ok(()) };
         let record = self.post.record();
-        let draining = self.live.is_draining();
         let changed = onlooker.has_changed().await?;
         self.quiet += 1;
         if !changed && self.record.as_ref() == Some(&record) && self.quiet < QUIET_MAX {
@@ -82,7 +81,7 @@ impl<'a> Following<'a> {
         }
         let overview = onlooker.overview().await?;
         told.tell(onlooker, &overview, &record, now, self.live.feed()).await?;
-        let looked = Looked::new(self.service.workspace(), overview, &record, now, draining);
+        let looked = Looked::new(self.service.workspace(), overview, &record, now, self.live);
         self.live.looked.send_replace(Some(looked.into()));
         (self.record, self.quiet) = (Some(record), 0);
         Ok(())

@@ -4,6 +4,7 @@ use syncline_config::{Target, Workspace};
 use syncline_core::{Direction, Nanos};
 use syncline_store::{Overview, RunState, TargetOverview, WatchRecord, WatchedTarget};
 
+use super::Live;
 use crate::wire::{Figures, Health, LastEnd, Offline, Seen, TargetHealth, VERSION, seconds, timestamp};
 
 /// Which words tell how the service is doing.
@@ -40,7 +41,7 @@ impl Looked {
         overview: Overview,
         record: &WatchRecord,
         now: Nanos,
-        draining: bool,
+        live: &Live,
     ) -> Self {
         let none = TargetOverview::default();
         let details: Vec<TargetHealth> = workspace
@@ -69,9 +70,10 @@ impl Looked {
             open_conflicts: details.iter().map(|target| target.open_conflicts).sum(),
             sources,
             targets: details.iter().map(|target| (target.target.clone(), target.state.clone())).collect(),
+            peers: live.peers(),
             metrics: Figures::of(configured().map(|known| &known.totals)),
             details,
-            draining,
+            draining: live.is_draining(),
             problem: None,
         };
         Self::graded(record.since, seen, overview)

@@ -11,6 +11,7 @@ mod health;
 mod hearing;
 mod process;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -33,6 +34,8 @@ pub struct Live {
     /// How late the last run that was due began, in nanoseconds; below zero before the first.
     lag_ns: AtomicI64,
     hearing: Mutex<Option<Arc<Hearing>>>,
+    /// What is believed of each peer.
+    peers: Mutex<BTreeMap<String, String>>,
 }
 
 impl Default for Live {
@@ -43,6 +46,7 @@ impl Default for Live {
             draining: AtomicBool::new(false),
             lag_ns: AtomicI64::new(-1),
             hearing: Mutex::default(),
+            peers: Mutex::default(),
         }
     }
 }
@@ -83,6 +87,16 @@ impl Live {
     /// Tells how late something that was due began.
     pub(crate) fn late_by(&self, lag: Nanos) {
         self.lag_ns.store(lag.max(0), Ordering::Relaxed);
+    }
+
+    /// Tells what is believed of each peer.
+    pub(crate) fn believe(&self, peers: BTreeMap<String, String>) {
+        *self.peers.lock().unwrap_or_else(PoisonError::into_inner) = peers;
+    }
+
+    /// What is believed of each peer, by name.
+    pub(crate) fn peers(&self) -> BTreeMap<String, String> {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whoever listens to runs, and this.

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
+use syncline_connect::AlertChannel;
 use syncline_core::{Digest, Nanos};
 use syncline_monitor::heartbeat::{BYTES_MAX, Heartbeat, Key, Says};
 use syncline_monitor::peers::{Patience, SENT_AT};
@@ -14,11 +16,16 @@ use tokio::net::UdpSocket;
 use tokio::sync::watch as signal;
 use tokio::task::JoinHandle;
 
+use super::delivery::test_message;
 use crate::service::Service;
 use crate::watch_post::WatchPost;
 
 /// How often what is known of peers is written down.
 const WRITE_EVERY: Duration = Duration::from_secs(10);
+/// How often those from which nothing is heard are asked in another way.
+const ASK_EVERY: Duration = Duration::from_secs(20);
+/// How long an answer may take.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// What has been heard so far, for whoever wants to know.
 #[derive(Clone)]
@@ -30,6 +37,30 @@ pub(super) struct Heard {
 impl Heard {
     pub(super) fn seen(&self) -> Vec<PeerSeen> {
         self.peers.lock().unwrap_or_else(PoisonError::into_inner).seen(self.since.elapsed())
+    }
+}
+
+/// Those who can be asked over HTTP whether they live.
+type Asked = Vec<(String, Arc<dyn AlertChannel>)>;
+
+/// Asks those from which nothing is heard in another way: one that answers is not down. Ends never.
+async fn ask(heard: Heard, asked: Asked) {
+    let mut tick = tokio::time::interval(ASK_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let silent: Vec<String> =
+            heard.seen().into_iter().filter(|peer| peer.is_doubted()).map(|peer| peer.name).collect();
+        let doubted = asked.iter().filter(|(name, _)| silent.contains(name));
+        let answers = doubted.map(async |(name, site)| {
+            // What is sent says nothing: it only asks.
+            let answer = tokio::time::timeout(ANSWER_MAX, site.deliver(&test_message("", 0), None)).await;
+            matches!(answer, Ok(Ok(_))).then_some(name)
+        });
+        for name in join_all(answers).await.into_iter().flatten() {
+            let now = heard.since.elapsed();
+            heard.peers.lock().unwrap_or_else(PoisonError::into_inner).answered(name, now);
+        }
     }
 }
 
@@ -65,6 +96,7 @@ impl Listening {
         let since = Instant::now();
         let mut known = Vec::new();
         let mut receivers = Vec::new();
+        let mut asked = Asked::new();
         for node in &config.nodes {
             let key = match node.key() {
                 Ok(key) => Key::of(&key),
@@ -74,6 +106,12 @@ impl Listening {
                 }
             };
             receivers.extend(node.address.map(|address| (address, key.clone())));
+            if let Some(url) = &node.url {
+                match (service.registry().ping)(&format!("{url}/livez")) {
+                    Ok(site) => asked.push((node.name.clone(), site)),
+                    Err(error) => tracing::error!(peer = node.name, %error, "it cannot be asked over HTTP"),
+                }
+            }
             let counted = record.peers.get(&node.name).and_then(|peer| peer.counted);
             known.push((node.name.clone(), key, counted));
         }
@@ -89,7 +127,13 @@ impl Listening {
             record,
             counter: 0,
         };
-        let task = tokio::spawn(beating.go(config.every, ending));
+        let (every, asking) = (config.every, ask(heard.clone(), asked));
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                () = beating.go(every, ending) => {}
+                () = asking => {}
+            }
+        });
         Self { heard: Some(heard), task: Some(task) }
     }
 

@@ -6,6 +6,7 @@ mod delivery;
 mod heartbeats;
 mod machine;
 mod observing;
+mod state_files;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,17 +14,19 @@ use std::time::{Duration, Instant};
 use syncline_config::AlertsConfig;
 use syncline_core::Window;
 use syncline_engine::scheduler::is_open;
-use syncline_monitor::{Alerts, Limits, Look, outbox};
+use syncline_monitor::{Alerts, Limits, Look, PeerSeen, outbox};
 use syncline_store::{Acknowledged, AlertBook};
 use tokio::sync::watch as signal;
 use tokio::task::JoinHandle;
 
+use crate::live::Live;
 use crate::service::Service;
 use crate::watch_post::WatchPost;
 
 pub(crate) use delivery::{Channels, test_message};
 use heartbeats::Listening;
 use observing::Observing;
+use state_files::StateFiles;
 
 /// How often everything is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -37,8 +40,13 @@ pub(crate) struct Watching(JoinHandle<()>);
 
 impl Watching {
     /// Begins to watch over a workspace, until `ending` turns true.
-    pub(crate) fn begin(service: Arc<Service>, post: Arc<WatchPost>, ending: signal::Receiver<bool>) -> Self {
-        Self(tokio::spawn(async move { Overseer::new(service, post).go(ending).await }))
+    pub(crate) fn begin(
+        service: Arc<Service>,
+        post: Arc<WatchPost>,
+        live: Arc<Live>,
+        ending: signal::Receiver<bool>,
+    ) -> Self {
+        Self(tokio::spawn(async move { Overseer::new(service, post, live).go(ending).await }))
     }
 
     /// Waits for its end, but not for long.
@@ -59,6 +67,8 @@ async fn end_of(ending: &mut signal::Receiver<bool>) {
 
 struct Overseer {
     service: Arc<Service>,
+    live: Arc<Live>,
+    files: StateFiles,
     observing: Observing,
     alerts: Alerts,
     channels: Channels,
@@ -82,7 +92,7 @@ fn limits(config: &AlertsConfig) -> Limits {
 }
 
 impl Overseer {
-    fn new(service: Arc<Service>, post: Arc<WatchPost>) -> Self {
+    fn new(service: Arc<Service>, post: Arc<WatchPost>, live: Arc<Live>) -> Self {
         let config = service.workspace().alerts.clone();
         let fresh = || AlertBook { name: uuid::Uuid::now_v7().simple().to_string(), ..AlertBook::default() };
         let mut book = AlertBook::read(service.state()).unwrap_or_else(fresh);
@@ -96,7 +106,9 @@ impl Overseer {
         let alerts = Alerts::new(book, limits(&config));
         let observing = Observing::new(Arc::clone(&service), post, died.then_some(now));
         Self {
+            files: StateFiles::of(&service),
             service,
+            live,
             observing,
             alerts,
             channels,
@@ -140,6 +152,8 @@ impl Overseer {
 
     async fn look(&mut self) {
         let observed = self.observing.observe().await;
+        let believed = |peer: &PeerSeen| (peer.name.clone(), peer.state.name().to_owned());
+        self.live.believe(observed.peers.iter().flatten().map(believed).collect());
         for id in Acknowledged::read(self.service.state()).0.into_keys() {
             self.alerts.acknowledge(id);
         }
@@ -160,6 +174,7 @@ impl Overseer {
             self.channels.deliver(&mut self.alerts.book, due, &self.service.workspace().node, wall).await;
             self.write_when_changed().await;
         }
+        self.files.write(&self.service, &self.live, wall).await;
     }
 
     async fn write_when_changed(&mut self) {

@@ -46,6 +46,8 @@ pub struct Seen {
     pub sources: BTreeMap<String, String>,
     /// Every target: `ok`, `never_run`, `conflicts`, `halted`, `paused`, `failing` or `offline`.
     pub targets: BTreeMap<String, String>,
+    /// Every peer from which heartbeats are expected: `awaited`, `alive`, `suspected`, `down` or `left`.
+    pub peers: BTreeMap<String, String>,
     /// What was counted of all targets.
     pub metrics: Figures,
     /// Each target in full, in the order of the file.

@@ -137,6 +137,9 @@ impl Folder {
     }
 
     /// Makes a finished temporary file durable under the name of its object.
+    ///
+    /// A sync of everything that failed meanwhile is nothing to it: the file's own sync tells of all that could not be
+    /// written of it since it was opened.
     pub(super) fn keep_durably(&self, temporary: Temporary, digest: &Digest) -> Result<()> {
         temporary.file.sync_data().map_err(|error| Error::io("make durable", &temporary.path, &error))?;
         let path = self.keep(temporary, digest, false)?;

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
+use crate::http::Server;
 use crate::support::World;
+use crate::tokens::token;
 use crate::watch_place::{Watched, eventually};
 
 /// A webhook of Discord that remembers what it was asked for; it refuses everything as long as it is out of order.
@@ -189,4 +191,44 @@ fn two_nodes_hear_each_other_and_what_is_forged_is_counted() {
     away.signal("-TERM");
     assert!(away.ended().success());
     eventually("it has said goodbye", || here.json(0, &["peers"])["peers"][0]["state"] == "left");
+}
+
+#[test]
+fn a_token_that_is_limited_to_targets_hears_of_these_alone() {
+    let world = World::new();
+    let discord = Discord::start();
+    let other =
+        "  sealed7: { direction: pull, entrypoint: job.sh, outputs: [\"other/**\"], schedule: every 1s }\n";
+    configure(&world, &discord, other);
+    *discord.broken.lock().unwrap() = true;
+    let scopes = ["--scope", "read", "--scope", "resolve"];
+    let limited = token(&world, "limited", &[&scopes[..], &["--target", "job"]].concat());
+    let whole = token(&world, "whole", &scopes);
+    let server = Server::listening(&world, &["serve", "--listen", "127.0.0.1:0"]);
+    let asked = |token: &str, path: &str| server.ask_as(token, "GET", path, &Value::Null);
+    let subjects = |token: &str| {
+        let alerts = asked(token, "/api/v1/alerts").json()["alerts"].clone();
+        let mut names: Vec<String> = alerts
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|alert| alert["subject"].as_str().unwrap().to_owned())
+            .collect();
+        names.sort();
+        names
+    };
+    eventually("both fail", || subjects(&whole) == ["job", "sealed7"]);
+    assert_eq!(subjects(&limited), ["job"]);
+    eventually("it waits to be sent", || asked(&whole, "/api/v1/alerts").body.contains("sealed7: "));
+    assert!(!asked(&limited, "/api/v1/alerts").body.contains("sealed7"));
+    let alerts = asked(&whole, "/api/v1/alerts").json();
+    for alert in alerts["alerts"].as_array().unwrap() {
+        let body = json!({ "id": alert["id"] });
+        let answer = server.ask_as(&limited, "POST", "/api/v1/alerts/acknowledgements", &body);
+        let expected = if alert["subject"] == "job" { 200 } else { 404 };
+        assert_eq!(answer.status, expected, "{}", answer.body);
+    }
+    assert_eq!((asked(&limited, "/api/v1/peers").status, asked(&whole, "/api/v1/peers").status), (403, 200));
+    let audit = world.json(0, &["audit"]).to_string();
+    assert!(audit.contains("acknowledge_alert") && audit.contains("limited"), "{audit}");
 }

@@ -5,6 +5,7 @@
 mod acceptance;
 mod ai_clients;
 mod alerts;
+mod apart;
 mod audit;
 mod builtins;
 mod checks;

@@ -49,6 +49,9 @@ struct Files {
     sound: BTreeSet<String>,
     /// Made by this run, and the first sync since then failed. Another one that ends well proves nothing.
     doomed: BTreeSet<String>,
+    /// The same, where that was a sync of a whole file system. A sync of the file itself that ends well makes it sound
+    /// then: it tells of all that could not be written since the file was opened (`fsync(2)`), whoever was told before.
+    doubted: BTreeSet<String>,
 }
 
 impl Files {
@@ -61,26 +64,38 @@ impl Files {
         };
         let (synced, young) = std::mem::take(&mut self.young).into_iter().partition(|file| reached(file));
         self.young = young;
-        if call.injected { &mut self.doomed } else { &mut self.sound }.extend::<BTreeSet<String>>(synced);
+        let set = match (call.injected, whole) {
+            (true, true) => &mut self.doubted,
+            (true, false) => &mut self.doomed,
+            (false, _) => &mut self.sound,
+        };
+        set.extend::<BTreeSet<String>>(synced);
+        if !whole && self.doubted.remove(path) {
+            if call.injected { &mut self.doomed } else { &mut self.sound }.insert(path.to_owned());
+        }
     }
 
     fn renamed(&mut self, from: &str, to: &str, when: &str) {
         let within = |path: &&String| *path == from || path.starts_with(&format!("{from}/"));
         if from.contains(STAGING) && !to.contains("/.syncline/") {
-            let unsound = self.doomed.iter().find(within);
+            let unsound = self.doomed.iter().chain(&self.doubted).find(within);
             assert!(unsound.is_none(), "{unsound:?} landed at {to} although its sync failed {when}");
             let known = self.young.iter().chain(&self.sound).any(|path| within(&path));
             assert!(known, "{from} landed at {to}, but was not made by this run {when}");
         }
-        for set in [&mut self.young, &mut self.sound, &mut self.doomed] {
+        for set in self.sets() {
             if set.remove(from) {
                 set.insert(to.to_owned());
             }
         }
     }
 
+    fn sets(&mut self) -> [&mut BTreeSet<String>; 4] {
+        [&mut self.young, &mut self.sound, &mut self.doomed, &mut self.doubted]
+    }
+
     fn removed(&mut self, path: &str) {
-        for set in [&mut self.young, &mut self.sound, &mut self.doomed] {
+        for set in self.sets() {
             set.remove(path);
         }
     }
@@ -112,6 +127,7 @@ fn assert_only_sound_files_land(calls: &[Call], when: &str) -> BTreeSet<String> 
             _ => {}
         }
     }
+    files.doomed.append(&mut files.doubted);
     files.doomed.retain(|path| path.contains(OBJECTS));
     files.doomed
 }
