@@ -246,7 +246,7 @@ fn warn_of_literal_references(resolver: &mut Resolver<'_>) {
     let tree = resolver.tree;
     // In `merge_tool` the files that the program is given look like references; in a section of its own it is known where
     // they are looked up.
-    let known = ["endpoints", "targets", "merge_tool", "safety", "webhooks"];
+    let known = ["endpoints", "targets", "merge_tool", "safety", "webhooks", "alerts", "peers"];
     let elsewhere = tree.entries().iter().filter(|(key, _)| !known.contains(&key.name.as_str()));
     let targets = tree.get("targets").map(Node::entries).unwrap_or_default();
     let in_targets = targets.iter().flat_map(|(_, target)| target.entries());

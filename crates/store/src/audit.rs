@@ -100,6 +100,9 @@ impl AuditLog {
     pub fn append(&self, entry: AuditEntry) -> Result<AuditRecord> {
         let failed = |error: io::Error| Error::io("write", &self.0, &error);
         let is_new = !self.0.exists();
+        if let Some(folder) = self.0.parent().filter(|folder| !folder.exists()) {
+            platform::create_private_folder(folder).map_err(failed)?;
+        }
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let mut file = platform::private_file(&mut options).open(&self.0).map_err(failed)?;

@@ -26,7 +26,7 @@ pub const KIND: ChannelKind = ChannelKind {
 
 const NAME: &str = "email";
 /// How long a delivery may take in all.
-const DELIVER_MAX: Duration = Duration::from_secs(60);
+const DELIVER_MAX: Duration = Duration::from_secs(30);
 /// Most characters of a message.
 const LENGTH_MAX: usize = 20_000;
 
@@ -135,7 +135,13 @@ impl AlertChannel for Email {
         // The same each time it is tried, so that a mailbox can tell that it has it already.
         let own = format!("<{}@{}>", message.id, self.from.email.domain());
         let letter = self.letter(message, &own, earlier)?;
-        self.transport.send(letter).await.map_err(|error| unsent(&error))?;
+        // The library's own limit is for connecting alone.
+        let sent = tokio::time::timeout(DELIVER_MAX, self.transport.send(letter)).await;
+        sent.map_err(|_| {
+            let message = format!("the mail server did not answer within {} s", DELIVER_MAX.as_secs());
+            Error::new(ErrorKind::TimedOut, message)
+        })?
+        .map_err(|error| unsent(&error))?;
         Ok(Some(earlier.map_or(own, str::to_owned)))
     }
 }

@@ -146,7 +146,8 @@ fn a_test_message_arrives_or_says_why_not_without_its_address() {
     let world = World::new();
     let discord = Discord::start();
     configure(&world, &discord, "");
-    world.expect(0, &["alerts", "test"]);
+    let ran = world.expect(0, &["alerts", "test"]);
+    assert_eq!(ran.err, "", "nothing to warn of, and the audit log is begun");
     assert!(discord.asked()[0].1.contains("nothing is wrong"));
     *discord.broken.lock().unwrap() = true;
     let failed = world.expect(1, &["alerts", "test", "team"]);
