@@ -86,19 +86,27 @@ pub fn watched(command: &mut Command, mut each: impl FnMut(&str)) -> Result<bool
 /// # Errors
 /// When it does not build.
 pub fn build_syncline(release: bool) -> Result<PathBuf> {
+    build("--bin", "syncline", release)
+}
+
+/// Builds a program of the kind that `kind` tells, such as `--example`, and returns the path of its binary.
+///
+/// # Errors
+/// When it does not build.
+pub fn build(kind: &str, name: &str, release: bool) -> Result<PathBuf> {
     let mut build = cargo();
-    build.args(["build", "--workspace", "--bin", "syncline", "--message-format=json-render-diagnostics"]);
+    build.args(["build", "--workspace", kind, name, "--message-format=json-render-diagnostics"]);
     if release {
         build.arg("--release");
     }
     let output = build.stderr(Stdio::inherit()).output().context("starting cargo build")?;
     if !output.status.success() {
-        bail!("the program does not build");
+        bail!("{name} does not build");
     }
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "syncline")
+        .filter(|message| message["target"]["name"] == name)
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
         .context("cargo did not tell where the binary is")
 }

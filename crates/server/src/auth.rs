@@ -49,6 +49,11 @@ pub(crate) fn settings(service: &Service) -> ServeConfig {
     service.workspace().serve.clone().unwrap_or_default()
 }
 
+/// Whether the file says that everybody needs a token.
+fn requires_token(service: &Service) -> bool {
+    service.workspace().serve.as_ref().is_some_and(|settings| settings.require_token)
+}
+
 /// Lets a request through with the [`Caller`] among its extensions.
 ///
 /// A token counts wherever it is sent. Nobody else's failures keep its owner out: it is looked at first, and 256 random
@@ -70,7 +75,7 @@ pub(crate) async fn authenticate(State(gate): State<Gate>, mut request: Request,
             Err(wrong) => return problem(&wrong),
         },
         Some(Err(())) => None,
-        None if gate.is_exposed || settings(&service).require_token => None,
+        None if gate.is_exposed || requires_token(&service) => None,
         None => Some(Caller::local()),
     };
     let Some(caller) = caller else {

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use crate::auth::{Gate, settings};
+use crate::auth::Gate;
 use crate::problems::refused;
 
 /// The names of this machine that a request may be addressed to; others lead here by a trick of DNS.
@@ -16,9 +16,8 @@ pub(crate) const HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 /// Answers a request when it comes from a program, or from a page of this server.
 pub(crate) async fn guard(State(gate): State<Gate>, request: Request, next: Next) -> Response {
     let headers = request.headers();
-    let hosts = gate.served.borrow().as_ref().map(|service| settings(service).hosts).unwrap_or_default();
     let host = host(headers);
-    let is_named = host.is_some_and(|host| is_one_of(host, hosts.iter().map(String::as_str)));
+    let is_named = host.is_some_and(|host| is_named(&gate, host));
     // An address is no trick of DNS.
     let is_addressed = gate.is_exposed && host.is_some_and(is_address);
     if !is_named && !is_addressed && !host.is_some_and(is_here) {
@@ -47,6 +46,13 @@ pub(crate) async fn guard(State(gate): State<Gate>, request: Request, next: Next
         return not_json();
     }
     next.run(request).await
+}
+
+/// Whether the file names a host.
+fn is_named(gate: &Gate, host: &str) -> bool {
+    let served = gate.served.borrow();
+    let settings = served.as_ref().and_then(|service| service.workspace().serve.as_ref());
+    settings.is_some_and(|settings| is_one_of(host, settings.hosts.iter().map(String::as_str)))
 }
 
 fn host(headers: &HeaderMap) -> Option<&str> {

@@ -30,6 +30,9 @@ impl Bench {
             "j6" => self.renamed_folder(),
             "j7" => self.nothing_to_do("j7", TINY),
             "j8" => self.latency(),
+            "status" => self.status(),
+            "idle" => self.idle(),
+            "live" => self.live(),
             _ => self.git(),
         }
     }

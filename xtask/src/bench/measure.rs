@@ -68,7 +68,7 @@ pub fn helper(arguments: &Arguments) -> Result<bool> {
 }
 
 /// Where the scheduler groups processes by session, niceness counts within a group only; the group has its own.
-fn prioritise(priority: i32) {
+pub fn prioritise(priority: i32) {
     let _ = nix::unistd::setsid();
     // Without the right to do so, the command is measured at the usual priority.
     let _ = fs::write("/proc/self/autogroup", priority.to_string());
@@ -159,6 +159,13 @@ pub fn cpu_s_of(process: u32) -> f64 {
     // The name stands in parentheses and may hold anything; user and system time are fields 14 and 15 of proc(5).
     let fields = text.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
     fields.filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / 100.0
+}
+
+/// Memory that a running process holds now, in MiB.
+pub fn rss_mib_of(process: u32) -> Option<f64> {
+    let text = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.split_whitespace().next()?.parse::<f64>().ok()? / 1024.0)
 }
 
 #[cfg(test)]

@@ -5,13 +5,16 @@
 
 mod compare;
 mod conflicting;
+mod daemon;
 mod git;
+mod http;
 mod jobs;
 mod latency;
 pub mod measure;
 mod page;
 mod place;
 mod results;
+mod running;
 mod tools;
 mod workload;
 
@@ -30,7 +33,8 @@ pub use page::page;
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Jobs to measure: j1 first sync, j2 nothing to do, j3 two-way changes, j4 conflicts, j6 renamed folder, j7 nothing
-    /// to do in a million files, j8 watching, git a Git remote; all of them when none is named
+    /// to do in a million files, j8 watching, git a Git remote, status the daemon's answers, idle a daemon with nothing to
+    /// do, live those who listen to it; all of them when none is named
     jobs: Vec<String>,
     /// How often each tool does each job
     #[arg(long, default_value_t = 5)]
@@ -51,7 +55,7 @@ pub struct Arguments {
 }
 
 /// The jobs, in their order.
-const JOBS: [&str; 8] = ["j1", "j2", "j3", "j4", "j6", "j7", "j8", "git"];
+const JOBS: [&str; 11] = ["j1", "j2", "j3", "j4", "j6", "j7", "j8", "git", "status", "idle", "live"];
 
 /// Everything that a job needs.
 pub struct Bench {
@@ -78,6 +82,10 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         bail!("--rounds and --shrink start at 1");
     }
     let tools = Tools::find(build_syncline(true)?);
+    if let Some(priority) = arguments.priority {
+        // What runs while it is measured is started by this process, and so is the client that asks it.
+        measure::prioritise(priority);
+    }
     let mut bench = Bench {
         place: Place::prepare(arguments.data.as_deref())?,
         tools,

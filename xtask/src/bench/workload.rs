@@ -41,6 +41,9 @@ pub const SMALL: Workload =
 /// A fifth of it, for watching.
 pub const MEDIUM: Workload =
     Workload { name: "medium", files: 20_000, folders: 400, depth: 5, bulk: 2000, sizes: SOURCE };
+/// A few hundred, for each of many targets.
+pub const SOME: Workload =
+    Workload { name: "some", files: 500, folders: 20, depth: 4, bulk: 50, sizes: Sizes::Even(200) };
 /// A million files of next to nothing.
 pub const TINY: Workload = Workload {
     name: "tiny",

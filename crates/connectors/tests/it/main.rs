@@ -12,3 +12,4 @@ mod git_hosts;
 mod git_support;
 mod repositories;
 mod support;
+mod watching;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use syncline_core::Nanos;
-use syncline_store::{ConflictRecord, Onlooker, Overview, RecentEnd, RunState, WatchRecord};
+use syncline_store::{ConflictRecord, Onlooker, Overview, RecentEnd, RunState, TargetOverview, WatchRecord};
 
 use super::feed::Feed;
 use crate::problem::Result;
@@ -35,6 +35,17 @@ impl Told {
             paused: paused(&overview, now),
             offline: BTreeSet::new(),
         })
+    }
+
+    /// Whether the same targets are paused at a moment as were when it was told last.
+    pub(super) fn is_paused_alike(&self, overview: &Overview, now: Nanos) -> bool {
+        let mut paused = 0;
+        let all_known =
+            overview.targets.iter().filter(|(_, known)| is_paused(known, now)).all(|(name, _)| {
+                paused += 1;
+                self.paused.contains(name)
+            });
+        all_known && paused == self.paused.len()
     }
 
     /// Tells what happened since, in the order in which it makes sense: begun, conflicts, ended, pauses.
@@ -140,12 +151,12 @@ fn counts(overview: &Overview) -> BTreeMap<String, (u64, u64)> {
 }
 
 fn paused(overview: &Overview, now: Nanos) -> BTreeSet<String> {
-    let is_on = |pause: &syncline_store::Pause| pause.is_on(now);
-    let targets = overview.targets.iter();
-    targets
-        .filter(|(_, known)| known.pause.as_ref().is_some_and(is_on))
-        .map(|(name, _)| name.clone())
-        .collect()
+    let targets = overview.targets.iter().filter(|(_, known)| is_paused(known, now));
+    targets.map(|(name, _)| name.clone()).collect()
+}
+
+fn is_paused(known: &TargetOverview, now: Nanos) -> bool {
+    known.pause.as_ref().is_some_and(|pause| pause.is_on(now))
 }
 
 fn ended(target: &str, end: &RecentEnd) -> News {

@@ -1,5 +1,6 @@
 //! Following what goes on: a look whenever the state, the watch or the time gives reason for one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use syncline_store::{Onlooker, WatchRecord};
@@ -13,8 +14,9 @@ use crate::watch_post::WatchPost;
 
 /// How often it is asked whether anything has changed.
 const ASK_EVERY: Duration = Duration::from_millis(250);
-/// How many questions go by at most between two looks: pauses and windows end without a change.
-const QUIET_MAX: u32 = 20;
+/// How many questions go by at most between two looks, should something change without a trace: a minute of them. A look
+/// at many targets costs far more than the questions.
+const QUIET_MAX: u32 = 240;
 
 /// Somebody who follows one workspace.
 pub(crate) struct Following<'a> {
@@ -76,7 +78,15 @@ impl<'a> Following<'a> {
         let record = self.post.record();
         let changed = onlooker.has_changed().await?;
         self.quiet += 1;
-        if !changed && self.record.as_ref() == Some(&record) && self.quiet < QUIET_MAX {
+        // Pauses end by themselves, and the end of this process is in no state.
+        let looks_the_same = |looked: Arc<Looked>| {
+            looked.seen.draining == draining && told.is_paused_alike(&looked.overview, now)
+        };
+        if !changed
+            && self.record.as_ref() == Some(&record)
+            && self.quiet < QUIET_MAX
+            && self.live.looked().is_some_and(looks_the_same)
+        {
             return Ok(());
         }
         let overview = onlooker.overview().await?;

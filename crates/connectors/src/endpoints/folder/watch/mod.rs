@@ -1,24 +1,51 @@
 //! Watching: the system tells where something changed; what changed is for the scan to find out.
 
-use std::path::{Path, PathBuf};
+#[cfg(target_os = "linux")]
+mod inotify;
+#[cfg(any(test, not(target_os = "linux")))]
+mod portable;
+
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc as blocking;
 
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use syncline_connect::{Error, ErrorKind, Result, WatchEvent, Watcher};
 use syncline_core::{Filter, ItemPath, Verdict};
 use tokio::sync::mpsc;
 
 use super::names::Names;
 use super::platform::{Directory, Type};
+#[cfg(target_os = "linux")]
+use inotify::Notices;
+#[cfg(not(target_os = "linux"))]
+use portable::Notices;
 
 /// Events that wait for whoever listens; beyond that they end in one overflow.
 const EVENTS_MAX: usize = 4096;
 
 /// What the watching thread is told.
+#[derive(Debug, PartialEq, Eq)]
 enum Told {
-    Event(notify::Result<Event>),
+    /// Something happened at a path below the root, with `/` between its parts; `appeared` when it may not have been
+    /// there before.
+    Changed { path: String, appeared: bool },
+    /// Something was lost, or the root itself was removed, moved or unmounted: only a full look tells what there is.
+    Lost,
+    /// A part is no longer watched.
+    Trouble(Trouble),
+    /// The watch is to end.
     Stop,
+}
+
+/// Why a directory is not watched.
+#[derive(Debug, PartialEq, Eq)]
+enum Trouble {
+    /// It is gone again, or was never a directory.
+    Gone,
+    /// The system has no more watches to give.
+    Exhausted,
+    /// Something else, in the words of the system.
+    Failed(String),
 }
 
 /// Starts watching all directories that the filter lets through.
@@ -29,21 +56,18 @@ enum Told {
 /// When the system gives no means of watching, or the root cannot be watched.
 pub(super) fn start(path: &Path, root: Arc<Directory>, filter: Arc<Filter>) -> Result<Watcher> {
     let (tell, told) = blocking::channel();
-    let teller = tell.clone();
-    let failed = |error: notify::Error| {
-        Error::new(ErrorKind::Io, format!("watching {}: {error}", path.display())).with_source(error)
+    let failed = |trouble: Trouble| {
+        let why = match trouble {
+            Trouble::Gone => "it is no directory".to_owned(),
+            Trouble::Exhausted => "the system's limit of watches is exhausted".to_owned(),
+            Trouble::Failed(why) => why,
+        };
+        Error::new(ErrorKind::Io, format!("watching {}: {why}", path.display()))
     };
-    let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-        // Opening and reading are no changes: a scan would otherwise trigger itself.
-        if !matches!(&event, Ok(event) if event.kind.is_access()) {
-            let _ = teller.send(Told::Event(event));
-        }
-    })
-    .map_err(failed)?;
+    let mut notices = Notices::open(path, tell.clone()).map_err(failed)?;
+    notices.add("").map_err(failed)?;
     let (send, events) = mpsc::channel(EVENTS_MAX);
-    let mut watched =
-        Watched { path: path.to_owned(), root, filter, watcher, send, limited: false, overflow: false };
-    watched.watcher.watch(path, RecursiveMode::NonRecursive).map_err(failed)?;
+    let mut watched = Watched { root, filter, notices, send, limited: false, overflow: false };
     watched.add_below(String::new());
     let thread = std::thread::Builder::new().name("watch".into()).spawn(move || watched.run(&told));
     thread.map_err(|error| Error::io(error, "starting a thread that watches"))?;
@@ -60,10 +84,9 @@ impl Drop for Guard {
 }
 
 struct Watched {
-    path: PathBuf,
     root: Arc<Directory>,
     filter: Arc<Filter>,
-    watcher: RecommendedWatcher,
+    notices: Notices,
     send: mpsc::Sender<WatchEvent>,
     /// Whether it was said already that a part cannot be watched.
     limited: bool,
@@ -81,8 +104,17 @@ impl Watched {
                 told.recv().map_err(|_| blocking::RecvTimeoutError::Disconnected)
             };
             match next {
-                Ok(Told::Event(Ok(event))) => self.event(&event),
-                Ok(Told::Event(Err(error))) => self.trouble(&error),
+                Ok(Told::Changed { path, appeared }) => {
+                    if let Ok(path) = ItemPath::parse(&path) {
+                        self.changed(&path, appeared);
+                    }
+                }
+                Ok(Told::Lost) => {
+                    self.overflow = true;
+                    // What was lost may have been new directories.
+                    self.add_below(String::new());
+                }
+                Ok(Told::Trouble(trouble)) => self.trouble(trouble),
                 Err(blocking::RecvTimeoutError::Timeout) => {}
                 Ok(Told::Stop) | Err(blocking::RecvTimeoutError::Disconnected) => return,
             }
@@ -92,27 +124,7 @@ impl Watched {
         }
     }
 
-    fn event(&mut self, event: &Event) {
-        if event.need_rescan() {
-            self.overflow = true;
-            // What was lost may have been new directories.
-            self.add_below(String::new());
-            return;
-        }
-        for path in &event.paths {
-            let Some(text) = path.strip_prefix(&self.path).ok().and_then(Path::to_str) else {
-                continue;
-            };
-            match ItemPath::parse(&text.replace(std::path::MAIN_SEPARATOR, "/")) {
-                Ok(path) => self.changed(&path, event.kind),
-                // The root itself was removed, moved or replaced.
-                Err(_) if text.is_empty() && event.kind.is_remove() => self.overflow = true,
-                Err(_) => {}
-            }
-        }
-    }
-
-    fn changed(&mut self, path: &ItemPath, kind: EventKind) {
+    fn changed(&mut self, path: &ItemPath, appeared: bool) {
         let status = self.root.beneath(path.parent()).and_then(|parent| parent.stat(path.name()));
         let is_ignored = |directory| matches!(self.filter.decide_deep(path, directory), Verdict::Ignored(_));
         let is_directory = status.as_ref().is_ok_and(|status| status.kind == Type::Directory);
@@ -121,9 +133,7 @@ impl Watched {
             return;
         }
         // A directory that appears is watched before anybody is told of it: whoever looks then misses nothing.
-        if is_directory
-            && matches!(kind, EventKind::Create(_) | EventKind::Modify(notify::event::ModifyKind::Name(_)))
-        {
+        if is_directory && appeared {
             self.add(path.as_str());
             self.add_below(path.as_str().to_owned());
         }
@@ -161,26 +171,31 @@ impl Watched {
     }
 
     fn add(&mut self, directory: &str) {
-        if let Err(error) = self.watcher.watch(&self.path.join(directory), RecursiveMode::NonRecursive) {
+        match self.notices.add(directory) {
             // One that is gone again needs no watch.
-            if !matches!(error.kind, notify::ErrorKind::PathNotFound | notify::ErrorKind::WatchNotFound) {
-                self.trouble(&error);
-            }
+            Ok(()) | Err(Trouble::Gone) => {}
+            Err(trouble) => self.trouble(trouble),
         }
     }
 
-    fn trouble(&mut self, error: &notify::Error) {
+    fn trouble(&mut self, trouble: Trouble) {
+        let why = match trouble {
+            Trouble::Gone => return,
+            Trouble::Exhausted => None,
+            Trouble::Failed(why) => Some(why),
+        };
         if std::mem::replace(&mut self.limited, true) {
             return;
         }
-        let limit = matches!(&error.kind, notify::ErrorKind::MaxFilesWatch)
-            || matches!(&error.kind, notify::ErrorKind::Io(error) if error.kind() == std::io::ErrorKind::StorageFull);
-        let text = if limit {
-            "the system's limit of watches is exhausted, so changes in some folders are only found by scanning, which \
-             goes on; raise fs.inotify.max_user_watches to have all of them watched"
-                .to_owned()
-        } else {
-            format!("a part cannot be watched ({error}); its changes are found by scanning, which goes on")
+        let text = match why {
+            None => {
+                "the system's limit of watches is exhausted, so changes in some folders are only found by scanning, which \
+                 goes on; raise fs.inotify.max_user_watches to have all of them watched"
+                    .to_owned()
+            }
+            Some(why) => {
+                format!("a part cannot be watched ({why}); its changes are found by scanning, which goes on")
+            }
         };
         self.tell(WatchEvent::Limited(text));
     }
