@@ -49,7 +49,9 @@ pub async fn serve_once(
         asked: Asked::new(&service, &store),
     };
     let (mut results, mut left_out): (Vec<TargetReport>, Vec<LeftOut>) = Default::default();
-    let mut due = with_watched(&service, agenda.due(started), started);
+    // Not before the moment from which the schedules of targets that never ran count.
+    let now = service.clock().now();
+    let mut due = with_watched(&service, agenda.due(now), now);
     // Of one target everything that was missed may have to be made up for, one moment after the other.
     loop {
         match runs.meet(&due, &agenda).await {
@@ -64,7 +66,7 @@ pub async fn serve_once(
         if *stop.borrow() {
             break;
         }
-        due = agenda.due(started);
+        due = agenda.due(now);
         if due.is_empty() {
             break;
         }

@@ -202,11 +202,12 @@ fn rows_of_the_state_that_cannot_be_read_are_told_and_what_nobody_misses_is_repa
     world.write_local("a.md", "a");
     world.expect(0, &["run"]);
     world.expect(0, &["pause", "main", "--reason", "moving house"]);
-    // A process that is killed leaves what it was asked for.
-    let serving = Watched::launch(&world, &["serve"]);
+    // What it was asked for waits while the target is paused.
+    let mut serving = Watched::launch(&world, &["serve"]);
     eventually("it serves", || serving.said().contains("serving;"));
     assert_eq!(world.json(0, &["trigger", "deployed"])["handed_over"], true);
-    drop(serving);
+    serving.signal("-TERM");
+    assert_eq!(serving.ended().code(), Some(0));
     world.expect(0, &["token", "create", "--name", "watcher", "--scope", "read"]);
     let sound = world.json(0, &["scrub"]);
     assert_eq!((&sound["state"]["read"], &sound["state"]["damaged"]), (&4.into(), &serde_json::json!([])));
