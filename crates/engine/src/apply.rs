@@ -11,6 +11,7 @@ use syncline_core::{
 };
 use syncline_store::{Delta, Lost};
 use tokio::sync::Mutex;
+use tracing::Instrument as _;
 
 use crate::bridge::{ContentsBridge, HistoryBridge};
 use crate::context::{Context, Event, Target};
@@ -21,6 +22,7 @@ use crate::look::{self, View};
 use crate::merging;
 use crate::result::RunResult;
 use crate::settling;
+use crate::spans;
 
 /// Most steps that are made durable together: what a kill may cost to do again.
 const BATCH_STEPS_MAX: usize = 12_288;
@@ -37,6 +39,20 @@ pub(crate) struct Applied {
 
 /// Applies a plan that nothing halts.
 pub(crate) async fn apply(
+    context: &Context,
+    target: &Target,
+    session: &Session<'_>,
+    plan: &Plan,
+    view: &View,
+    result: &mut RunResult,
+) -> Result<Applied> {
+    let span = spans::apply(plan);
+    let done = applied(context, target, session, plan, view, result).instrument(span.clone()).await;
+    spans::applied(&span, &done);
+    done
+}
+
+async fn applied(
     context: &Context,
     target: &Target,
     session: &Session<'_>,

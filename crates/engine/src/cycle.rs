@@ -12,6 +12,7 @@ use syncline_store::{
     ConflictRecord, Ended, ErrorKind, Lease, Opening, Right, RunFinish, RunQuery, RunStart, RunState,
     TargetState, WorkspaceLock,
 };
+use tracing::Instrument as _;
 
 use crate::apply;
 use crate::context::{Context, Event, Options, Target};
@@ -21,6 +22,7 @@ use crate::keeper::Keeper;
 use crate::look::{self, View};
 use crate::result::{RunResult, is_remark};
 use crate::settling;
+use crate::spans;
 
 /// How often a run looks again at paths that changed under its hands.
 const ROUNDS_MAX: usize = 4;
@@ -36,9 +38,20 @@ const LEASE_NS: i64 = 60_000_000_000;
 /// When the run could not be carried out at all: state or endpoint not usable, another run going on, or a saved
 /// plan that no longer fits. Whatever was done until then is recovered by the next run.
 pub async fn run(context: &Context, target: &Target, options: &Options) -> Result<RunResult> {
-    if options.dry_run {
-        return preview(context, target, options).await;
-    }
+    let span = spans::run(target, options);
+    let running = async {
+        if options.dry_run {
+            previewed(context, target, options).await
+        } else {
+            ran(context, target, options).await
+        }
+    };
+    let result = running.instrument(span.clone()).await;
+    spans::ended(&span, &result);
+    result
+}
+
+async fn ran(context: &Context, target: &Target, options: &Options) -> Result<RunResult> {
     // However long another run of this process takes, it is waited for; other processes only a while.
     let turn = match &context.turns {
         Some(turns) => Some(turns.lock().await),
@@ -249,6 +262,13 @@ fn is_work(plan: &Plan) -> bool {
 /// # Errors
 /// As [`run`].
 pub async fn preview(context: &Context, target: &Target, options: &Options) -> Result<RunResult> {
+    let span = spans::run(target, &Options { dry_run: true, ..options.clone() });
+    let result = previewed(context, target, options).instrument(span.clone()).await;
+    spans::ended(&span, &result);
+    result
+}
+
+async fn previewed(context: &Context, target: &Target, options: &Options) -> Result<RunResult> {
     let state = context.store.peek_target(&target.name).await?;
     let mut result = begin(context, target);
     let view = look::look(context, target, &state, options.only.clone(), false).await?;

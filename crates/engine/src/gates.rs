@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use syncline_core::{Choices, Digest, Halt, Problem, Side};
 use syncline_store::{Lease, RunState};
+use tracing::Instrument as _;
 
 use crate::checks::{Check, Checked, Ground};
 use crate::context::{Context, Options, Target};
@@ -15,6 +16,7 @@ use crate::process::one_line;
 use crate::result::{RunResult, is_remark};
 use crate::scratch::Copying;
 use crate::secrets::SecretScan;
+use crate::spans;
 use crate::undo;
 
 /// The gates of a target.
@@ -54,7 +56,10 @@ impl Gates {
         };
         let mut made = Vec::with_capacity(checks.len());
         for check in checks {
-            made.push(check.make_on(&self.ground, copying).await);
+            let span = spans::check(check);
+            let checked = check.make_on(&self.ground, copying).instrument(span.clone()).await;
+            spans::checked(&span, &checked);
+            made.push(checked);
         }
         made
     }

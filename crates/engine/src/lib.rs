@@ -21,6 +21,7 @@ mod scratch;
 pub mod scripts;
 mod secrets;
 mod settling;
+mod spans;
 mod spread;
 mod undo;
 mod watch;

@@ -10,12 +10,14 @@ use syncline_core::{
     Seen, Side, Sides, Snapshot, Source, Step, Version, plan as make_plan,
 };
 use syncline_store::TargetState;
+use tracing::Instrument as _;
 
 use crate::context::{Context, Event, Options, Target};
 use crate::error::Result;
 use crate::keeper::Keeper;
 use crate::merging;
 use crate::secrets;
+use crate::spans;
 use crate::spread::spread;
 
 /// How often the planner may ask for more content before it must have decided.
@@ -40,6 +42,19 @@ pub(crate) struct View {
 /// With `durable`, what was seen is durable. A run needs that: were a file that a user has just written lost with
 /// the power after the sides have agreed on it, then the next run would take the loss for a removal.
 pub(crate) async fn look(
+    context: &Context,
+    target: &Target,
+    state: &TargetState,
+    only: Option<Vec<ItemPath>>,
+    durable: bool,
+) -> Result<View> {
+    let span = spans::scan();
+    let seen = looked(context, target, state, only, durable).instrument(span.clone()).await;
+    spans::scanned(&span, &seen);
+    seen
+}
+
+async fn looked(
     context: &Context,
     target: &Target,
     state: &TargetState,
@@ -166,6 +181,19 @@ fn foreign(target: &Target, state: &TargetState, snapshots: &Sides<Snapshot>) ->
 
 /// Plans, reading whatever content the planner needs to know, and searching what would leave.
 pub(crate) async fn plan(
+    context: &Context,
+    target: &Target,
+    options: &Options,
+    view: View,
+    keeper: Option<&Arc<Keeper>>,
+) -> Result<(Plan, View)> {
+    let span = spans::plan();
+    let made = planned(context, target, options, view, keeper).instrument(span.clone()).await;
+    spans::planned(&span, &made);
+    made
+}
+
+async fn planned(
     context: &Context,
     target: &Target,
     options: &Options,

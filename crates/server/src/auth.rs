@@ -1,31 +1,31 @@
 //! Who asks: a token in the header `Authorization`, or somebody at this machine.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use syncline_service::{Caller, ServeConfig, Service};
 
+use crate::failures::{Failures, too_many};
 use crate::problems::{problem, refused};
 use crate::routes::Served;
 
 /// Routes that answer everybody: what asks for them cannot have a token, and they tell nothing of the workspace.
 const OPEN: [&str; 5] = ["/livez", "/readyz", "/docs", "/docs/page.js", "/docs/page.css"];
-/// Most failed attempts of one address in [`WINDOW`] that are looked at.
-const FAILURES_MAX: u32 = 20;
-/// For how long failed attempts are counted.
-const WINDOW: Duration = Duration::from_secs(60);
-/// Most addresses that are counted; among more, all others count as one.
-const ADDRESSES_MAX: usize = 4_096;
-
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) IpAddr);
+
+impl Peer {
+    /// Where the request with these extensions comes from; all of which that is not known are one.
+    pub(crate) fn of(extensions: &Extensions) -> IpAddr {
+        extensions.get::<Self>().map_or(Ipv6Addr::UNSPECIFIED.into(), |peer| peer.0)
+    }
+}
 
 /// What decides who is let in.
 #[derive(Clone)]
@@ -79,8 +79,7 @@ pub(crate) async fn authenticate(State(gate): State<Gate>, mut request: Request,
         None => Some(Caller::local()),
     };
     let Some(caller) = caller else {
-        let peer = request.extensions().get::<Peer>().map_or(Ipv6Addr::UNSPECIFIED.into(), |peer| peer.0);
-        return gate.failures.refusal(peer, Instant::now());
+        return refusal(&gate.failures, Peer::of(request.extensions()));
     };
     request.extensions_mut().insert(caller);
     next.run(request).await
@@ -96,67 +95,20 @@ fn token(headers: &HeaderMap) -> Option<Result<&str, ()>> {
     Some(token.map(|(_, token)| token.trim()).ok_or(()))
 }
 
-/// Failed attempts, by where they come from.
-#[derive(Default)]
-struct Failures(Mutex<HashMap<IpAddr, (u32, Instant)>>);
-
-impl Failures {
-    /// The answer to a failed attempt: the same, whatever was wrong.
-    fn refusal(&self, from: IpAddr, now: Instant) -> Response {
-        match self.note(from, now) {
-            Some(rest) => {
-                let seconds = rest.as_secs() + 1;
-                let mut response = refused(
-                    StatusCode::TOO_MANY_REQUESTS,
-                    "too_many_failures",
-                    "too many requests without a token that counts: try again later",
-                );
-                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-                response
-            }
-            None => {
-                let mut response = refused(
-                    StatusCode::UNAUTHORIZED,
-                    "unauthenticated",
-                    "a token that counts is needed: send it as `Authorization: Bearer …`",
-                );
-                let how = HeaderValue::from_static("Bearer realm=\"syncline\"");
-                response.headers_mut().insert(header::WWW_AUTHENTICATE, how);
-                response
-            }
+/// The answer to a failed attempt: the same, whatever was wrong.
+fn refusal(failures: &Failures, from: IpAddr) -> Response {
+    match failures.note(from, Instant::now(), "requests without a token that counts") {
+        Some(rest) => too_many(rest, "too many requests without a token that counts: try again later"),
+        None => {
+            let mut response = refused(
+                StatusCode::UNAUTHORIZED,
+                "unauthenticated",
+                "a token that counts is needed: send it as `Authorization: Bearer …`",
+            );
+            let how = HeaderValue::from_static("Bearer realm=\"syncline\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, how);
+            response
         }
-    }
-
-    /// Counts a failure; when there were too many, how long it is until they are forgotten.
-    fn note(&self, from: IpAddr, now: Instant) -> Option<Duration> {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut key = network(from);
-        if !counts.contains_key(&key) && counts.len() >= ADDRESSES_MAX {
-            counts.retain(|_, (_, since)| now.duration_since(*since) < WINDOW);
-            if counts.len() >= ADDRESSES_MAX {
-                key = Ipv6Addr::UNSPECIFIED.into();
-            }
-        }
-        let (count, since) = counts.entry(key).or_insert((0, now));
-        if now.duration_since(*since) >= WINDOW {
-            (*count, *since) = (0, now);
-        }
-        *count = count.saturating_add(1);
-        if *count == FAILURES_MAX + 1 {
-            tracing::warn!(%from, "too many requests without a token that counts");
-        }
-        (*count > FAILURES_MAX).then(|| WINDOW.saturating_sub(now.duration_since(*since)))
-    }
-}
-
-/// What one party has: a whole /64 of IPv6.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-        address => address,
     }
 }
 
@@ -179,29 +131,5 @@ mod tests {
         for wrong in [&["Basic a"][..], &["Bearer"], &["a"], &["Bearer a", "Bearer a"]] {
             assert_eq!(asked(wrong), Some(Err(())), "{wrong:?}");
         }
-    }
-
-    #[test]
-    fn failures_are_limited_by_where_they_come_from_and_forgotten() {
-        let (failures, now) = (Failures::default(), Instant::now());
-        let [one, neighbour, other] =
-            ["2001:db8::1", "2001:db8::2", "192.0.2.1"].map(|text| text.parse().unwrap());
-        for _ in 0..FAILURES_MAX {
-            assert_eq!(failures.note(one, now), None);
-        }
-        assert_eq!(failures.note(neighbour, now), Some(WINDOW), "whoever has one address has its neighbours");
-        assert_eq!(failures.note(other, now), None);
-        assert_eq!(failures.note(one, now + WINDOW), None);
-    }
-
-    #[test]
-    fn many_addresses_take_no_more_room() {
-        let (failures, now) = (Failures::default(), Instant::now());
-        let mut limited = 0;
-        for number in 0..u32::try_from(ADDRESSES_MAX).unwrap() + 100 {
-            limited += u32::from(failures.note(IpAddr::from(number.to_be_bytes()), now).is_some());
-        }
-        assert!(failures.0.lock().unwrap().len() <= ADDRESSES_MAX + 1);
-        assert_eq!(limited, 100 - FAILURES_MAX);
     }
 }

@@ -1,10 +1,11 @@
 //! Webhooks: `POST /hooks/NAME`. Whoever sends has no token and comes from elsewhere; the signature of the body decides.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::{Bytes, to_bytes};
+use axum::body::Bytes;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
@@ -12,31 +13,30 @@ use axum::routing::post;
 use serde_json::json;
 use syncline_service::webhooks::{DELIVERY_BYTES_MAX, Incoming, Received, receive};
 use syncline_service::{Class, Problem, Service};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use crate::auth::Peer;
+use crate::failures::{Failures, too_many};
 use crate::problems::{problem, refused, respond};
+use crate::room::{Read, Room, Unread};
 use crate::routes::Served;
 
-/// How long a sender may take for a body.
-const BODY_TIME: Duration = Duration::from_secs(10);
 /// How long a sender waits for its answer at most: a delivery that takes longer is sent again, and then known.
 const ANSWER_TIME: Duration = Duration::from_millis(900);
-/// How long a delivery waits for room.
-const ROOM_TIME: Duration = Duration::from_millis(100);
-/// All bodies that are read at once take this many pieces, of [`PIECE_BYTES`] each: 64 MiB.
-const PIECES_MAX: usize = 1024;
-const PIECE_BYTES: usize = 64 << 10;
+/// How long it is waited before more of one address is read.
+const SHARE_REST: Duration = Duration::from_secs(10);
 
 #[derive(Clone)]
 struct Hooks {
     served: Served,
-    room: Arc<Semaphore>,
+    room: Arc<Room>,
+    /// Deliveries that were not genuine.
+    failures: Arc<Failures>,
 }
 
 /// The route of webhooks.
 pub(crate) fn router(served: Served) -> Router {
-    let hooks = Hooks { served, room: Arc::new(Semaphore::new(PIECES_MAX)) };
+    let hooks = Hooks { served, room: Arc::default(), failures: Arc::default() };
     Router::new().route("/hooks/{name}", post(deliver)).with_state(hooks)
 }
 
@@ -45,37 +45,62 @@ async fn deliver(State(hooks): State<Hooks>, Path(name): Path<String>, request: 
         return unavailable("not_ready", "no workspace is served yet: try again");
     };
     let (head, body) = request.into_parts();
-    // One that does not tell its size may take all that is allowed.
-    let length = match head.headers.get(header::CONTENT_LENGTH).map(|length| length.to_str()) {
-        None => Some(DELIVERY_BYTES_MAX),
-        Some(length) => length.ok().and_then(|length| length.parse().ok()),
-    };
-    let Some(length) = length.filter(|length| *length <= DELIVERY_BYTES_MAX) else { return too_large() };
-    let pieces = u32::try_from(length.div_ceil(PIECE_BYTES).max(1)).unwrap_or(u32::MAX);
-    let Ok(Ok(room)) = timeout(ROOM_TIME, Arc::clone(&hooks.room).acquire_many_owned(pieces)).await else {
-        return unavailable("too_many", "too much comes in at once: try again");
-    };
-    let body = match timeout(BODY_TIME, to_bytes(body, DELIVERY_BYTES_MAX)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) => return too_large(),
-        Err(_) => {
-            return refused(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body took longer than 10 s");
+    let from = Peer::of(&head.extensions);
+    if let Some(length) = head.headers.get(header::CONTENT_LENGTH) {
+        let length = length.to_str().ok().and_then(|length| length.parse().ok());
+        if length.is_none_or(|length: usize| length > DELIVERY_BYTES_MAX) {
+            return too_large();
         }
+    }
+    let Read { body, place } = match hooks.room.read(body, from).await {
+        Ok(read) => read,
+        Err(why) => return unread(&why),
     };
     // A task of its own: what is being recorded is recorded, also when nobody waits for it any more.
     let recorded = tokio::spawn(async move {
         let received = record(&service, &name, &head.headers, &body).await;
-        drop(room);
+        drop(place);
         received
     });
     match timeout(ANSWER_TIME, recorded).await {
-        Ok(Ok(Ok(received))) => answer(received),
-        Ok(Ok(Err(wrong))) if wrong.class == Class::NotFound => problem(&wrong),
+        Ok(Ok(Ok(received))) => answer(received).unwrap_or_else(|| hooks.refusal(from, unsigned())),
+        Ok(Ok(Err(wrong))) if wrong.class == Class::NotFound => hooks.refusal(from, problem(&wrong)),
         Ok(Ok(Err(wrong))) => {
             tracing::warn!(%wrong, "a delivery could not be taken");
             unavailable("not_recorded", "the delivery could not be recorded: send it again")
         }
         Ok(Err(_)) | Err(_) => unavailable("too_slow", "recording takes too long: send it again"),
+    }
+}
+
+impl Hooks {
+    /// The answer to a delivery that is not genuine: `refused`, and when there are too many of one address,
+    /// that it may come again later. A genuine one is told from them by its signature alone, wherever it comes from.
+    fn refusal(&self, from: IpAddr, refused: Response) -> Response {
+        match self.failures.note(from, Instant::now(), "deliveries that are not genuine") {
+            Some(rest) => {
+                too_many(rest, "too many deliveries that are not signed as they must be: try again later")
+            }
+            None => {
+                tracing::warn!(%from, "a delivery was refused: its webhook, its signature or its time is wrong");
+                refused
+            }
+        }
+    }
+}
+
+fn unread(why: &Unread) -> Response {
+    match why {
+        Unread::TooLarge => too_large(),
+        Unread::TooSlow => refused(
+            StatusCode::REQUEST_TIMEOUT,
+            "too_slow",
+            "the body took longer than 10 s, or stood still for 5 s",
+        ),
+        Unread::NoRoom => unavailable("too_many", "too much comes in at once: try again"),
+        Unread::NoShare => {
+            too_many(SHARE_REST, "too much comes in from this address at once: try again later")
+        }
     }
 }
 
@@ -93,23 +118,22 @@ async fn record(
     receive(service, name, Incoming { header: &header, body }).await
 }
 
-fn answer(received: Received) -> Response {
+/// The answer to a delivery that is genuine.
+fn answer(received: Received) -> Option<Response> {
     let status = match received {
         Received::Recorded => "recorded",
         Received::Known => "known",
         Received::Idle => "nothing_to_do",
         Received::Challenge(text) => {
-            return respond(StatusCode::OK, "text/plain; charset=utf-8", text);
+            return Some(respond(StatusCode::OK, "text/plain; charset=utf-8", text));
         }
-        Received::Refused => {
-            return refused(
-                StatusCode::UNAUTHORIZED,
-                "bad_signature",
-                "the delivery is not signed as it must be, or too old",
-            );
-        }
+        Received::Refused => return None,
     };
-    respond(StatusCode::OK, "application/json", json!({ "version": 1, "status": status }).to_string())
+    Some(respond(StatusCode::OK, "application/json", json!({ "version": 1, "status": status }).to_string()))
+}
+
+fn unsigned() -> Response {
+    refused(StatusCode::UNAUTHORIZED, "bad_signature", "the delivery is not signed as it must be, or too old")
 }
 
 fn too_large() -> Response {

@@ -4,6 +4,7 @@
 
 mod auth;
 mod events;
+mod failures;
 mod guard;
 mod hooks;
 mod limits;
@@ -13,6 +14,7 @@ mod openapi;
 mod probes;
 mod problems;
 mod query;
+mod room;
 mod routes;
 mod stall;
 mod tls;

@@ -39,6 +39,8 @@ pub struct Orders {
     pub served: signal::Sender<Option<Arc<Service>>>,
     /// Learns what goes on.
     pub live: Arc<Live>,
+    /// Whether somebody can ask for something meanwhile, as over HTTP: then no target need run by itself.
+    pub listens: bool,
 }
 
 /// Runs targets by their schedules, and those with `triggers.watch` at changes, until `orders` or another process want
@@ -49,14 +51,14 @@ pub struct Orders {
 /// - It takes the place of the one watch of the workspace, and gives the workspace free between its runs.
 ///
 /// # Errors
-/// When there is nothing to do, a target that is watched cannot be opened, or another process watches the workspace.
+/// When nothing can ever happen, a target that is watched cannot be opened, or another process watches the workspace.
 pub async fn serve(
     service: Service,
     reopen: impl Fn() -> Result<Service>,
     told: mpsc::UnboundedSender<WatchNews>,
     orders: Orders,
 ) -> Result<()> {
-    check(&service)?;
+    check(&service, orders.listens)?;
     let how = How { interval: None, serving: true };
     let post = Arc::new(WatchPost::take(&service, how, names(&service)).await?);
     let _ = told.send(WatchNews::Began);
@@ -71,19 +73,29 @@ pub async fn serve(
     Ok(())
 }
 
-/// Whether there is anything to do, and all of it can be begun.
-fn check(service: &Service) -> Result<()> {
-    if names(service).next().is_none() {
-        let message =
-            format!("no target of {} has a `schedule` or is watched", service.workspace().file.display());
-        return Err(Problem::usage("nothing_to_serve", message)
-            .with_hint("write `schedule: every 15m`, `triggers: { watch: true }` or `triggers: { events: [deploy] }` for one"));
+/// Whether anything can ever happen, and all of it can be begun.
+fn check(service: &Service, listens: bool) -> Result<()> {
+    if !listens {
+        check_names(service)?;
     }
     watched(service).map(drop)
 }
 
+/// Whether a target runs by itself.
+pub(crate) fn check_names(service: &Service) -> Result<()> {
+    if names(service).next().is_some() {
+        return Ok(());
+    }
+    let message =
+        format!("no target of {} has a `schedule` or is watched", service.workspace().file.display());
+    Err(Problem::usage("nothing_to_serve", message).with_hint(
+        "write `schedule: every 15m`, `triggers: { watch: true }` or `triggers: { events: [deploy] }` for one; \
+         `syncline serve --listen` answers over HTTP without any",
+    ))
+}
+
 /// The targets that run by themselves.
-fn names(service: &Service) -> impl Iterator<Item = String> {
+pub(crate) fn names(service: &Service) -> impl Iterator<Item = String> {
     let targets = service.workspace().targets.iter();
     let hooks = &service.workspace().webhooks;
     let is_hooked = |target: &Configured| hooks.iter().any(|hook| hook.targets.contains(&target.name));
@@ -197,7 +209,8 @@ impl<R: Fn() -> Result<Service>> Serving<R> {
     /// The configuration as it is now; what is wrong with it is told.
     fn read_anew(&self) -> Option<Service> {
         let live = &self.orders.live;
-        let opened = (self.reopen)().and_then(|service| check(&service).map(|()| service));
+        let opened =
+            (self.reopen)().and_then(|service| check(&service, self.orders.listens).map(|()| service));
         let (message, next) = match opened {
             Ok(service) => {
                 let targets = service.workspace().targets.iter().map(|target| target.name.clone());
@@ -217,7 +230,7 @@ impl<R: Fn() -> Result<Service>> Serving<R> {
 }
 
 /// What is due when.
-async fn agenda(service: &Service) -> Result<Agenda> {
+pub(crate) async fn agenda(service: &Service) -> Result<Agenda> {
     let store = service.stored().await?;
     let seen = SeenTo::read(service.state());
     let mut timetables = Vec::new();
@@ -236,16 +249,16 @@ async fn agenda(service: &Service) -> Result<Agenda> {
 }
 
 /// Real runs, in real time.
-struct Runs<'a> {
-    service: &'a Service,
-    post: Arc<WatchPost>,
-    told: mpsc::UnboundedSender<WatchNews>,
-    live: Arc<Live>,
-    turns: Arc<Mutex<()>>,
-    stop: signal::Receiver<bool>,
+pub(crate) struct Runs<'a> {
+    pub(crate) service: &'a Service,
+    pub(crate) post: Arc<WatchPost>,
+    pub(crate) told: mpsc::UnboundedSender<WatchNews>,
+    pub(crate) live: Arc<Live>,
+    pub(crate) turns: Arc<Mutex<()>>,
+    pub(crate) stop: signal::Receiver<bool>,
     /// Why a target was left out the last time, so that it is told once.
-    held: BTreeMap<String, String>,
-    asked: Asked<'a>,
+    pub(crate) held: BTreeMap<String, String>,
+    pub(crate) asked: Asked<'a>,
 }
 
 impl Stage for Runs<'_> {
@@ -258,6 +271,30 @@ impl Stage for Runs<'_> {
     }
 
     async fn run(&mut self, due: &[Due], agenda: &Agenda) {
+        let Some((results, left_out)) = self.meet(due, agenda).await else { return };
+        for report in results {
+            self.held.remove(&report.target);
+            // Nobody listening is no reason to stop.
+            let _ = self.told.send(WatchNews::Ran(Box::new(report)));
+        }
+        for LeftOut { target, message, .. } in left_out {
+            let before = self.held.insert(target.clone(), message.clone());
+            if before.as_ref() != Some(&message) {
+                let message = format!("left alone: {message}");
+                let _ = self.told.send(WatchNews::Note { target: Some(target), message });
+            }
+        }
+    }
+}
+
+impl Runs<'_> {
+    /// Runs targets that are due, and those that are asked for, and remembers that this was seen to; `None` when there are
+    /// none, or when it is to end before that.
+    pub(crate) async fn meet(
+        &mut self,
+        due: &[Due],
+        agenda: &Agenda,
+    ) -> Option<(Vec<TargetReport>, Vec<LeftOut>)> {
         if let Some(first) = due.iter().map(|due| due.moment).min() {
             self.live.late_by(self.now().saturating_sub(first));
         }
@@ -266,34 +303,25 @@ impl Stage for Runs<'_> {
             due.iter().map(|due| &due.target).chain(requests.iter().map(|request| &request.target)).collect();
         let names: Vec<String> = names.into_iter().cloned().collect();
         if names.is_empty() {
-            return;
+            return None;
         }
         let cause = match requests.as_slice() {
             [first, ..] if due.is_empty() => &first.cause,
             _ => SCHEDULE,
         };
-        let Some((results, left_out)) = self.carry_out(names, cause).await else { return };
+        let (results, left_out) = self.carry_out(names, cause).await?;
         self.asked.done(requests, &left_out).await;
         let now = self.now();
-        for report in results {
-            self.held.remove(&report.target);
-            self.post.ran(&report, now, agenda.next_of(&report.target));
-            // Nobody listening is no reason to stop.
-            let _ = self.told.send(WatchNews::Ran(Box::new(report)));
+        for report in &results {
+            self.post.ran(report, now, agenda.next_of(&report.target));
         }
-        for LeftOut { target, message, .. } in left_out {
-            self.post.waits(&target, agenda.next_of(&target));
-            let before = self.held.insert(target.clone(), message.clone());
-            if before.as_ref() != Some(&message) {
-                let message = format!("left alone: {message}");
-                let _ = self.told.send(WatchNews::Note { target: Some(target), message });
-            }
+        for LeftOut { target, .. } in &left_out {
+            self.post.waits(target, agenda.next_of(target));
         }
         self.note(agenda);
+        Some((results, left_out))
     }
-}
 
-impl Runs<'_> {
     /// Runs what is due, as soon as no other process works in the workspace; `None` when it is to end before that.
     async fn carry_out(
         &mut self,
@@ -330,7 +358,7 @@ impl Runs<'_> {
     }
 
     /// Remembers up to where schedules were seen to, and tells when each target is due next.
-    fn note(&self, agenda: &Agenda) {
+    pub(crate) fn note(&self, agenda: &Agenda) {
         let seen = SeenTo(agenda.seen_to().map(|(target, seen)| (target.to_owned(), seen)).collect());
         if let Err(error) = seen.write(self.service.state()) {
             // What was done is done; the next start may do some of it again.

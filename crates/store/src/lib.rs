@@ -31,6 +31,7 @@ mod platform;
 mod prune;
 mod records;
 mod requests;
+mod rows;
 mod runs;
 mod schema;
 mod seal;
@@ -59,6 +60,7 @@ pub use records::{
     RunStart, RunState, TargetState,
 };
 pub use requests::Request;
+pub use rows::{DamagedRow, Table};
 pub use store::{Store, WorkspaceLock};
 pub use tokens::TokenRecord;
 pub use totals::{DURATION_BOUNDS_MS, Ended, RECENT_MAX, RecentEnd, Totals};

@@ -20,7 +20,7 @@ impl Pause {
         Seal::of("pauses").text(&self.target).text(&self.reason).number(self.since).number_option(self.until)
     }
 
-    fn read(row: &SqliteRow) -> Result<Self> {
+    pub(crate) fn read(row: &SqliteRow) -> Result<Self> {
         let pause = Self {
             target: row.try_get(0)?,
             reason: row.try_get(1)?,

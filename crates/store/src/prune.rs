@@ -145,7 +145,7 @@ impl Store {
     /// When it could not be checked.
     pub async fn check(&self) -> Result<Vec<String>> {
         let mut findings = Vec::new();
-        findings.extend(self.pauses().await.err().map(|error| error.to_string()));
+        findings.extend(self.damaged_rows().await?.1.into_iter().map(|row| row.message));
         let roots = {
             let mut connection = self.database().reader().await?;
             if let Err(error) = check_integrity(&mut connection).await {

@@ -32,7 +32,7 @@ impl Request {
         Seal::of("requests").text(&self.target).text(&self.cause).number(self.asked).number(self.times)
     }
 
-    fn read(row: &SqliteRow) -> Result<Self> {
+    pub(crate) fn read(row: &SqliteRow) -> Result<Self> {
         let request = Self {
             seq: row.try_get(0)?,
             target: row.try_get(1)?,

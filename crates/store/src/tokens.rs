@@ -38,7 +38,7 @@ impl TokenRecord {
         seal.number(self.created).number_option(self.expires)
     }
 
-    fn read(row: &SqliteRow) -> Result<Self> {
+    pub(crate) fn read(row: &SqliteRow) -> Result<Self> {
         let hash: Vec<u8> = row.try_get(2)?;
         let hash = <[u8; 32]>::try_from(hash.as_slice())
             .map_err(|_| Error::damaged("the digest of a token is damaged in the state database"))?;

@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
-use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection};
 use syncline_core::Nanos;
 
 use crate::database::begin;
@@ -149,14 +150,23 @@ impl Totals {
     }
 }
 
+/// Reads a row.
+fn parse(target: &str, text: &str, stored: &[u8]) -> Result<Totals> {
+    let seal = Seal::of("totals").text(target).text(text);
+    seal.check(stored, &format!("the totals of the target {target:?}"))?;
+    serde_json::from_str(text).map_err(|_| crate::codec::malformed())
+}
+
+/// Checks a row.
+pub(crate) fn check(row: &SqliteRow) -> Result<()> {
+    let (target, text, stored): (String, String, Vec<u8>) =
+        (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    parse(&target, &text, &stored).map(drop)
+}
+
 /// Reads a row; a damaged one is as good as none.
 fn read(target: &str, text: &str, stored: &[u8]) -> Option<Totals> {
-    let read = || {
-        let seal = Seal::of("totals").text(target).text(text);
-        seal.check(stored, &format!("the totals of the target {target:?}"))?;
-        serde_json::from_str(text).map_err(|_| crate::codec::malformed())
-    };
-    match read() {
+    match parse(target, text, stored) {
         Ok(totals) => Some(totals),
         Err(error) => {
             tracing::warn!(%error, "it is counted anew");

@@ -25,10 +25,16 @@ function query(parameters, inputs) {
   return text ? `?${text}` : "";
 }
 
-async function ask(output, path, options) {
+// What comes of a request; events are shown as they come, until `signal` says that they are no longer wanted.
+async function ask(output, path, options, signal) {
   output.textContent = "…";
   try {
-    const answer = await fetch(path, { ...options, cache: "no-store", credentials: "omit" });
+    const answer = await fetch(path, { ...options, signal, cache: "no-store", credentials: "omit" });
+    const head = `${answer.status} ${answer.statusText}\n`;
+    if (answer.headers.get("Content-Type")?.startsWith("text/event-stream")) {
+      await listen(output, head, answer.body.pipeThrough(new TextDecoderStream()).getReader());
+      return;
+    }
     const text = await answer.text();
     let shown = text;
     try {
@@ -36,9 +42,22 @@ async function ask(output, path, options) {
     } catch {
       // It is shown as it is.
     }
-    output.textContent = `${answer.status} ${answer.statusText}\n${shown}`;
+    output.textContent = head + shown;
   } catch (error) {
-    output.textContent = String(error);
+    if (error.name === "AbortError") output.append("\nstopped");
+    else output.textContent = String(error);
+  }
+}
+
+// The last of what is heard; the page would grow for ever otherwise.
+async function listen(output, head, reader) {
+  let heard = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    heard = (heard + value).slice(-100_000);
+    output.textContent = head + heard;
+    output.scrollTop = output.scrollHeight;
   }
 }
 
@@ -68,19 +87,28 @@ function form(path, method, operation) {
     body.value = "{}";
     body.spellcheck = false;
     const schema = operation.requestBody.content["application/json"].schema;
-    const keys = Object.entries(schema.properties ?? {}).map(([key, one]) => `${key}: ${one.description ?? ""}`);
+    const keys = Object.entries(schema.properties ?? {});
+    const known = keys.flatMap(([key, one]) => [element("dt", key), element("dd", one.description ?? "")]);
     field(made, `${id}-body`, "Body", "JSON", body);
-    made.append(element("pre", keys.join("\n")));
+    made.append(element("dl", "", known));
   }
-  made.append(element("button", "Send"), output);
-  made.addEventListener("submit", (event) => {
+  const [send, stop] = [element("button", "Send"), element("button", "Stop")];
+  stop.type = "button";
+  stop.hidden = true;
+  let asking = null;
+  stop.addEventListener("click", () => asking.abort());
+  made.append(send, stop, output);
+  made.addEventListener("submit", async (event) => {
     event.preventDefault();
+    asking = new AbortController();
+    [send.disabled, stop.hidden] = [true, false];
     if (body) {
       const sent = headers({ "Content-Type": "application/json" });
-      ask(output, path, { method: "POST", headers: sent, body: body.value });
+      await ask(output, path, { method: "POST", headers: sent, body: body.value }, asking.signal);
     } else {
-      ask(output, path + query(parameters, inputs), { method: "GET", headers: headers() });
+      await ask(output, path + query(parameters, inputs), { method: "GET", headers: headers() }, asking.signal);
     }
+    [send.disabled, stop.hidden] = [false, true];
   });
   return made;
 }
@@ -89,7 +117,9 @@ function section(path, method, operation) {
   const word = element("span", method.toUpperCase());
   word.className = "method";
   const summary = element("summary", "", [word, element("code", path), element("span", operation.summary)]);
-  return element("details", "", [summary, form(path, method, operation)]);
+  const made = element("details", "", [summary, form(path, method, operation)]);
+  made.id = operation.operationId;
+  return made;
 }
 
 async function load() {
@@ -108,7 +138,18 @@ async function load() {
       if (methods[method]) list.append(section(path, method, methods[method]));
     }
   }
+  show();
 }
+
+// Opens the use case that the address names, such as `/docs#start_run`.
+function show() {
+  const named = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (named?.tagName !== "DETAILS") return;
+  named.open = true;
+  named.scrollIntoView();
+}
+
+window.addEventListener("hashchange", show);
 
 document.getElementById("access").addEventListener("submit", (event) => {
   event.preventDefault();

@@ -78,9 +78,11 @@ impl<'a> Following<'a> {
         let record = self.post.record();
         let changed = onlooker.has_changed().await?;
         self.quiet += 1;
-        // Pauses end by themselves, and the end of this process is in no state.
+        // Pauses end by themselves; peers, and the end of this process, are in no state.
         let looks_the_same = |looked: Arc<Looked>| {
-            looked.seen.draining == draining && told.is_paused_alike(&looked.overview, now)
+            looked.seen.draining == self.live.is_draining()
+                && looked.seen.peers == self.live.peers()
+                && told.is_paused_alike(&looked.overview, now)
         };
         if !changed
             && self.record.as_ref() == Some(&record)

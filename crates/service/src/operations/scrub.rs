@@ -20,6 +20,7 @@ use crate::wire::{self, VERSION};
 
 mod aside;
 mod repair;
+mod rows;
 
 /// The line of this use case in the list.
 pub const OPERATION: Operation = Operation {
@@ -54,6 +55,33 @@ pub struct Response {
     pub targets: Vec<ScrubbedTarget>,
     /// What history keeps.
     pub history: ScrubbedHistory,
+    /// What the state knows besides.
+    pub state: ScrubbedState,
+}
+
+/// What was found in the rows of the state that stand for themselves.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct ScrubbedState {
+    /// How many rows were read.
+    pub read: u64,
+    /// Those that cannot be read.
+    pub damaged: Vec<DamagedRow>,
+    /// Why they could not be looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<WireProblem>,
+}
+
+/// A row that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct DamagedRow {
+    /// What it is: one of `pauses`, `tokens`, `requests` and `totals`.
+    pub kind: String,
+    /// The target or the token that it is about.
+    pub name: String,
+    /// What is wrong, and what was or can be done about it.
+    pub message: String,
+    /// Whether it was repaired.
+    pub repaired: bool,
 }
 
 /// What was found in a target.
@@ -171,12 +199,15 @@ async fn look_through(service: &Service, request: &Request) -> Result<Response> 
         sources.push(target);
     }
     let history = scrub_history(&store, request.repair.then_some(&sources[..])).await;
+    let state = rows::scrub(&store, request.repair).await;
     let sound = history.error.is_none()
+        && state.error.is_none()
+        && state.damaged.iter().all(|row| row.repaired)
         && history.damaged.len() == history.repaired.len()
         && targets
             .iter()
             .all(|target| target.error.is_none() && target.findings.iter().all(|found| found.repaired));
-    Ok(Response { version: VERSION, sound, targets, history })
+    Ok(Response { version: VERSION, sound, targets, history, state })
 }
 
 impl ScrubbedTarget {

@@ -8,6 +8,8 @@ use syncline_core::{Choices, Digest, Direction as Way};
 use syncline_engine::Options;
 use syncline_engine::scheduler::{PAUSED, hold};
 use syncline_store::Store;
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use crate::auditing::{Asked as Question, audited, of_report};
 use crate::housekeeping;
@@ -87,16 +89,51 @@ enum Asked<'a> {
     ByItself(&'a str),
 }
 
+impl Asked<'_> {
+    /// What is told as the cause of the runs.
+    fn cause(self, service: &Service) -> String {
+        match self {
+            Self::ByItself(cause) => cause.to_owned(),
+            Self::ByCaller => service.cause(),
+        }
+    }
+}
+
 async fn carry_out(service: &Service, request: &Request, asked: Asked<'_>) -> Result<Report> {
+    let span = tracing::info_span!(
+        "start_run",
+        syncline.cause = %asked.cause(service),
+        syncline.dry_run = request.dry_run || service.workspace().dry_run,
+        syncline.targets = Empty,
+        syncline.successful = Empty,
+        syncline.failed = Empty,
+        syncline.left_out = Empty,
+        otel.status_code = Empty,
+        otel.status_description = Empty,
+    );
+    let made = carried_out(service, request, asked).instrument(span.clone()).await;
+    match &made {
+        Ok(report) => {
+            span.record("syncline.targets", report.total_targets);
+            span.record("syncline.successful", report.successful);
+            span.record("syncline.failed", report.failed);
+            span.record("syncline.left_out", report.left_out.len());
+        }
+        Err(problem) => {
+            span.record("otel.status_code", "ERROR");
+            span.record("otel.status_description", &problem.message);
+        }
+    }
+    made
+}
+
+async fn carried_out(service: &Service, request: &Request, asked: Asked<'_>) -> Result<Report> {
     let started = service.clock().now();
     let chosen = choose(service, request)?;
     let only_plan = only_plan(request, chosen.len())?;
     let approved = request.approve.as_deref().map(approval).transpose()?;
     let dry_run = request.dry_run || service.workspace().dry_run;
-    let cause = match asked {
-        Asked::ByItself(cause) => cause.to_owned(),
-        Asked::ByCaller => service.cause(),
-    };
+    let cause = asked.cause(service);
     let jobs = chosen.into_iter().map(|(target, direction)| {
         let options = Options {
             cause: cause.clone(),
@@ -125,7 +162,8 @@ async fn carry_out(service: &Service, request: &Request, asked: Asked<'_>) -> Re
     let mut made = report(service, started, false, &all);
     made.left_out = left_out;
     if request.verify {
-        verify(service, &writing.store, &all, &mut made).await?;
+        let span = tracing::info_span!("verify");
+        verify(service, &writing.store, &all, &mut made).instrument(span).await?;
     }
     housekeeping::tidy(service, &writing.store).await;
     Ok(made)

@@ -122,7 +122,8 @@ pub async fn receive(service: &Service, name: &str, incoming: Incoming<'_>) -> R
     let known = Known { secret, webhook, now: now.div_euclid(NANOS) };
     let id = match check_of(webhook.kind)(&known, &incoming) {
         Verdict::Refused => {
-            tracing::warn!(webhook = name, "a delivery was refused: its signature or its time is wrong");
+            // Whoever takes deliveries tells it, for as long as it is worth telling.
+            tracing::debug!(webhook = name, "a delivery was refused: its signature or its time is wrong");
             return Ok(Received::Refused);
         }
         Verdict::Idle => return Ok(Received::Idle),

@@ -8,10 +8,13 @@ use std::sync::OnceLock;
 use syncline_core::secrets::Redactor;
 use syncline_service::Problem;
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
+use tracing_subscriber::filter::{FilterExt as _, FilterFn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, fmt};
+
+use super::telemetry::Telemetry;
 
 /// How many files are kept: one a day, for a week.
 const FILES_MAX: usize = 7;
@@ -19,8 +22,8 @@ const FILES_MAX: usize = 7;
 /// The files, once there are any. A layer that is put in later would be without its filter, so that this one waits.
 static FILES: OnceLock<RollingFileAppender> = OnceLock::new();
 
-/// Sends log lines to standard error: warnings, and more when asked.
-pub(crate) fn to_stderr(verbose: u8) {
+/// Sends log lines to standard error: warnings, and more when asked; and traces to where the environment says.
+pub(crate) fn begin(verbose: u8) -> Telemetry {
     // What libraries do is of no use to somebody who wants to know what a script did.
     let usual = match verbose {
         0 => "warn",
@@ -33,15 +36,25 @@ pub(crate) fn to_stderr(verbose: u8) {
         .with_writer(|| Line::to(Some(Box::new(io::stderr()))))
         .with_target(false)
         .with_ansi(colours)
-        .with_filter(filter(usual));
+        .with_filter(filter(usual).and(lines_only()));
     let files = fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(false)
         .with_target(false)
         .with_writer(|| Line::to(FILES.get().map(|files| Box::new(files.make_writer()) as Box<dyn Write>)))
-        .with_filter(filter("warn,syncline=info"));
-    tracing_subscriber::registry().with(lines).with(files).init();
+        .with_filter(filter("warn,syncline=info").and(lines_only()));
+    let (telemetry, wrong) = Telemetry::begin();
+    tracing_subscriber::registry().with(lines).with(files).with(telemetry.layer()).init();
+    if let Some(wrong) = wrong {
+        tracing::warn!("{wrong}");
+    }
+    telemetry
+}
+
+/// Spans are for traces alone: where nobody wants these, none is made.
+fn lines_only() -> FilterFn {
+    FilterFn::new(|metadata| metadata.is_event())
 }
 
 /// Keeps log lines in `folder` as well, as JSON, in a file for each day; those of the last seven days are kept.
@@ -101,7 +114,7 @@ impl Drop for Line {
     }
 }
 
-fn concealed(line: &[u8]) -> String {
+pub(super) fn concealed(line: &[u8]) -> String {
     static PATTERNS: OnceLock<Option<Redactor>> = OnceLock::new();
     let text = String::from_utf8_lossy(line);
     let text = syncline_config::conceal(&text);

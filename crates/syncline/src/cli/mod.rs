@@ -10,6 +10,7 @@ mod report_file;
 mod runtime;
 mod session;
 mod supervisor;
+mod telemetry;
 mod text;
 
 use std::process::ExitCode;
@@ -28,7 +29,7 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => return misunderstood(&error),
     };
     let output = Output::new(&args.globals);
-    logs::to_stderr(args.globals.verbose);
+    let telemetry = logs::begin(args.globals.verbose);
     let code = match commands::run(args, &output) {
         Ok(code) => code,
         Err(problem) => {
@@ -36,6 +37,7 @@ pub(crate) fn main() -> ExitCode {
             problem.exit_code()
         }
     };
+    telemetry.end();
     ExitCode::from(output.finish(code))
 }
 

@@ -17,7 +17,7 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Problem>>) -> Res
     block_on_to_the_end(async {
         tokio::select! {
             biased;
-            ended = interrupted() => Err(ended),
+            () = wait_for_signal() => Err(interrupted()),
             result = work => result,
         }
     })
@@ -33,8 +33,8 @@ pub(crate) fn block_on_to_the_end<T>(work: impl Future<Output = Result<T, Proble
     result
 }
 
-async fn interrupted() -> Problem {
-    wait_for_signal().await;
+/// What is told of work that was ended before its time.
+pub(crate) fn interrupted() -> Problem {
     Problem::new(Class::Failed, "interrupted", "interrupted")
         .with_hint("nothing is lost: what was done is kept, and the next run goes on from there")
 }

@@ -62,6 +62,19 @@ impl Server {
         (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
     }
 
+    /// The head of the answer to a delivery that is not signed.
+    fn head(&self, hook: &str, body: &str) -> String {
+        let mut stream = self.connect();
+        let length = body.len();
+        let request = format!(
+            "POST /hooks/{hook} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text.split("\r\n\r\n").next().unwrap().to_lowercase() + "\r\n"
+    }
+
     fn push(&self, body: &str) -> (u16, Value) {
         let (status, body) = self.deliver("code", &signed(body), body);
         (status, serde_json::from_str(&body).unwrap())
@@ -236,4 +249,38 @@ fn what_no_delivery_told_of_is_found_by_the_schedule() {
     world.write_remote("a.md", "a");
     eventually("the schedule finds it", || world.read_local("a.md").is_some());
     drop(server);
+}
+
+#[test]
+fn whoever_is_slow_or_unsigned_is_turned_away_and_an_honest_sender_is_not() {
+    let world = world();
+    let server = Server::start(&world);
+    // Heads without an end, and bodies that were promised and do not come.
+    let mut slow: Vec<TcpStream> = (0..60).map(|_| server.connect()).collect();
+    for (number, stream) in slow.iter_mut().enumerate() {
+        let head = "POST /hooks/code HTTP/1.1\r\nHost: x\r\n";
+        let end = if number % 2 == 0 { "" } else { "Content-Length: 5000000\r\n\r\n{" };
+        stream.write_all(format!("{head}{end}").as_bytes()).unwrap();
+    }
+    assert_eq!(server.push("{\"after\":\"1\"}").1["status"], "recorded");
+
+    let (first, _) = server.deliver("code", "", "{}");
+    let mut later = (0, String::new());
+    for _ in 0..30 {
+        later = server.deliver("code", "", "{}");
+    }
+    assert_eq!((first, later.0), (401, 429), "{}", later.1);
+    assert_eq!(server.deliver("nobody", "", "{}").0, 429, "names are not to be found out either");
+    assert!(server.head("code", "{}").contains("\r\nretry-after: "), "{}", server.head("code", "{}"));
+    // It comes from the same address, as it does behind a proxy.
+    assert_eq!(server.push("{\"after\":\"2\"}").1["status"], "recorded");
+    let refused = server.serving.said().matches("a delivery was refused").count();
+    assert!(refused <= 20, "a flood of lines: {refused}");
+
+    for (number, stream) in slow.iter_mut().enumerate() {
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        let status = if number % 2 == 0 { "" } else { "HTTP/1.1 408" };
+        assert!(answer.starts_with(status), "{number}: {answer}");
+    }
 }

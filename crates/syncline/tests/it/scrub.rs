@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 
 use crate::support::World;
+use crate::watch_place::{Watched, eventually};
 
 /// Flips a bit of a file and puts its time of modification back.
 fn rot(file: &std::path::Path) {
@@ -180,4 +181,66 @@ fn a_damaged_record_of_a_run_is_set_aside_and_the_rest_works() {
         world.expect(0, &["restore", "c.bin"]);
         assert_eq!(world.agreed("c.bin").as_deref(), Some("newer"));
     }
+}
+
+/// Changes a text in the database as a disk does that rots; both are of one length.
+fn rot_in_state(world: &World, before: &str, after: &str) {
+    let file = world.local(".syncline/state.db");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let places: Vec<usize> =
+        (0..bytes.len()).filter(|&at| bytes[at..].starts_with(before.as_bytes())).collect();
+    assert!(!places.is_empty() && before.len() == after.len(), "{before}");
+    for at in places {
+        bytes[at..at + after.len()].copy_from_slice(after.as_bytes());
+    }
+    std::fs::write(&file, bytes).unwrap();
+}
+
+#[test]
+fn rows_of_the_state_that_cannot_be_read_are_told_and_what_nobody_misses_is_repaired() {
+    let world = World::with("triggers: { events: [deployed] }");
+    world.write_local("a.md", "a");
+    world.expect(0, &["run"]);
+    world.expect(0, &["pause", "main", "--reason", "moving house"]);
+    // What it was asked for waits while the target is paused.
+    let mut serving = Watched::launch(&world, &["serve"]);
+    eventually("it serves", || serving.said().contains("serving;"));
+    assert_eq!(world.json(0, &["trigger", "deployed"])["handed_over"], true);
+    serving.signal("-TERM");
+    assert_eq!(serving.ended().code(), Some(0));
+    world.expect(0, &["token", "create", "--name", "watcher", "--scope", "read"]);
+    let sound = world.json(0, &["scrub"]);
+    assert_eq!((&sound["state"]["read"], &sound["state"]["damaged"]), (&4.into(), &serde_json::json!([])));
+
+    rot_in_state(&world, "moving house", "moving mouse");
+    rot_in_state(&world, "event deployed", "event deployee");
+    rot_in_state(&world, "watcher", "watchee");
+    rot_in_state(&world, "\"recent\"", "\"recend\"");
+    let kinds = |found: &serde_json::Value| {
+        let rows = found["state"]["damaged"].as_array().unwrap().clone();
+        let kind =
+            |row: &serde_json::Value| (row["kind"].as_str().unwrap().to_owned(), row["repaired"] == true);
+        rows.iter().map(kind).collect::<Vec<_>>()
+    };
+    let rows = |repaired: bool| {
+        [("pauses", false), ("tokens", false), ("requests", repaired), ("totals", repaired)]
+            .map(|(kind, repaired)| (kind.to_owned(), repaired))
+    };
+    assert_eq!(kinds(&world.json(1, &["scrub"])), rows(false));
+    let doctor = world.json(1, &["doctor"]).to_string();
+    for what in
+        ["the pause of the target", "the token", "the request for the target", "the totals of the target"]
+    {
+        assert!(doctor.contains(what), "{what}: {doctor}");
+    }
+    assert_eq!(kinds(&world.json(1, &["scrub", "--repair"])), rows(true));
+    let page = world.expect(1, &["scrub"]).out;
+    assert!(
+        page.contains("syncline resume main") && page.contains("syncline token revoke watchee"),
+        "{page}"
+    );
+    world.expect(0, &["resume", "main"]);
+    world.expect(0, &["token", "revoke", "watchee"]);
+    assert_eq!(world.json(0, &["scrub"])["state"]["damaged"], serde_json::json!([]));
+    assert!(!world.expect(0, &["doctor"]).out.contains("damaged"));
 }

@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use crate::http::Server;
 use crate::support::World;
 use crate::watch_place::{Watched, eventually, status};
 
@@ -213,4 +214,100 @@ fn a_file_in_which_nothing_runs_by_itself_is_refused() {
     let refused = world.json(2, &["serve"]);
     assert_eq!(refused["error"]["code"], "nothing_to_serve", "{refused}");
     assert!(!world.local(".syncline").exists());
+}
+
+#[test]
+fn a_file_in_which_nothing_runs_by_itself_is_served_to_whoever_asks() {
+    let world = World::new();
+    let text = fs::read_to_string(world.local("syncline.yaml")).unwrap();
+    let section = "serve: { listen: \"127.0.0.1:0\" }\n";
+    for (section, arguments) in [("", &["serve", "--listen", "127.0.0.1:0"][..]), (section, &["serve"][..])] {
+        world.configure(&format!("{text}{section}"));
+        world.write_local("a.md", section);
+        let mut server = Server::listening(&world, arguments);
+        eventually("it is ready", || server.get("/readyz").status == 200);
+        let ran = server.post("/api/v1/runs", &json!({}));
+        assert_eq!((ran.status, &ran.json()["results"][0]["success"]), (200, &json!(true)), "{}", ran.body);
+        assert_eq!(world.agreed("a.md").as_deref(), Some(section));
+
+        // It stays served when the file is read anew.
+        world.configure(&format!("{text}# Changed.\n{section}"));
+        eventually("it is read", || server.serving.said().contains("was read anew"));
+        assert_eq!(server.get("/readyz").status, 200);
+        server.serving.signal("-TERM");
+        assert_eq!(server.serving.ended().code(), Some(0));
+    }
+}
+
+#[test]
+fn once_runs_what_is_due_and_what_was_missed_and_ends_as_a_run_does() {
+    let world = World::new();
+    let targets = [
+        ("often", "schedule: every 24h"),
+        ("seen", "triggers: { watch: true }"),
+        ("asked", "triggers: { events: [deploy] }"),
+        ("all", "schedule: \"0 0 1 1 *\", missed: all"),
+        ("none", "schedule: \"0 0 1 1 *\", missed: none"),
+        ("paused", "schedule: every 24h"),
+        ("never", "priority: 1"),
+    ];
+    // A process that is killed leaves what it was asked for.
+    configure(&world, &targets[2..3]);
+    world.expect(0, &["pause", "asked", "--reason", "later"]);
+    let killed = serve(&world);
+    assert_eq!(world.json(0, &["trigger", "deploy"])["handed_over"], true);
+    drop(killed);
+    world.expect(0, &["resume", "asked"]);
+
+    configure(&world, &targets);
+    for (name, _) in targets {
+        world.write_local(&format!("{name}/a.md"), name);
+    }
+    world.expect(0, &["pause", "paused", "--reason", "later"]);
+    // 2023-01-02: at least three moments have passed since.
+    let seen = json!({ "version": 1, "seen_to": { "all": 1_672_617_600_000_000_000_i64, "none": 0 } });
+    fs::write(world.local(".syncline/schedule.json"), seen.to_string()).unwrap();
+
+    let report = world.json(0, &["serve", "--once"]);
+    let ran: Vec<&str> = report["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|result| result["target"].as_str().unwrap())
+        .collect();
+    for name in ["often", "seen", "asked"] {
+        assert_eq!(ran.iter().filter(|ran| **ran == name).count(), 1, "{name}: {ran:?}");
+        assert_eq!(world.read_remote(&format!("{name}/a.md")).as_deref(), Some(name));
+    }
+    assert!(ran.iter().filter(|ran| **ran == "all").count() >= 3, "each moment that was missed: {ran:?}");
+    assert!(!ran.iter().any(|ran| ["none", "paused", "never"].contains(ran)), "{ran:?}");
+    assert_eq!(report["left_out"][0]["target"], "paused", "{report}");
+    assert_eq!(status(&world)["running"], false, "it has ended");
+
+    // Started again at once, it owes nothing; only what is watched has to be looked at.
+    let again = world.json(0, &["serve", "--once"]);
+    let ran: Vec<&Value> =
+        again["results"].as_array().unwrap().iter().map(|result| &result["target"]).collect();
+    assert_eq!(ran, ["seen"], "{again}");
+
+    // What a run comes to is what it ends with.
+    fs::remove_dir_all(world.remote("seen")).unwrap();
+    let halted = world.json(4, &["serve", "--once"]);
+    assert_eq!(halted["results"][0]["state"], "halted", "{halted}");
+    configure(&world, &[("often", "schedule: every 24h")]);
+    let idle = world.expect(0, &["serve", "--once"]);
+    assert_eq!((idle.out.as_str(), idle.err.as_str()), ("nothing is due\n", ""));
+}
+
+#[test]
+fn once_is_refused_where_nothing_can_be_due_and_beside_one_that_goes_on() {
+    let world = World::new();
+    assert_eq!(world.json(2, &["serve", "--once"])["error"]["code"], "nothing_to_serve");
+    configure(&world, &[("seen", "triggers: { watch: true }")]);
+    let serving = serve(&world);
+    assert_eq!(world.json(1, &["serve", "--once"])["error"]["code"], "watch_running");
+    drop(serving);
+    world.write_local("seen/a.md", "a");
+    world.expect(0, &["serve", "--once"]);
+    assert_eq!(world.read_remote("seen/a.md").as_deref(), Some("a"));
 }

@@ -82,7 +82,8 @@ impl World {
         let mut command = Command::new(env!("CARGO_BIN_EXE_syncline"));
         command.current_dir(self.path("local")).stdin(Stdio::null()).args(arguments);
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("SYNCLINE_") {
+            let text = name.to_string_lossy();
+            if text.starts_with("SYNCLINE_") || text.starts_with("OTEL_") {
                 command.env_remove(name);
             }
         }

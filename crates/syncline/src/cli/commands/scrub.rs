@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use syncline_service::Problem;
-use syncline_service::operations::scrub::{Finding, Request, Response, scrub};
+use syncline_service::operations::scrub::{Finding, Request, Response, ScrubbedState, scrub};
 
 use crate::cli::args::Globals;
 use crate::cli::output::Output;
@@ -76,8 +76,24 @@ fn page(response: &Response, repair: bool) -> String {
         );
         let _ = writeln!(text, "  {}", paint(style::FAINT, &line));
     }
+    text.push_str(&state_lines(&response.state));
     if !response.sound && !repair {
         let _ = writeln!(text, "{}", paint(style::FAINT, "repair what can be: syncline scrub --repair"));
+    }
+    text
+}
+
+/// What is told of the state; nothing where all of it can be read, since nobody asks for rows.
+fn state_lines(state: &ScrubbedState) -> String {
+    let mut text = String::new();
+    if state.damaged.is_empty() && state.error.is_none() {
+        return text;
+    }
+    let sound = state.error.is_none() && state.damaged.iter().all(|row| row.repaired);
+    let _ = writeln!(text, "{} state  {} read", sign(sound), count(state.read, "row"));
+    text.extend(state.error.iter().map(error_lines));
+    for row in &state.damaged {
+        let _ = writeln!(text, "  {} {}: {}", sign(row.repaired), shown(&row.name), shown(&row.message));
     }
     text
 }

@@ -15,7 +15,7 @@ use crate::cli::args::Globals;
 use crate::cli::output::Output;
 use crate::cli::supervisor::{self, News};
 use crate::cli::text::{paint, shown, style};
-use crate::cli::{logs, runtime, session};
+use crate::cli::{logs, render, runtime, session};
 
 /// Keep running: targets run by their schedules, and at changes.
 ///
@@ -31,18 +31,26 @@ use crate::cli::{logs, runtime, session};
 Examples:
   syncline serve                             until ctrl-c or `syncline stop`
   syncline serve --listen                    answer on http://127.0.0.1:8080 too
+  syncline serve --once                      run what is due now, and end: from cron
   syncline serve --format json               one JSON document on each line, for every run
   syncline run --status                      what runs next, and what became of the last runs")]
 pub(crate) struct Serve {
     /// Answer over HTTP too, on this address instead of `serve.listen` [default address: 127.0.0.1:8080].
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = LISTEN_DEFAULT)]
     listen: Option<SocketAddr>,
+    /// Run what is due now and what is watched, what was missed included, and end as `syncline run` does: for cron and
+    /// timers.
+    #[arg(long, conflicts_with = "listen")]
+    once: bool,
 }
 
 impl Serve {
     /// Runs the command.
     pub(crate) fn run(self, globals: &Globals, output: &Output) -> Result<u8, Problem> {
         let service = session::open(globals, output, "serve")?;
+        if self.once {
+            return runtime::block_on_to_the_end(serve_once(service, output));
+        }
         runtime::block_on_to_the_end(keep_serving(self.listen, service, globals, output))
     }
 }
@@ -58,7 +66,9 @@ async fn keep_serving(
     let reload = Arc::new(Notify::new());
     let (served, serving) = signal::channel(None);
     let live = Arc::new(Live::default());
-    let orders = Orders { stop: stopped, reload: Arc::clone(&reload), served, live: Arc::clone(&live) };
+    let listens = address.is_some() || service.workspace().serve.is_some();
+    let orders =
+        Orders { stop: stopped, reload: Arc::clone(&reload), served, live: Arc::clone(&live), listens };
     let logs = service.state().join("logs");
     let reopen = || session::open(globals, output, "serve");
     let working = async {
@@ -111,6 +121,37 @@ async fn keep_serving(
         show(&news, &logs, output);
     }
     Ok(0)
+}
+
+/// `syncline serve --once`.
+async fn serve_once(service: Service, output: &Output) -> Result<u8, Problem> {
+    let changes_count = service.workspace().fail_on_diff;
+    let (stop, stopped) = signal::channel(false);
+    let (tell, mut news) = mpsc::unbounded_channel();
+    let working = syncline_service::serve_once(service, tell, stopped);
+    tokio::pin!(working);
+    let mut ending = Box::pin(runtime::wait_for_signal());
+    let report = loop {
+        tokio::select! {
+            biased;
+            () = &mut ending => {
+                // What is going on comes to its end; a second signal ends it at once.
+                let _ = stop.send(true);
+                tokio::select! {
+                    report = &mut working => break report?,
+                    () = runtime::wait_for_signal() => return Err(runtime::interrupted()),
+                }
+            }
+            Some(news) = news.recv() => told(&news, output),
+            report = &mut working => break report?,
+        }
+    };
+    let code = report.exit_code(changes_count);
+    output.outcome(&report, code != 0, || match (report.results.is_empty(), report.left_out.is_empty()) {
+        (true, true) => "nothing is due\n".to_owned(),
+        _ => render::report::report(&report, output.verbose),
+    });
+    Ok(code)
 }
 
 async fn listen(
