@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, Notify, mpsc, watch as signal};
 use crate::asked::Asked;
 use crate::live::{Following, Live};
 use crate::monitoring::Watching;
+use crate::notifying::Notifying;
 use crate::operations::start_run::start_due;
 use crate::problem::{Class, Problem, Result};
 use crate::runner::Done;
@@ -116,6 +117,7 @@ impl<R: Fn() -> Result<Service>> Serving<R> {
         let context = Context { turns: Some(Arc::clone(&self.turns)), ..service.context(&store) };
         let (end, ending) = signal::channel(false);
         let watching = Watching::begin(Arc::clone(service), Arc::clone(&self.post), ending.clone());
+        let notifying = Notifying::begin(Arc::clone(service), ending.clone());
         let mut runs = Runs {
             service,
             post: Arc::clone(&self.post),
@@ -162,7 +164,7 @@ impl<R: Fn() -> Result<Service>> Serving<R> {
             }
         };
         end.send_replace(true);
-        watching.ended().await;
+        tokio::join!(watching.ended(), notifying.ended());
         following.finish().await;
         next
     }

@@ -23,8 +23,10 @@ mod journal;
 mod layers;
 mod lease;
 mod merge;
+mod news;
 mod objects;
 mod onlooker;
+mod outgoing;
 mod overlay;
 mod pauses;
 mod platform;
@@ -51,8 +53,13 @@ pub use bases::{BASE_BYTES_MAX, BaseKeeper, Bases, FoundBases};
 pub use deliveries::{Arrival, DELIVERIES_MAX, DELIVERY_TIME, Delivery, keep_token};
 pub use error::{Error, ErrorKind, Result};
 pub use journal::{Opening, Right};
+pub use news::{Happening, NEWS_MAX, NewsRecord};
 pub use objects::{ObjectReader, Objects, Total};
 pub use onlooker::{Onlooker, Overview, TargetOverview};
+pub use outgoing::{
+    AttemptRecord, MESSAGES_KEPT_MAX, MESSAGES_WAITING_MAX, MessageQuery, MessageRecord, MessageState,
+    NewMessage, Subscriber, Told, Verdict,
+};
 pub use prune::Pruned;
 pub use records::{
     ConflictQuery, ConflictRecord, Decided, Delta, Lease, Lost, Pause, RunFinish, RunQuery, RunRecord,
