@@ -37,6 +37,7 @@ mod runs;
 mod schema;
 mod seal;
 mod store;
+mod subscribers;
 mod targets;
 mod tokens;
 mod totals;
@@ -58,7 +59,7 @@ pub use objects::{ObjectReader, Objects, Total};
 pub use onlooker::{Onlooker, Overview, TargetOverview};
 pub use outgoing::{
     AttemptRecord, MESSAGES_KEPT_MAX, MESSAGES_WAITING_MAX, MessageQuery, MessageRecord, MessageState,
-    NewMessage, Subscriber, Told, Verdict,
+    NewMessage, Told, Verdict,
 };
 pub use prune::Pruned;
 pub use records::{
@@ -67,6 +68,7 @@ pub use records::{
 };
 pub use requests::Request;
 pub use store::{Store, WorkspaceLock};
+pub use subscribers::Subscriber;
 pub use tokens::TokenRecord;
 pub use totals::{DURATION_BOUNDS_MS, Ended, RECENT_MAX, RecentEnd, Totals};
 pub use watching::{LastRun, RunningWatch, Taking, WatchAway, WatchLock, WatchRecord, WatchedTarget};

@@ -218,16 +218,16 @@ impl Receiver<'_> {
         let now = self.service.clock().now();
         let (verdict, error) = verdict(answer, record.tries.saturating_add(1), &record.message.id, now);
         if let Some(reason) = &error {
-            let (webhook, message) = (&self.to.name, &record.message.id);
+            let (webhook, id) = (&self.to.name, &record.message.id);
             match verdict {
                 Verdict::Again(_) | Verdict::Delivered => {
-                    tracing::info!(webhook, message, reason, "a message has not arrived yet");
+                    tracing::info!(webhook, id, reason, "a message has not arrived yet");
                 }
-                Verdict::GivenUp => tracing::error!(webhook, message, reason, "a message was given up"),
+                Verdict::GivenUp => tracing::error!(webhook, id, reason, "a message was given up"),
                 Verdict::Gone => {
                     tracing::error!(
                         webhook,
-                        message,
+                        id,
                         reason,
                         "the webhook is sent nothing more; `syncline webhooks test` takes it up again"
                     );
