@@ -215,8 +215,8 @@ async fn a_message_waits_until_it_has_arrived_or_is_given_up_and_may_be_sent_aga
     let left: BTreeSet<String> = all(&store).await.into_iter().map(|record| record.message.id).collect();
     assert_eq!(left, BTreeSet::from(["b-1".to_owned(), "test".to_owned()]));
     store.hand_on_news(compose, i64::MAX, 400).await.unwrap();
-    let old = store.messages(&MessageQuery { id: Some("b-1".into()), limit: 1, ..MessageQuery::default() });
-    let old = old.await.unwrap().pop().unwrap();
+    let query = MessageQuery { id: Some("b-1".into()), limit: 1, ..MessageQuery::default() };
+    let old = store.messages(&query).await.unwrap().pop().unwrap();
     assert_eq!(old.state, MessageState::Failed);
     let log = store.attempts(old.seq).await.unwrap();
     assert_eq!(log[0].error.as_deref(), Some("given up: it waited for too long"));
