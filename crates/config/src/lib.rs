@@ -38,6 +38,7 @@ pub use sections::committing::GitCommit;
 pub use sections::endpoint::EndpointConfig;
 pub use sections::history::HistoryConfig;
 pub use sections::is_name;
+pub use sections::notify::{NOTICES, Notification};
 pub use sections::peers::{PeerConfig, PeersConfig};
 pub use sections::quantity::span as read_span;
 pub use sections::schedule::read_schedule;

@@ -157,6 +157,7 @@ fn resolve(
     let targets: Vec<Target> =
         in_order.filter_map(|(name, target)| target.resolve(name, &around, &mut resolver)).collect();
     let webhooks = webhooks::resolve(written.webhooks, &targets, &lookup, &mut resolver);
+    let notify = written.notify.resolve(&targets, &lookup, &mut resolver);
     ConfigErrors::check(in_file_order(resolver.errors))?;
     resolver.errors = Vec::new();
     warn_of_overlaps(&targets, &mut resolver);
@@ -176,6 +177,7 @@ fn resolve(
         merge_tool: written.merge_tool,
         targets,
         webhooks,
+        notify,
         warnings: resolver.warnings,
     })
 }
@@ -246,7 +248,7 @@ fn warn_of_literal_references(resolver: &mut Resolver<'_>) {
     let tree = resolver.tree;
     // In `merge_tool` the files that the program is given look like references; in a section of its own it is known where
     // they are looked up.
-    let known = ["endpoints", "targets", "merge_tool", "safety", "webhooks", "alerts", "peers"];
+    let known = ["endpoints", "targets", "merge_tool", "safety", "webhooks", "notify", "alerts", "peers"];
     let elsewhere = tree.entries().iter().filter(|(key, _)| !known.contains(&key.name.as_str()));
     let targets = tree.get("targets").map(Node::entries).unwrap_or_default();
     let in_targets = targets.iter().flat_map(|(_, target)| target.entries());

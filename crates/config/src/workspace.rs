@@ -12,6 +12,7 @@ use crate::sections::checks::Check;
 use crate::sections::committing::GitCommit;
 use crate::sections::endpoint::EndpointConfig;
 use crate::sections::history::HistoryConfig;
+use crate::sections::notify::Notification;
 use crate::sections::peers::PeersConfig;
 use crate::sections::script::Script;
 use crate::sections::secrets::SecretScan;
@@ -50,6 +51,8 @@ pub struct Workspace {
     pub targets: Vec<Target>,
     /// Who may tell that something has changed, in the order of their names.
     pub webhooks: Vec<Webhook>,
+    /// Programs elsewhere that are told what happens, in the order of their names.
+    pub notify: Vec<Notification>,
     /// What is allowed but probably not meant.
     pub warnings: Vec<Warning>,
 }

@@ -7,17 +7,20 @@ pub mod alert_channel;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod content;
+pub mod courier;
 pub mod endpoint;
 pub mod error;
 pub mod layers;
 pub mod listing;
 pub mod memory;
+pub mod public_address;
 pub mod registry;
 pub mod signature;
 pub mod standard_webhooks;
 
 pub use alert_channel::{AlertChannel, AlertLine, AlertMessage};
 pub use content::{Body, ChangedWhileRead, Content, ReadFailed};
+pub use courier::{Courier, Parcel, Receipt};
 pub use endpoint::{
     Batch, Capabilities, Contents, Endpoint, Health, History, Progress, ScanRequest, Watch, WatchEvent,
     Watcher, Words,

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::alert_channel::AlertChannel;
+use crate::courier::Courier;
 use crate::endpoint::Endpoint;
 use crate::error::Result;
 
@@ -55,6 +56,8 @@ pub struct Registry {
     pub channels: &'static [ChannelKind],
     /// Opens an address that is only to be asked for: every message that it delivers is such a request, and says nothing.
     pub ping: fn(&str) -> Result<Arc<dyn AlertChannel>>,
+    /// Carries messages to programs elsewhere.
+    pub courier: Courier,
 }
 
 impl Registry {

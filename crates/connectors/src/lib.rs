@@ -4,9 +4,12 @@
 //! [`alerts`] and one line in [`CHANNELS`].
 
 pub mod alerts;
+mod carrying;
 pub mod endpoints;
+mod vetting;
 
 use alerts::ping::open as ping;
+use carrying::carry as courier;
 use syncline_connect::{ChannelKind, EndpointKind, Registry};
 
 /// Every kind of endpoint, in the order in which people read them.
@@ -31,7 +34,7 @@ pub const CHANNELS: &[ChannelKind] = &[
 /// Everything that this crate offers.
 #[must_use]
 pub const fn registry() -> Registry {
-    Registry { endpoints: ENDPOINTS, channels: CHANNELS, ping }
+    Registry { endpoints: ENDPOINTS, channels: CHANNELS, ping, courier }
 }
 
 #[cfg(test)]

@@ -94,7 +94,7 @@ impl Undoing {
             let message = match self.after(store, baseline.as_ref(), &record).await? {
                 After::Same => continue,
                 After::Open(opened) => {
-                    store.replace_conflict(&opened).await?;
+                    store.replace_conflict(&opened, service.clock().now()).await?;
                     format!("the conflict {id} is open again: the rollback undid how it was settled")
                 }
                 After::Gone => {

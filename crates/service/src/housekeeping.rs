@@ -12,9 +12,11 @@ use crate::service::Service;
 const STAMP: &str = "pruned";
 /// How often it is done.
 const EVERY: Duration = Duration::from_secs(24 * 3600);
+/// How long messages to others are remembered, with what became of them.
+const MESSAGES_KEEP_DAYS: u32 = 30;
 const DAY_NS: Nanos = 24 * 3600 * 1_000_000_000;
 
-/// Forgets versions and settled conflicts that are older than the configuration says, when it is time.
+/// Forgets versions and settled conflicts that are older than the configuration says, and old messages, when it is time.
 pub(crate) async fn tidy(service: &Service, store: &Store) {
     let stamp = service.state().join(STAMP);
     let done = std::fs::metadata(&stamp).and_then(|metadata| metadata.modified());
@@ -39,6 +41,7 @@ async fn prune(service: &Service, store: &Store) -> Result<Pruned> {
     let history = &service.workspace().history;
     let now = service.clock().now();
     let before = |days: u32| now.saturating_sub(DAY_NS * Nanos::from(days));
+    store.prune_messages(before(MESSAGES_KEEP_DAYS)).await?;
     store.prune_conflicts(before(history.conflicts_keep_days)).await?;
     Ok(store.prune(before(history.keep_days)).await?)
 }

@@ -24,6 +24,7 @@ mod ignore_file;
 pub mod import;
 pub mod live;
 mod monitoring;
+mod notifying;
 pub mod operation;
 pub mod operations;
 pub mod problem;
@@ -68,6 +69,10 @@ pub const OPERATIONS: &[Operation] = &[
     operations::list_alerts::OPERATION,
     operations::acknowledge_alert::OPERATION,
     operations::test_alerts::OPERATION,
+    operations::list_webhooks::OPERATION,
+    operations::list_deliveries::OPERATION,
+    operations::replay_deliveries::OPERATION,
+    operations::test_webhooks::OPERATION,
     operations::list_peers::OPERATION,
     operations::scrub::OPERATION,
     operations::doctor::OPERATION,

@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, Notify, mpsc, watch as signal};
 use crate::asked::Asked;
 use crate::live::{Following, Live};
 use crate::monitoring::Watching;
+use crate::notifying::{self, Notifying};
 use crate::operations::start_run::start_due;
 use crate::problem::{Class, Problem, Result};
 use crate::runner::Done;
@@ -124,12 +125,14 @@ impl<R: Fn() -> Result<Service>> Serving<R> {
     /// Serves until the end, or until there is another configuration, which is returned.
     async fn go(&mut self, service: &Arc<Service>) -> Result<Option<Service>> {
         let store = service.stored().await?;
+        store.subscribe(&notifying::names(service)).await?;
         service.leave_out_of_git();
         let context = Context { turns: Some(Arc::clone(&self.turns)), ..service.context(&store) };
         let (end, ending) = signal::channel(false);
         let live = Arc::clone(&self.orders.live);
         let watching =
             Watching::begin(Arc::clone(service), Arc::clone(&self.post), Arc::clone(&live), ending.clone());
+        let notifying = Notifying::begin(Arc::clone(service), ending.clone());
         let mut runs = Runs {
             service,
             post: Arc::clone(&self.post),
@@ -176,7 +179,7 @@ impl<R: Fn() -> Result<Service>> Serving<R> {
             }
         };
         end.send_replace(true);
-        watching.ended().await;
+        tokio::join!(watching.ended(), notifying.ended());
         following.finish().await;
         next
     }

@@ -16,6 +16,7 @@ use crate::caller::Caller;
 use crate::clock::SystemClock;
 use crate::git_exclude;
 use crate::live::Live;
+use crate::notifying;
 use crate::problem::{Class, Problem, Result};
 use crate::targets;
 use crate::webhooks::Inbox;
@@ -203,6 +204,8 @@ impl Service {
                 "wait until it has ended, or end it: nothing is lost, the next run goes on where it stopped";
             problem.with_hint(hint)
         })?;
+        // Whoever is named in the file is told of what happens from here on, whether or not anybody serves yet.
+        store.subscribe(&notifying::names(self)).await?;
         self.leave_out_of_git();
         Ok(Writing { store, _lock: lock })
     }

@@ -11,6 +11,7 @@ use crate::codec::{Reader, malformed, read_item, write_item};
 use crate::database::begin;
 use crate::error::{Error, Result};
 use crate::lease::fence;
+use crate::news::{self, Happening};
 use crate::records::{ConflictQuery, ConflictRecord, Decided, Lease};
 use crate::runs::one;
 use crate::seal::Seal;
@@ -170,22 +171,55 @@ fn turns(known: Option<&ConflictRecord>, record: &ConflictRecord) -> (bool, bool
     (was_open.is_none() || was_open == Some(false) && is_open, was_open != Some(false) && !is_open)
 }
 
-/// How many conflicts of a target were opened, and how many settled, in one transaction.
+/// Whether somebody has to look at a conflict: one that a policy is about to settle needs nobody.
+fn waits(record: &ConflictRecord) -> bool {
+    record.resolved.is_none() && !record.pending.as_ref().is_some_and(|decided| decided.settles)
+}
+
+fn is_opened(record: &ConflictRecord) -> Happening {
+    Happening::ConflictOpened {
+        conflict: record.id.clone(),
+        path: record.path.to_string(),
+        what: record.kind.clone(),
+    }
+}
+
+fn is_resolved(record: &ConflictRecord) -> Happening {
+    Happening::ConflictResolved {
+        conflict: record.id.clone(),
+        path: record.path.to_string(),
+        resolution: record.resolution.clone(),
+    }
+}
+
+/// How many conflicts of a target were opened, and how many settled, in one transaction; and what of that is news.
 #[derive(Default)]
-struct Turns(BTreeMap<String, (u64, u64)>);
+struct Turns {
+    counts: BTreeMap<String, (u64, u64)>,
+    news: Vec<(String, Nanos, Happening)>,
+}
 
 impl Turns {
-    fn note(&mut self, known: Option<&ConflictRecord>, record: &ConflictRecord) {
+    fn note(&mut self, known: Option<&ConflictRecord>, record: &ConflictRecord, now: Nanos) {
         let (opened, settled) = turns(known, record);
         if opened || settled {
-            let counts = self.0.entry(record.target.clone()).or_default();
+            let counts = self.counts.entry(record.target.clone()).or_default();
             counts.0 += u64::from(opened);
             counts.1 += u64::from(settled);
+        }
+        if waits(record) && !known.is_some_and(waits) {
+            self.news.push((record.target.clone(), now, is_opened(record)));
+        }
+        if settled {
+            self.news.push((record.target.clone(), record.resolved.unwrap_or(now), is_resolved(record)));
         }
     }
 
     async fn save(self, connection: &mut SqliteConnection) -> Result<()> {
-        for (target, (opened, settled)) in self.0 {
+        for (target, at, happening) in &self.news {
+            news::tell(connection, target, *at, happening).await?;
+        }
+        for (target, (opened, settled)) in self.counts {
             totals::change(connection, &target, |totals| {
                 totals.conflicts_opened += opened;
                 totals.conflicts_resolved += settled;
@@ -241,7 +275,7 @@ async fn supersede(
             let known = earlier.clone();
             earlier.resolved = Some(record.opened);
             earlier.resolution = Some(format!("superseded by {}", record.id));
-            turns.note(Some(&known), &earlier);
+            turns.note(Some(&known), &earlier, record.opened);
             save(connection, &earlier).await?;
         }
     }
@@ -267,7 +301,7 @@ impl Store {
         let mut turns = Turns::default();
         for record in records {
             supersede(&mut transaction, record, &mut turns).await?;
-            let mut record = record.clone();
+            let (mut record, seen) = (record.clone(), record.opened);
             let known = load(&mut transaction, &record.id).await?;
             if let Some(known) = &known {
                 // One that is found open again, after it was settled, waits for a decision again.
@@ -279,7 +313,7 @@ impl Store {
                     record.resolution.clone_from(&known.resolution);
                 }
             }
-            turns.note(known.as_ref(), &record);
+            turns.note(known.as_ref(), &record, seen);
             save(&mut transaction, &record).await?;
         }
         turns.save(&mut transaction).await?;
@@ -362,26 +396,29 @@ impl Store {
         let mut record =
             found.ok_or_else(|| Error::not_found(format!("the state knows no conflict {id:?}")))?;
         if record.resolved.is_none() {
+            let known = record.clone();
             record.resolved = Some(now);
             record.resolution = Some(how.to_owned());
-            totals::change(&mut transaction, &record.target, |totals| totals.conflicts_resolved += 1).await?;
+            let mut turns = Turns::default();
+            turns.note(Some(&known), &record, now);
+            turns.save(&mut transaction).await?;
             save(&mut transaction, &record).await?;
         }
         Ok(transaction.commit().await?)
     }
 
-    /// Puts a record in the place of the one that has its identifier.
+    /// Puts a record in the place of the one that has its identifier; `now` is the moment.
     ///
     /// # Errors
     /// [`crate::ErrorKind::NotFound`] when there is none; otherwise when the database fails.
-    pub async fn replace_conflict(&self, record: &ConflictRecord) -> Result<()> {
+    pub async fn replace_conflict(&self, record: &ConflictRecord, now: Nanos) -> Result<()> {
         let mut connection = self.database().writer().await;
         let mut transaction = begin(&mut connection).await?;
         let Some(known) = load(&mut transaction, &record.id).await? else {
             return Err(Error::not_found(format!("the state knows no conflict {:?}", record.id)));
         };
         let mut turns = Turns::default();
-        turns.note(Some(&known), record);
+        turns.note(Some(&known), record, now);
         turns.save(&mut transaction).await?;
         save(&mut transaction, record).await?;
         Ok(transaction.commit().await?)

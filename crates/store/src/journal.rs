@@ -8,6 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fold::{Folded, fold};
 use crate::layers::encode_deltas;
 use crate::lease::{Claim, fence};
+use crate::news;
 use crate::records::{Delta, Layer, Lease, RunFinish, RunStart, RunState, TargetState};
 use crate::runs::{RunRow, journal_of, journal_seal, unknown};
 use crate::store::Store;
@@ -194,6 +195,7 @@ impl Store {
         row.layers = folded.pieces;
         row.finish = Some(finish);
         row.save_finish(&mut transaction).await?;
+        news::note_untold(&mut transaction, &row.start.id).await?;
         sqlx::query(CLEAR).bind(row.seq).execute(&mut *transaction).await?;
         let obsolete = unreferenced(&mut transaction, folded.obsolete).await?;
         transaction.commit().await?;

@@ -23,8 +23,10 @@ mod journal;
 mod layers;
 mod lease;
 mod merge;
+mod news;
 mod objects;
 mod onlooker;
+mod outgoing;
 mod overlay;
 mod pauses;
 mod platform;
@@ -36,6 +38,7 @@ mod runs;
 mod schema;
 mod seal;
 mod store;
+mod subscribers;
 mod targets;
 mod tokens;
 mod totals;
@@ -52,8 +55,13 @@ pub use bases::{BASE_BYTES_MAX, BaseKeeper, Bases, FoundBases};
 pub use deliveries::{Arrival, DELIVERIES_MAX, DELIVERY_TIME, Delivery, keep_token};
 pub use error::{Error, ErrorKind, Result};
 pub use journal::{Opening, Right};
+pub use news::{Happening, NEWS_MAX, NewsRecord};
 pub use objects::{ObjectReader, Objects, Total};
 pub use onlooker::{Onlooker, Overview, TargetOverview};
+pub use outgoing::{
+    AttemptRecord, MESSAGES_KEPT_MAX, MESSAGES_WAITING_MAX, MessageQuery, MessageRecord, MessageState,
+    NewMessage, Told, Verdict,
+};
 pub use prune::Pruned;
 pub use records::{
     ConflictQuery, ConflictRecord, Decided, Delta, Lease, Lost, Pause, RunFinish, RunQuery, RunRecord,
@@ -62,6 +70,7 @@ pub use records::{
 pub use requests::Request;
 pub use rows::{DamagedRow, Table};
 pub use store::{Store, WorkspaceLock};
+pub use subscribers::Subscriber;
 pub use tokens::TokenRecord;
 pub use totals::{DURATION_BOUNDS_MS, Ended, RECENT_MAX, RecentEnd, Totals};
 pub use watching::{LastRun, RunningWatch, Taking, WatchAway, WatchLock, WatchRecord, WatchedTarget};

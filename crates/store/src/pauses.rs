@@ -4,7 +4,9 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 use syncline_core::Nanos;
 
+use crate::database::begin;
 use crate::error::Result;
+use crate::news::{self, Happening};
 use crate::records::Pause;
 use crate::seal::Seal;
 use crate::store::Store;
@@ -49,26 +51,34 @@ impl Store {
              ON CONFLICT (target) DO UPDATE SET reason = excluded.reason, since = excluded.since, \
              until = excluded.until, seal = excluded.seal";
         let mut connection = self.database().writer().await;
+        let mut transaction = begin(&mut connection).await?;
         sqlx::query(UPSERT)
             .bind(&pause.target)
             .bind(&pause.reason)
             .bind(pause.since)
             .bind(pause.until)
             .bind(pause.seal().finish())
-            .execute(&mut *connection)
+            .execute(&mut *transaction)
             .await?;
-        Ok(())
+        news::tell(&mut transaction, &pause.target, pause.since, &Happening::from(pause)).await?;
+        Ok(transaction.commit().await?)
     }
 
     /// Forgets the pause of a target, also a damaged one; whether there was any.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn resume(&self, target: &str) -> Result<bool> {
+    pub async fn resume(&self, target: &str, now: Nanos) -> Result<bool> {
         const FORGET: &str = "DELETE FROM pauses WHERE target = ?1";
         let mut connection = self.database().writer().await;
-        let forgotten = sqlx::query(FORGET).bind(target).execute(&mut *connection).await?;
-        Ok(forgotten.rows_affected() > 0)
+        let mut transaction = begin(&mut connection).await?;
+        let forgotten = sqlx::query(FORGET).bind(target).execute(&mut *transaction).await?;
+        let was_paused = forgotten.rows_affected() > 0;
+        if was_paused {
+            news::tell(&mut transaction, target, now, &Happening::Resumed).await?;
+        }
+        transaction.commit().await?;
+        Ok(was_paused)
     }
 
     /// The pause of a target, also one that has come to its end.

@@ -10,7 +10,7 @@ use sqlx::{Executor, SqlSafeStr};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The schema version that this Syncline writes: that of the last migration.
-pub(crate) const VERSION: i64 = 7;
+pub(crate) const VERSION: i64 = 8;
 
 /// One step from a schema version to the next. A step that was released never changes.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +36,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { version: 5, description: "tokens, answers that are given again", sql: TOKENS },
     Step { version: 6, description: "requests and webhooks", sql: HOOKS },
     Step { version: 7, description: "totals", sql: TOTALS },
+    Step { version: 8, description: "news and messages", sql: MESSAGES },
 ];
 
 const FIRST: &str = "
@@ -183,6 +184,55 @@ CREATE TABLE totals (
 PRAGMA user_version = 7;
 ";
 
+const MESSAGES: &str = "
+CREATE TABLE subscribers (
+    webhook TEXT NOT NULL UNIQUE,
+    after INTEGER NOT NULL,
+    gone INTEGER,
+    seal BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE news (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    at INTEGER NOT NULL,
+    target TEXT NOT NULL,
+    happening TEXT NOT NULL,
+    seal BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE untold (
+    run TEXT NOT NULL UNIQUE REFERENCES runs (id) ON DELETE CASCADE
+) STRICT;
+
+CREATE TABLE messages (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    webhook TEXT NOT NULL,
+    target TEXT,
+    event TEXT NOT NULL,
+    body TEXT NOT NULL,
+    made INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    tries INTEGER NOT NULL,
+    since INTEGER NOT NULL,
+    next INTEGER NOT NULL,
+    seal BLOB NOT NULL
+) STRICT;
+CREATE INDEX messages_waiting ON messages (webhook, next) WHERE state = 'waiting';
+
+CREATE TABLE attempts (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    message INTEGER NOT NULL REFERENCES messages (seq) ON DELETE CASCADE,
+    at INTEGER NOT NULL,
+    duration_ms INTEGER NOT NULL,
+    status INTEGER,
+    error TEXT
+) STRICT;
+CREATE INDEX attempts_of ON attempts (message, seq);
+
+PRAGMA user_version = 8;
+";
+
 /// Hands the steps to sqlx.
 #[derive(Debug)]
 struct Source(&'static [Step]);
@@ -252,10 +302,11 @@ mod tests {
         STEPS[4],
         STEPS[5],
         STEPS[6],
+        STEPS[7],
         Step {
-            version: 8,
+            version: 9,
             description: "a later one",
-            sql: "ALTER TABLE targets ADD COLUMN note TEXT; PRAGMA user_version = 8;",
+            sql: "ALTER TABLE targets ADD COLUMN note TEXT; PRAGMA user_version = 9;",
         },
     ];
 
@@ -272,7 +323,7 @@ mod tests {
         connection.execute(insert).await.unwrap();
         migrate(&mut connection, NEXT).await.unwrap();
         migrate(&mut connection, NEXT).await.unwrap();
-        assert_eq!(version(&mut connection).await, 8);
+        assert_eq!(version(&mut connection).await, 9);
         let row = connection.fetch_one("SELECT epoch, note FROM targets").await.unwrap();
         assert_eq!((row.get::<i64, _>(0), row.get::<Option<String>, _>(1)), (4, None));
         // And this one would refuse what the later one made.

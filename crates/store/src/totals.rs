@@ -13,6 +13,7 @@ use syncline_core::Nanos;
 
 use crate::database::begin;
 use crate::error::{Error, Result};
+use crate::news;
 use crate::records::RunState;
 use crate::seal::Seal;
 use crate::store::Store;
@@ -211,7 +212,8 @@ pub(crate) async fn change(
 }
 
 impl Store {
-    /// Counts how runs of a target ended. A power loss may take the last counts back.
+    /// Counts how runs of a target ended, and tells it as news. A power loss may take the last counts back, and the news of
+    /// runs that left no record.
     ///
     /// # Errors
     /// When the database fails.
@@ -219,6 +221,7 @@ impl Store {
         let mut connection = self.database().counter().await?;
         let mut transaction = begin(&mut connection).await?;
         change(&mut transaction, target, |totals| ends.iter().for_each(|end| totals.count(end))).await?;
+        news::tell_ends(&mut transaction, target, ends).await?;
         Ok(transaction.commit().await?)
     }
 

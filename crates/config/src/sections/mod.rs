@@ -9,6 +9,7 @@ pub(crate) mod endpoint;
 pub(crate) mod guard;
 pub(crate) mod history;
 pub(crate) mod node;
+pub(crate) mod notify;
 pub(crate) mod peers;
 pub(crate) mod quantity;
 pub(crate) mod schedule;
@@ -57,6 +58,9 @@ pub(crate) struct File {
     /// Who may tell that something has changed, by name: `POST /hooks/NAME` of `syncline serve --listen`.
     #[serde(default)]
     pub(crate) webhooks: BTreeMap<String, webhooks::Written>,
+    /// Programs elsewhere that are told what happens.
+    #[serde(default)]
+    pub(crate) notify: notify::Notify,
     /// Other nodes whose heartbeats are expected, and to which ours are sent.
     #[serde(default)]
     pub(crate) peers: peers::Peers,

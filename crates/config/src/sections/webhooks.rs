@@ -42,7 +42,7 @@ pub(crate) struct Written {
 
 /// What is written for a secret, shown to nobody.
 #[derive(Deserialize, JsonSchema)]
-struct Private(String);
+pub(super) struct Private(pub(super) String);
 
 impl fmt::Debug for Private {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -217,7 +217,8 @@ fn check_name(name: &str, resolver: &mut Resolver<'_>) {
     }
 }
 
-fn secret(text: Private, path: &[&str], lookup: &Lookup, resolver: &Resolver<'_>) -> Secret {
+/// What is written for a secret, to be looked up later.
+pub(super) fn secret(text: Private, path: &[&str], lookup: &Lookup, resolver: &Resolver<'_>) -> Secret {
     Secret {
         text: Redacted::new(text.0),
         location: resolver.source.location(resolver.tree.locate(path)),

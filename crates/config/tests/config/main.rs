@@ -7,6 +7,7 @@ mod environment;
 mod generated;
 mod good_files;
 mod hostile;
+mod notify;
 mod secrets;
 mod support;
 mod webhooks;

@@ -9,6 +9,8 @@ use reqwest::{Client, Method, Response, StatusCode, Url};
 use serde_json::Value;
 use syncline_connect::{Error, ErrorKind, Result, Retry};
 
+use crate::vetting;
+
 /// How long it may take to be connected.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// How long a delivery may take in all.
@@ -76,7 +78,6 @@ impl Post {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .connect_timeout(CONNECT_MAX)
-            .timeout(DELIVER_MAX)
             .redirect(Policy::none())
             .user_agent(concat!("syncline/", env!("CARGO_PKG_VERSION")))
             .build()
@@ -89,9 +90,17 @@ impl Post {
         Ok(Self { client, channel })
     }
 
+    /// A client of the channel `channel` for a receiver of somebody's own: it goes to public addresses alone, unless it is
+    /// meant to go to private ones.
+    pub(super) fn vetted(channel: &'static str, to: &Address, allow_private: bool) -> Result<Self> {
+        vetting::check(&to.0, allow_private)?;
+        Ok(Self { client: vetting::client(allow_private)?, channel })
+    }
+
     /// Sends it, and returns the answer; `None` where it is no JSON.
     pub(super) async fn send(&self, letter: Letter<'_>) -> Result<Option<Value>> {
-        let mut request = self.client.request(letter.method, letter.to.0.clone()).body(letter.body);
+        let request = self.client.request(letter.method, letter.to.0.clone()).timeout(DELIVER_MAX);
+        let mut request = request.body(letter.body);
         request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         for (name, value) in letter.head {
             request = request.header(HeaderName::from_static(name), value);

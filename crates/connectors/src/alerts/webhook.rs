@@ -35,6 +35,9 @@ struct Settings {
     /// 64 bytes.
     #[schemars(example = &"${env:ALERT_SECRET}")]
     secret: String,
+    /// Whether the request may go to this machine and its networks, and without TLS.
+    #[serde(default)]
+    allow_private: bool,
 }
 
 struct Webhook {
@@ -49,7 +52,8 @@ impl Webhook {
             Error::new(ErrorKind::Invalid, "`secret` is no secret of a webhook")
                 .with_hint("write `whsec_` and base64 of 24 to 64 random bytes")
         })?;
-        Ok(Self { post: Post::new(NAME)?, webhook: Address::read(&settings.webhook, "webhook")?, key })
+        let webhook = Address::read(&settings.webhook, "webhook")?;
+        Ok(Self { post: Post::vetted(NAME, &webhook, settings.allow_private)?, webhook, key })
     }
 }
 

@@ -240,8 +240,14 @@ async fn a_program_can_verify_who_sends_and_what() {
     let server = Server::start(&[(204, "", "")]);
     let secret = "whsec_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
     let key = Key::parse(secret).unwrap();
-    let channel =
-        open(webhook::KIND, &json!({ "webhook": format!("{}/in", server.address), "secret": secret }));
+    let mut settings = json!({ "webhook": format!("{}/in", server.address), "secret": secret });
+    let refused = (webhook::KIND.open)(&settings).err().unwrap();
+    assert!(
+        refused.hint().unwrap().contains("allow_private") && !refused.to_string().contains("/in"),
+        "{refused}"
+    );
+    settings["allow_private"] = true.into();
+    let channel = open(webhook::KIND, &settings);
     let mut over = message(&[HOSTILE]);
     channel.deliver(&over, None).await.unwrap();
     over.lines[0].cleared = Some("2026-11-29T11:00:00Z".to_owned());

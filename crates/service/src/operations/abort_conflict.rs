@@ -251,7 +251,7 @@ async fn reopen(
                 }
             }
         };
-        reopened.push(remember(store, record, outcome).await?);
+        reopened.push(remember(service, store, record, outcome).await?);
     }
     Ok(reopened)
 }
@@ -321,6 +321,7 @@ async fn is_as_settled(store: &Store, target: &Target, record: &ConflictRecord) 
 
 /// Records that a conflict is open again.
 async fn remember(
+    service: &Service,
     store: &Store,
     mut record: ConflictRecord,
     outcome: std::result::Result<(Side, ItemPath), String>,
@@ -336,6 +337,6 @@ async fn remember(
     record.merged = None;
     record.action.clone_from(&message);
     (record.resolved, record.resolution) = (None, None);
-    store.replace_conflict(&record).await?;
+    store.replace_conflict(&record, service.clock().now()).await?;
     Ok(Reopened { id, target, path, reopened: true, copy: Some(copy.to_string()), message })
 }

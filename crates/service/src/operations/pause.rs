@@ -117,7 +117,7 @@ fn end(text: &str, now: Nanos) -> Result<Nanos> {
 }
 
 /// A moment with its offset, or a date and a time as people here read their clocks.
-fn written(text: &str) -> Option<Timestamp> {
+pub(crate) fn written(text: &str) -> Option<Timestamp> {
     if let Ok(moment) = text.parse::<Timestamp>() {
         return Some(moment);
     }

@@ -338,7 +338,8 @@ async fn remember(
     after: Option<&After>,
 ) -> Result<()> {
     let mut record = store.conflict(&record.id).await?.unwrap_or_else(|| record.clone());
-    record.resolved = Some(service.clock().now());
+    let now = service.clock().now();
+    record.resolved = Some(now);
     record.resolution = Some(how.to_owned());
     match after {
         Some(After::Merged(item)) => record.merged = Some(item.clone()),
@@ -347,7 +348,7 @@ async fn remember(
         }
         None => {}
     }
-    Ok(store.replace_conflict(&record).await?)
+    Ok(store.replace_conflict(&record, now).await?)
 }
 
 /// Whether a conflict is settled after the run, and how; or why not.

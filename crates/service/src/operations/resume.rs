@@ -71,7 +71,7 @@ async fn resume_all(service: &Service, request: &Request) -> Result<Response> {
             .paused(&target.name)
             .await
             .map_or(true, |pause| pause.is_some_and(|pause| pause.is_on(now)));
-        let was_paused = store.resume(&target.name).await? && was_on;
+        let was_paused = store.resume(&target.name, now).await? && was_on;
         targets.push(Target { target: target.name.clone(), was_paused });
     }
     Ok(Response { version: VERSION, targets })

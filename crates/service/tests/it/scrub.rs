@@ -109,7 +109,12 @@ fn service(folder: &Path) -> Service {
         reserved: Vec::new(),
         config,
         environment: BTreeMap::new(),
-        registry: Registry { endpoints: &KINDS, channels: &[], ping: |_| panic!("nothing is asked for") },
+        registry: Registry {
+            endpoints: &KINDS,
+            channels: &[],
+            ping: |_| panic!("nothing is asked for"),
+            courier: |_| panic!("nothing is sent"),
+        },
         state: None,
         events: Arc::new(()),
         cause: "test".to_owned(),

@@ -9,6 +9,7 @@ mod helpers;
 mod model;
 mod objects;
 mod opening;
+mod outgoing;
 mod records;
 mod sweep;
 mod totals;

@@ -201,11 +201,11 @@ async fn conflicts_live_until_they_are_settled_and_old() {
 
     let settled = store.conflict("c1").await.unwrap().unwrap();
     let reopened = ConflictRecord { resolved: None, resolution: None, ..settled.clone() };
-    store.replace_conflict(&reopened).await.unwrap();
+    store.replace_conflict(&reopened, 9).await.unwrap();
     assert_eq!(store.conflict("c1").await.unwrap(), Some(reopened));
-    store.replace_conflict(&settled).await.unwrap();
+    store.replace_conflict(&settled, 9).await.unwrap();
     let unknown = ConflictRecord { id: "x".into(), ..settled };
-    assert_eq!(store.replace_conflict(&unknown).await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(store.replace_conflict(&unknown, 9).await.unwrap_err().kind(), ErrorKind::NotFound);
 
     assert_eq!(store.prune_conflicts(99).await.unwrap(), 0);
     assert_eq!(store.prune_conflicts(i64::MAX).await.unwrap(), 1);
@@ -318,6 +318,6 @@ async fn a_pause_is_remembered_replaced_and_forgotten() {
     assert_eq!(store.paused("a").await.unwrap().as_ref(), known.first());
     assert_eq!(store.paused("c").await.unwrap(), None);
     assert!(known[0].is_on(6) && !known[0].is_on(7) && pause("c", "why", None).is_on(i64::MAX));
-    assert!(store.resume("a").await.unwrap() && !store.resume("a").await.unwrap());
+    assert!(store.resume("a", 9).await.unwrap() && !store.resume("a", 9).await.unwrap());
     assert_eq!(store.pauses().await.unwrap(), [pause("b", "moved", Some(9))]);
 }

@@ -106,8 +106,8 @@ async fn a_conflict_is_counted_once_when_it_opens_and_once_when_it_is_settled() 
     store.put_conflicts(&lease, std::slice::from_ref(&open)).await.unwrap();
     assert_eq!(counts().await, (2, 1), "found open again");
     let settled = syncline_store::ConflictRecord { resolved: Some(30), ..open };
-    store.replace_conflict(&settled).await.unwrap();
-    store.replace_conflict(&settled).await.unwrap();
+    store.replace_conflict(&settled, 9).await.unwrap();
+    store.replace_conflict(&settled, 9).await.unwrap();
     assert_eq!(counts().await, (2, 2));
     let at_once = syncline_store::ConflictRecord { resolved: Some(30), ..conflict("c3", "t") };
     store.put_conflicts(&lease, &[at_once]).await.unwrap();

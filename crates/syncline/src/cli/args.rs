@@ -101,6 +101,7 @@ pub(crate) enum Command {
     Pause(commands::pause::Pause),
     Resume(commands::resume::Resume),
     Alerts(commands::alerts::Alerts),
+    Webhooks(commands::webhooks::Webhooks),
     Peers(commands::peers::Peers),
     Conflicts(commands::conflicts::Conflicts),
     History(commands::history::History),

@@ -59,4 +59,5 @@ mod troubleshooting;
 mod upstream;
 mod watch;
 mod watch_place;
+mod webhooks_out;
 mod workspace;

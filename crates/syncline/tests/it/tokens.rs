@@ -47,6 +47,22 @@ fn two_targets(more: &str) -> (World, String, String) {
     (world, run, conflict)
 }
 
+/// A webhook that is told of both, and whose receiver is never there.
+const TOLD: &str = "notify: { webhooks: { team: { url: \"http://127.0.0.1:1/\", secret: \"${file:../key}\", \
+                    allow_private: true, targets: [open, sealed7] } } }\n";
+
+/// The message about the target that is sealed, once there is one.
+fn sealed_message(world: &World) -> String {
+    let mut found = None;
+    eventually("it is to be told", || {
+        let log = world.json(0, &["webhooks", "log"]);
+        let of_sealed = |delivery: &&Value| delivery["target"] == SEALED;
+        found = log["deliveries"].as_array().unwrap().iter().find(of_sealed).cloned();
+        found.is_some()
+    });
+    found.unwrap()["id"].as_str().unwrap().to_owned()
+}
+
 /// Every route of a use case, as the description has it: name, method, path.
 fn routes(server: &Server, token: &str) -> Vec<(String, String, String)> {
     let description = server.ask_as(token, "GET", "/openapi.json", &Value::Null).json();
@@ -90,7 +106,7 @@ fn every_operation_asks_for_its_scope() {
 
 #[test]
 fn a_token_that_is_limited_to_targets_sees_and_changes_no_others() {
-    let (world, run, conflict) = two_targets("");
+    let (world, run, conflict) = two_targets(TOLD);
     let scopes = ["--scope", "read", "--scope", "run", "--scope", "resolve"];
     let limited = token(&world, "limited", &[&scopes[..], &["--target", "op*"]].concat());
     let whole = token(&world, "whole", &scopes);
@@ -107,7 +123,8 @@ fn a_token_that_is_limited_to_targets_sees_and_changes_no_others() {
     let globs = json!({ "conflicts": [format!("{SEALED}/**")], "take": "local" });
     let github = json!({ "system": "github" });
     let reason = json!({ "reason": "test", "targets": [SEALED] });
-    let requests: [(&str, Vec<Value>, Vec<Value>); 21] = [
+    let message = sealed_message(&world);
+    let requests: [(&str, Vec<Value>, Vec<Value>); 24] = [
         ("list_targets", vec![json!({})], vec![named.clone()]),
         ("make_plan", vec![json!({})], vec![named.clone()]),
         ("start_run", vec![dry_run], vec![named.clone(), json!({ "targets": ["sealed*"] })]),
@@ -129,6 +146,9 @@ fn a_token_that_is_limited_to_targets_sees_and_changes_no_others() {
         ("abort_conflict", vec![], vec![json!({ "conflicts": [conflict] })]),
         ("report_conflicts", vec![json!({})], vec![of]),
         ("generate_ci", vec![github], vec![]),
+        ("list_webhooks", vec![json!({})], vec![]),
+        ("list_deliveries", vec![json!({})], vec![json!({ "before": message })]),
+        ("replay_deliveries", vec![], vec![json!({ "id": message })]),
     ];
     // Those that concern no target, or the workspace as a whole.
     let others = ["config_schema", "check_ci", "list_alerts", "acknowledge_alert", "list_peers"];

@@ -33,6 +33,7 @@ pub(crate) mod targets;
 pub(crate) mod token;
 pub(crate) mod trigger;
 mod watch;
+pub(crate) mod webhooks;
 
 use clap::ValueEnum;
 use syncline_service::{Problem, wire};
@@ -59,6 +60,7 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<u8, Problem> {
         Command::Pause(command) => command.run(&globals, output),
         Command::Resume(command) => command.run(&globals, output),
         Command::Alerts(command) => command.run(&globals, output),
+        Command::Webhooks(command) => command.run(&globals, output),
         Command::Peers(command) => command.run(&globals, output),
         Command::Conflicts(command) => command.run(&globals, output),
         Command::History(command) => command.run(&globals, output),

@@ -1,0 +1,140 @@
+//! Subscribers: the webhooks that are told of news, and how far each has been told.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+use syncline_core::Nanos;
+
+use crate::database::begin;
+use crate::error::Result;
+use crate::outgoing::give_up;
+use crate::seal::Seal;
+use crate::store::Store;
+
+/// Somebody who is told of news.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscriber {
+    /// The webhook.
+    pub webhook: String,
+    /// The place of the last piece of news that it was told of, or that is none of its business.
+    pub after: i64,
+    /// When its receiver said that it wants nothing any more.
+    pub gone: Option<Nanos>,
+}
+
+impl Subscriber {
+    fn seal(&self) -> Seal {
+        Seal::of("subscribers").text(&self.webhook).number(self.after).number_option(self.gone)
+    }
+
+    /// Writes its row.
+    pub(crate) async fn save(&self, connection: &mut SqliteConnection) -> Result<()> {
+        const UPSERT: &str = "INSERT INTO subscribers (webhook, after, gone, seal) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT (webhook) DO UPDATE SET after = excluded.after, gone = excluded.gone, seal = excluded.seal";
+        sqlx::query(UPSERT)
+            .bind(&self.webhook)
+            .bind(self.after)
+            .bind(self.gone)
+            .bind(self.seal().finish())
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+}
+
+/// Those who are told, by name.
+pub(crate) async fn load_all(connection: &mut SqliteConnection) -> Result<Vec<Subscriber>> {
+    const SELECT: &str = "SELECT webhook, after, gone, seal FROM subscribers ORDER BY webhook";
+    let read = |row: &SqliteRow| {
+        let subscriber =
+            Subscriber { webhook: row.try_get(0)?, after: row.try_get(1)?, gone: row.try_get(2)? };
+        let stored: Vec<u8> = row.try_get(3)?;
+        let what = format!("what the webhook {:?} was told", subscriber.webhook);
+        subscriber.seal().check(&stored, &what)?;
+        Ok(subscriber)
+    };
+    sqlx::query(SELECT).fetch_all(connection).await?.iter().map(read).collect()
+}
+
+/// Remembers whether the receiver of a webhook wants nothing any more.
+pub(crate) async fn set_gone(
+    connection: &mut SqliteConnection,
+    webhook: &str,
+    gone: Option<Nanos>,
+) -> Result<()> {
+    let known = load_all(connection).await?;
+    match known.into_iter().find(|subscriber| subscriber.webhook == webhook) {
+        Some(subscriber) if subscriber.gone.is_some() != gone.is_some() => {
+            Subscriber { gone, ..subscriber }.save(connection).await
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Store {
+    /// Lets webhooks be told of what happens from now on. Those that are known already go on where they are.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn subscribe(&self, webhooks: &[String]) -> Result<()> {
+        const KNOWN: &str = "SELECT webhook FROM subscribers";
+        // What was given out last counts, also when nothing of it is left.
+        const NEWEST: &str = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'news'), 0)";
+        if webhooks.is_empty() {
+            return Ok(());
+        }
+        let known: Vec<String> = {
+            let mut connection = self.database().reader().await?;
+            sqlx::query_scalar(KNOWN).fetch_all(&mut *connection).await?
+        };
+        if webhooks.iter().all(|webhook| known.contains(webhook)) {
+            return Ok(());
+        }
+        let mut connection = self.database().writer().await;
+        let mut transaction = begin(&mut connection).await?;
+        let after: i64 = sqlx::query_scalar(NEWEST).fetch_one(&mut *transaction).await?;
+        let known: Vec<String> = sqlx::query_scalar(KNOWN).fetch_all(&mut *transaction).await?;
+        for webhook in webhooks.iter().filter(|webhook| !known.contains(webhook)) {
+            Subscriber { webhook: webhook.clone(), after, gone: None }.save(&mut transaction).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// Forgets webhooks other than these: nothing more is made for them, and what waits is given up. One whose row is
+    /// damaged is begun with anew.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn keep_subscribers(&self, webhooks: &[String], now: Nanos) -> Result<()> {
+        const SELECT: &str = "SELECT webhook FROM subscribers";
+        const FORGET: &str = "DELETE FROM subscribers WHERE webhook = ?1";
+        const WAITING: &str = "SELECT seq FROM messages WHERE webhook = ?1 AND state = 'waiting'";
+        const CLEAR: &str = "DELETE FROM news WHERE NOT EXISTS (SELECT 1 FROM subscribers)";
+        const CLEAR_UNTOLD: &str = "DELETE FROM untold WHERE NOT EXISTS (SELECT 1 FROM subscribers)";
+        let mut connection = self.database().writer().await;
+        let mut transaction = begin(&mut connection).await?;
+        let known: Vec<String> = sqlx::query_scalar(SELECT).fetch_all(&mut *transaction).await?;
+        let are_whole = load_all(&mut transaction).await.is_ok();
+        for webhook in known.iter().filter(|webhook| !are_whole || !webhooks.contains(webhook)) {
+            sqlx::query(FORGET).bind(webhook).execute(&mut *transaction).await?;
+            if !webhooks.contains(webhook) {
+                let waiting: Vec<i64> =
+                    sqlx::query_scalar(WAITING).bind(webhook).fetch_all(&mut *transaction).await?;
+                give_up(&mut transaction, &waiting, "the file no longer names this webhook", now).await?;
+            }
+        }
+        sqlx::query(CLEAR).execute(&mut *transaction).await?;
+        sqlx::query(CLEAR_UNTOLD).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        drop(connection);
+        self.subscribe(webhooks).await
+    }
+
+    /// Those who are told of news, by name.
+    ///
+    /// # Errors
+    /// When the database fails or a row is damaged.
+    pub async fn subscribers(&self) -> Result<Vec<Subscriber>> {
+        let mut connection = self.database().reader().await?;
+        load_all(&mut connection).await
+    }
+}
