@@ -214,18 +214,21 @@ fn hear_all(listeners: &mut [Connection]) -> Result<()> {
     }
     let mut heard = listeners.iter().map(events_of_run);
     let first = heard.next().unwrap_or_default();
-    if !first.iter().any(|line| line.ends_with("run_started")) || heard.any(|other| other != first) {
+    if first.is_empty() || heard.any(|other| other != first) {
         bail!("those who listen did not hear the same run: {first:?}");
     }
     Ok(())
 }
 
-/// The identifiers and names of events, up to the end of the run.
+/// The identifiers and names of the events of the run, from its beginning to its end; looks before it may be heard by
+/// some and not by others, depending on when they came.
 fn events_of_run(listener: &Connection) -> Vec<String> {
     let text = String::from_utf8_lossy(listener.heard());
     let lines = text.lines().filter(|line| line.starts_with("id: ") || line.starts_with("event: "));
     let mut events: Vec<String> = lines.map(str::to_owned).collect();
     let end = events.iter().position(|line| line == "event: run_ended");
     events.truncate(end.map_or(0, |end| end + 1));
-    events
+    // The identifier of an event is in front of its name.
+    let begin = events.iter().rposition(|line| line == "event: run_started");
+    events.split_off(begin.map_or(events.len(), |begin| begin.saturating_sub(1)))
 }
