@@ -207,7 +207,7 @@ fn hear_all(listeners: &mut [Connection]) -> Result<()> {
         // From the last to the first, so that the places of those before stay what they are.
         while let Some(index) = ready.pop() {
             waiting[index].hear()?;
-            if has_heard(waiting[index], "run_ended") {
+            if !events_of_run(waiting[index]).is_empty() {
                 waiting.swap_remove(index);
             }
         }
@@ -220,15 +220,16 @@ fn hear_all(listeners: &mut [Connection]) -> Result<()> {
     Ok(())
 }
 
-/// The identifiers and names of the events of the run, from its beginning to its end; looks before it may be heard by
-/// some and not by others, depending on when they came.
+/// The identifiers and names of the events of the run, from its beginning to its end; none before that. What is around it,
+/// such as looks that came to nothing, may be heard by some and not by others, depending on when they came.
 fn events_of_run(listener: &Connection) -> Vec<String> {
     let text = String::from_utf8_lossy(listener.heard());
     let lines = text.lines().filter(|line| line.starts_with("id: ") || line.starts_with("event: "));
     let mut events: Vec<String> = lines.map(str::to_owned).collect();
+    let Some(begin) = events.iter().position(|line| line == "event: run_started") else { return Vec::new() };
+    // The identifier of an event is in front of its name.
+    let mut events = events.split_off(begin.saturating_sub(1));
     let end = events.iter().position(|line| line == "event: run_ended");
     events.truncate(end.map_or(0, |end| end + 1));
-    // The identifier of an event is in front of its name.
-    let begin = events.iter().rposition(|line| line == "event: run_started");
-    events.split_off(begin.map_or(events.len(), |begin| begin.saturating_sub(1)))
+    events
 }
