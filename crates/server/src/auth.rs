@@ -4,9 +4,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::Response;
 use syncline_service::{Caller, ServeConfig, Service};
 
@@ -58,31 +57,31 @@ fn requires_token(service: &Service) -> bool {
 ///
 /// A token counts wherever it is sent. Nobody else's failures keep its owner out: it is looked at first, and 256 random
 /// bits are not found by trying. What is limited is what failing costs.
-pub(crate) async fn authenticate(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    if OPEN.contains(&request.uri().path()) {
-        return next.run(request).await;
+///
+/// # Errors
+/// The answer to a request that is not let through.
+pub(crate) async fn authenticate(gate: &Gate, request: &mut Parts) -> Result<(), Response> {
+    if OPEN.contains(&request.uri.path()) {
+        return Ok(());
     }
     let Some(service) = gate.served.borrow().clone() else {
-        return refused(
+        return Err(refused(
             StatusCode::SERVICE_UNAVAILABLE,
             "not_ready",
             "no workspace is served yet: try again",
-        );
+        ));
     };
-    let caller = match token(request.headers()) {
-        Some(Ok(token)) => match service.authenticate(token).await {
-            Ok(caller) => caller,
-            Err(wrong) => return problem(&wrong),
-        },
+    let caller = match token(&request.headers) {
+        Some(Ok(token)) => service.authenticate(token).await.map_err(|wrong| problem(&wrong))?,
         Some(Err(())) => None,
         None if gate.is_exposed || requires_token(&service) => None,
         None => Some(Caller::local()),
     };
     let Some(caller) = caller else {
-        return refusal(&gate.failures, Peer::of(request.extensions()));
+        return Err(refusal(&gate.failures, Peer::of(&request.extensions)));
     };
-    request.extensions_mut().insert(caller);
-    next.run(request).await
+    request.extensions.insert(caller);
+    Ok(())
 }
 
 /// The token of a request; an error when there is something else in its place.

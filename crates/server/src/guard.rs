@@ -2,9 +2,8 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::Response;
 
 use crate::auth::Gate;
@@ -13,20 +12,20 @@ use crate::problems::refused;
 /// The names of this machine that a request may be addressed to; others lead here by a trick of DNS.
 pub(crate) const HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
-/// Answers a request when it comes from a program, or from a page of this server.
-pub(crate) async fn guard(State(gate): State<Gate>, request: Request, next: Next) -> Response {
-    let headers = request.headers();
+/// The refusal of a request that comes neither from a program nor from a page of this server.
+pub(crate) fn guard(gate: &Gate, request: &Parts) -> Option<Response> {
+    let headers = &request.headers;
     let host = host(headers);
-    let is_named = host.is_some_and(|host| is_named(&gate, host));
+    let is_named = host.is_some_and(|host| is_named(gate, host));
     // An address is no trick of DNS.
     let is_addressed = gate.is_exposed && host.is_some_and(is_address);
     if !is_named && !is_addressed && !host.is_some_and(is_here) {
-        return refused(
+        return Some(refused(
             StatusCode::FORBIDDEN,
             "foreign_host",
             "the request is addressed to another host than this machine: use http://127.0.0.1 or http://localhost, or \
              name it in `serve.hosts`",
-        );
+        ));
     }
     // In front of a host that was named there may be a proxy that encrypts.
     let schemes: &[&str] = match (is_named, gate.is_encrypted) {
@@ -35,17 +34,15 @@ pub(crate) async fn guard(State(gate): State<Gate>, request: Request, next: Next
         (false, false) => &["http://"],
     };
     if is_from_elsewhere(headers, schemes) {
-        return refused(
+        return Some(refused(
             StatusCode::FORBIDDEN,
             "foreign_origin",
             "pages of other origins may ask for nothing",
-        );
+        ));
     }
     // A use case looks itself, when it is known to be one that takes a body.
-    if request.method() == Method::POST && request.uri().path() == "/mcp" && !is_json(headers) {
-        return not_json();
-    }
-    next.run(request).await
+    let is_unread = request.method == Method::POST && request.uri.path() == "/mcp" && !is_json(headers);
+    is_unread.then(not_json)
 }
 
 /// Whether the file names a host.

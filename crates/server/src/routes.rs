@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{FromRef, Request, State};
+use axum::extract::{FromRef, FromRequestParts, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{from_extractor, from_extractor_with_state};
 use axum::response::Response;
 use axum::routing::{any, get, post};
 use serde_json::Value;
@@ -85,7 +86,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/metrics", get(probes::metrics))
         .route(EVENTS, get(events::stream))
         .route(&format!("{EVENTS}/ws"), get(events::socket))
-        .route_layer(from_fn(of_all_targets));
+        .route_layer(from_extractor::<OfAllTargets>());
     router
         .merge(overview)
         .route("/mcp", any(move |request: Request| mcp.clone().answer(request)))
@@ -105,21 +106,40 @@ pub(crate) fn router(app: App) -> Router {
                 "this cannot be done here: see /openapi.json",
             )
         })
-        .layer(from_fn_with_state(gate.clone(), authenticate))
-        .layer(from_fn_with_state(gate, guard))
+        .layer(from_extractor_with_state::<Admitted, Gate>(gate))
         .with_state(app)
         // Whoever sends them has neither a token nor this machine for a host: these check what they are sent themselves.
         .merge(hooks::router(served))
 }
 
-/// Lets those through who may look at all targets: what these routes tell is of all of them.
-async fn of_all_targets(request: Request, next: Next) -> Response {
-    let Some(caller) = request.extensions().get::<Caller>() else {
-        return refused(StatusCode::UNAUTHORIZED, "unauthenticated", "nobody is known to ask");
-    };
-    match caller.check(Scope::Read).and_then(|()| caller.check_all_targets()) {
-        Ok(()) => next.run(request).await,
-        Err(wrong) => problem(&wrong),
+/// A request that comes from whom it may, with the [`Caller`] among its extensions.
+///
+/// It, and what follows, is extracted and not a function around the rest: that one would cost as much again as the answer.
+struct Admitted;
+
+impl FromRequestParts<Gate> for Admitted {
+    type Rejection = Response;
+
+    async fn from_request_parts(request: &mut Parts, gate: &Gate) -> Result<Self, Response> {
+        match guard(gate, request) {
+            Some(refusal) => Err(refusal),
+            None => authenticate(gate, request).await.map(|()| Self),
+        }
+    }
+}
+
+/// A request of somebody who may look at all targets: what these routes tell is of all of them.
+struct OfAllTargets;
+
+impl<S: Sync> FromRequestParts<S> for OfAllTargets {
+    type Rejection = Response;
+
+    async fn from_request_parts(request: &mut Parts, _: &S) -> Result<Self, Response> {
+        let Some(caller) = request.extensions.get::<Caller>() else {
+            return Err(refused(StatusCode::UNAUTHORIZED, "unauthenticated", "nobody is known to ask"));
+        };
+        let checked = caller.check(Scope::Read).and_then(|()| caller.check_all_targets());
+        checked.map(|()| Self).map_err(|wrong| problem(&wrong))
     }
 }
 

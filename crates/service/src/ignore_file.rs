@@ -30,9 +30,9 @@ pub(crate) fn rules(
     Ok(above.map(|text| text.lines().map(|line| narrowed(line, folder)).collect()))
 }
 
-/// By what a change of the files is noticed that [`rules`] looks at.
-pub(crate) fn stamps(workspace: &Path, local_root: &Path) -> [Stamp; 2] {
-    [stamp(&local_root.join(NAME)), stamp(&workspace.join(NAME))]
+/// By what a change of the ignore file in `folder` is noticed.
+pub(crate) fn stamp_in(folder: &Path) -> Stamp {
+    stamp(&folder.join(NAME))
 }
 
 /// When a file was last modified, and its size; `None` when there is none.

@@ -76,7 +76,10 @@ pub async fn serve(
 
 /// Whether anything can ever happen, and all of it can be begun.
 fn check(service: &Service, listens: bool) -> Result<()> {
-    if !listens {
+    let workspace = service.workspace();
+    // Whoever is told of it, or listened for, waits for no run.
+    let watches_over = !workspace.peers.nodes.is_empty() || workspace.alerts.dead_man.is_some();
+    if !listens && !watches_over {
         check_names(service)?;
     }
     watched(service).map(drop)

@@ -1,5 +1,6 @@
 //! Watching: every chosen target runs whenever something changes on one of its sides.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -213,6 +214,8 @@ struct Rules<'a> {
 struct Ruled<'a> {
     configured: &'a syncline_config::Target,
     direction: Direction,
+    /// Its folder.
+    root: PathBuf,
     files: [Stamp; 2],
     /// Hands the target that is opened anew to its watch.
     renew: signal::Sender<Arc<Target>>,
@@ -226,10 +229,11 @@ impl<'a> Rules<'a> {
         direction: Direction,
     ) -> Result<signal::Receiver<Arc<Target>>> {
         // Looked at before they are read, so that a change meanwhile is noticed.
-        let files = stamps(self.service, configured);
+        let root = targets::local_root(self.service, configured);
+        let files = [ignore_file::stamp_in(&root), ignore_file::stamp_in(&self.service.workspace().root)];
         let target = self.service.target_to_run(configured, direction, &Options::default())?;
         let (renew, renewed) = signal::channel(Arc::new(target));
-        self.targets.push(Ruled { configured, direction, files, renew });
+        self.targets.push(Ruled { configured, direction, root, files, renew });
         Ok(renewed)
     }
 
@@ -238,8 +242,9 @@ impl<'a> Rules<'a> {
         let note = |target: &str, message: String| {
             let _ = told.send(WatchNews::Note { target: Some(target.to_owned()), message });
         };
+        let of_workspace = ignore_file::stamp_in(&self.service.workspace().root);
         for ruled in &mut self.targets {
-            let files = stamps(self.service, ruled.configured);
+            let files = [ignore_file::stamp_in(&ruled.root), of_workspace];
             if files == ruled.files {
                 continue;
             }
@@ -254,11 +259,6 @@ impl<'a> Rules<'a> {
             }
         }
     }
-}
-
-fn stamps(service: &Service, configured: &syncline_config::Target) -> [Stamp; 2] {
-    let local_root = targets::local_root(service, configured);
-    ignore_file::stamps(&service.workspace().root, &local_root)
 }
 
 struct Watched {

@@ -1,6 +1,6 @@
 //! The one watch of a workspace: taking its place, and telling others how it is doing.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use syncline_core::Nanos;
@@ -23,7 +23,7 @@ pub(crate) struct How {
 /// The place of the watch, taken by this process.
 pub(crate) struct WatchPost {
     lock: WatchLock,
-    record: Mutex<WatchRecord>,
+    record: Mutex<Arc<WatchRecord>>,
 }
 
 impl WatchPost {
@@ -44,14 +44,14 @@ impl WatchPost {
             targets: names.map(|name| WatchedTarget { name, ..WatchedTarget::default() }).collect(),
         };
         match WatchLock::take(service.state(), &record)? {
-            Taking::Ours(lock) => Ok(Self { lock, record: Mutex::new(record) }),
+            Taking::Ours(lock) => Ok(Self { lock, record: Mutex::new(record.into()) }),
             Taking::Taken(other) => Err(refused(other)),
         }
     }
 
-    /// What it tells of itself.
-    pub(crate) fn record(&self) -> WatchRecord {
-        self.record.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What it tells of itself: as long as that stays the same, the same record.
+    pub(crate) fn record(&self) -> Arc<WatchRecord> {
+        Arc::clone(&self.record.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn is_asked_to_stop(&self) -> bool {
@@ -61,13 +61,14 @@ impl WatchPost {
     /// Tells that these are the targets from now on; what is known of them stays known.
     pub(crate) fn renew(&self, names: impl Iterator<Item = String>) {
         let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        let record = Arc::make_mut(&mut record);
         let mut known = std::mem::take(&mut record.targets);
         let targets = names.map(|name| match known.iter().position(|target| target.name == name) {
             Some(index) => known.swap_remove(index),
             None => WatchedTarget { name, ..WatchedTarget::default() },
         });
         record.targets = targets.collect();
-        self.write(&record);
+        self.write(record);
     }
 
     /// Tells of a run, and when the next one begins at the latest, if ever.
@@ -114,9 +115,10 @@ impl WatchPost {
 
     fn tell(&self, name: &str, change: impl FnOnce(&mut WatchedTarget)) {
         let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        let record = Arc::make_mut(&mut record);
         let Some(target) = record.targets.iter_mut().find(|target| target.name == name) else { return };
         change(target);
-        self.write(&record);
+        self.write(record);
     }
 
     fn write(&self, record: &WatchRecord) {

@@ -207,24 +207,28 @@ fn hear_all(listeners: &mut [Connection]) -> Result<()> {
         // From the last to the first, so that the places of those before stay what they are.
         while let Some(index) = ready.pop() {
             waiting[index].hear()?;
-            if has_heard(waiting[index], "run_ended") {
+            if !events_of_run(waiting[index]).is_empty() {
                 waiting.swap_remove(index);
             }
         }
     }
     let mut heard = listeners.iter().map(events_of_run);
     let first = heard.next().unwrap_or_default();
-    if !first.iter().any(|line| line.ends_with("run_started")) || heard.any(|other| other != first) {
+    if first.is_empty() || heard.any(|other| other != first) {
         bail!("those who listen did not hear the same run: {first:?}");
     }
     Ok(())
 }
 
-/// The identifiers and names of events, up to the end of the run.
+/// The identifiers and names of the events of the run, from its beginning to its end; none before that. What is around it,
+/// such as looks that came to nothing, may be heard by some and not by others, depending on when they came.
 fn events_of_run(listener: &Connection) -> Vec<String> {
     let text = String::from_utf8_lossy(listener.heard());
     let lines = text.lines().filter(|line| line.starts_with("id: ") || line.starts_with("event: "));
     let mut events: Vec<String> = lines.map(str::to_owned).collect();
+    let Some(begin) = events.iter().position(|line| line == "event: run_started") else { return Vec::new() };
+    // The identifier of an event is in front of its name.
+    let mut events = events.split_off(begin.saturating_sub(1));
     let end = events.iter().position(|line| line == "event: run_ended");
     events.truncate(end.map_or(0, |end| end + 1));
     events

@@ -25,7 +25,7 @@ pub(crate) struct Following<'a> {
     post: &'a WatchPost,
     eyes: Option<(Onlooker, Told)>,
     /// What the watch told of itself at the last look.
-    record: Option<WatchRecord>,
+    record: Option<Arc<WatchRecord>>,
     quiet: u32,
 }
 
@@ -85,7 +85,7 @@ impl<'a> Following<'a> {
                 && told.is_paused_alike(&looked.overview, now)
         };
         if !changed
-            && self.record.as_ref() == Some(&record)
+            && self.record.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, &record))
             && self.quiet < QUIET_MAX
             && self.live.looked().is_some_and(looks_the_same)
         {

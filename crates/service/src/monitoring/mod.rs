@@ -97,7 +97,7 @@ impl Overseer {
         let fresh = || AlertBook { name: uuid::Uuid::now_v7().simple().to_string(), ..AlertBook::default() };
         let mut book = AlertBook::read(service.state()).unwrap_or_else(fresh);
         // The same process may begin anew with another configuration: then nobody has died.
-        let own = post.record().id;
+        let own = post.record().id.clone();
         let before = book.running.replace(own.clone());
         let died = before.is_some_and(|before| before != own);
         let channels = Channels::open(&service);
