@@ -22,6 +22,8 @@ use crate::watch_post::WatchPost;
 
 /// How often what is known of peers is written down.
 const WRITE_EVERY: Duration = Duration::from_secs(10);
+/// Whoever hears a heartbeat can try keys for as long as they like.
+const KEY_BYTES_MIN: usize = 16;
 /// How often those from which nothing is heard are asked in another way.
 const ASK_EVERY: Duration = Duration::from_secs(20);
 /// How long an answer may take.
@@ -99,7 +101,12 @@ impl Listening {
         let mut asked = Asked::new();
         for node in &config.nodes {
             let key = match node.key() {
-                Ok(key) => Key::of(&key),
+                Ok(key) if key.len() >= KEY_BYTES_MIN => Key::of(&key),
+                Ok(_) => {
+                    let hint = "a key of heartbeats has at least 16 bytes: `openssl rand -hex 32` makes one";
+                    tracing::error!(peer = node.name, hint, "the key for its heartbeats is too short");
+                    continue;
+                }
                 Err(error) => {
                     tracing::error!(peer = node.name, %error, "there is no key for its heartbeats");
                     continue;

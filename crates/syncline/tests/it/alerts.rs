@@ -161,7 +161,7 @@ fn a_test_message_arrives_or_says_why_not_without_its_address() {
 #[test]
 fn two_nodes_hear_each_other_and_what_is_forged_is_counted() {
     let (here, there) = (World::new(), World::new());
-    // Ports that were free a moment ago.
+    // No target runs by itself: to be heard and to listen is reason enough to go on. Ports that were free a moment ago.
     let free = || UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (first, second) = (free(), free());
     for (world, own, other, listen, address) in
@@ -171,7 +171,7 @@ fn two_nodes_hear_each_other_and_what_is_forged_is_counted() {
         world.configure(&format!(
             "version: \"1.0\"\nnode: {{ name: {own} }}\npeers:\n  listen: \"{listen}\"\n  every: 20s\n  key: \
              \"${{file:../key}}\"\n  nodes: {{ {other}: {{ address: \"{address}\" }} }}\ntargets:\n  main: {{ \
-             remote: {{ kind: folder, path: ../remote }}, schedule: every 1h }}\n"
+             remote: {{ kind: folder, path: ../remote }} }}\n"
         ));
     }
     let (_here, mut away) = (serve(&here), serve(&there));
