@@ -9,6 +9,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AF
 use reqwest::{Client, Url};
 use syncline_connect::{Error, ErrorKind, Parcel, Receipt, Result};
 
+use crate::causes::innermost;
 use crate::vetting;
 
 /// The clients: one that goes to public addresses alone, and one that goes anywhere.
@@ -56,10 +57,7 @@ fn unsent(error: reqwest::Error) -> Error {
     if error.is_timeout() {
         return Error::new(ErrorKind::TimedOut, "it did not answer in time");
     }
-    let mut cause: &dyn std::error::Error = &error.without_url();
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
+    let cause = innermost(&error.without_url());
     Error::new(ErrorKind::Unreachable, format!("it cannot be reached: {cause}"))
 }
 

@@ -5,6 +5,7 @@
 
 pub mod alerts;
 mod carrying;
+mod causes;
 pub mod endpoints;
 mod vetting;
 

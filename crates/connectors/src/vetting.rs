@@ -103,6 +103,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::causes::innermost;
 
     /// How often the name was asked for that rebinds.
     static ASKED: AtomicUsize = AtomicUsize::new(0);
@@ -156,11 +157,7 @@ mod tests {
         };
         for host in ["both.test", "mapped.test"] {
             let error = client().get(format!("http://{host}:{port}/")).send().await.unwrap_err();
-            let mut cause: &dyn std::error::Error = &error;
-            while let Some(deeper) = cause.source() {
-                cause = deeper;
-            }
-            assert_eq!(cause.to_string(), "its address is not public (this machine)", "{host}");
+            assert_eq!(innermost(&error), "its address is not public (this machine)", "{host}");
             assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock, "{host}");
         }
         assert!(client().get("http://[::ffff:7f00:1]:1/").send().await.unwrap_err().source().is_some());

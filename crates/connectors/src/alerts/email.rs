@@ -15,6 +15,7 @@ use serde::Deserialize;
 use syncline_connect::{AlertChannel, AlertMessage, ChannelKind, Error, ErrorKind, Result};
 
 use super::text::{subject, text};
+use crate::causes::innermost;
 
 /// The line of this channel in the list.
 pub const KIND: ChannelKind = ChannelKind {
@@ -175,11 +176,7 @@ fn invalid(message: impl Into<String>) -> Error {
 fn unsent(error: &smtp::Error) -> Error {
     let Some(status) = error.status() else {
         let kind = if error.is_timeout() { ErrorKind::TimedOut } else { ErrorKind::Unreachable };
-        let mut cause: &dyn std::error::Error = error;
-        while let Some(deeper) = cause.source() {
-            cause = deeper;
-        }
-        return Error::new(kind, format!("the mail server cannot be used: {cause}"));
+        return Error::new(kind, format!("the mail server cannot be used: {}", innermost(error)));
     };
     let message = format!("the mail server answered {status}");
     match u16::from(status) {

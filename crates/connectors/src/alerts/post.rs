@@ -9,6 +9,8 @@ use reqwest::{Client, Method, Response, StatusCode, Url};
 use serde_json::Value;
 use syncline_connect::{Error, ErrorKind, Result, Retry};
 
+use crate::causes::innermost;
+
 use crate::vetting;
 
 /// How long it may take to be connected.
@@ -116,19 +118,16 @@ impl Post {
 
     fn unsent(&self, error: reqwest::Error) -> Error {
         let kind = if error.is_timeout() { ErrorKind::TimedOut } else { ErrorKind::Unreachable };
-        let mut message = format!("{} cannot be reached", self.channel);
-        let mut cause: &dyn std::error::Error = &error.without_url();
-        while let Some(deeper) = cause.source() {
-            cause = deeper;
-        }
-        message.push_str(&format!(": {cause}"));
-        Error::new(kind, message)
+        let cause = innermost(&error.without_url());
+        Error::new(kind, format!("{} cannot be reached: {cause}", self.channel))
     }
 
     fn refused(&self, status: StatusCode, response: &Response) -> Error {
         let message = format!("{} answered {}", self.channel, status.as_u16());
         let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        let after = after.map(|seconds: f64| Duration::from_secs_f64(seconds.clamp(0.0, 86_400.0)));
+        // What is no number is one to Rust as well, and stays so when it is clamped.
+        let after = after.filter(|seconds: &f64| seconds.is_finite());
+        let after = after.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 86_400.0)));
         match status.as_u16() {
             429 | 500..=599 => Error::new(ErrorKind::Unreachable, message).with_retry(Retry::Soon(after)),
             401 | 403 => Error::new(ErrorKind::Denied, message).with_hint("check its token or address"),

@@ -269,6 +269,8 @@ async fn what_is_refused_is_told_without_address_and_token() {
     let table = [
         (429, "Retry-After: 7\r\n", ErrorKind::Unreachable),
         (503, "", ErrorKind::Unreachable),
+        (503, "Retry-After: NaN\r\n", ErrorKind::Unreachable),
+        (503, "Retry-After: -inf\r\n", ErrorKind::Unreachable),
         (401, "", ErrorKind::Denied),
         (404, "", ErrorKind::NotFound),
         (400, "", ErrorKind::Invalid),

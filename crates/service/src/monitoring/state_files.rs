@@ -107,6 +107,11 @@ fn without_time(content: &Value) -> Value {
 /// Writes a file, whole or not at all, in place of one of its kind and of no other.
 fn replace(folder: &Path, name: &str, content: &Value) -> io::Result<()> {
     let path = folder.join(name);
+    // A repository that is synced could bring a link with it that leads anywhere.
+    if fs::symlink_metadata(folder).is_ok_and(|metadata| metadata.is_symlink()) {
+        let message = format!("{} is a link, and nothing is written through it", folder.display());
+        return Err(io::Error::new(io::ErrorKind::NotADirectory, message));
+    }
     let told = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
     match fs::symlink_metadata(&path) {
         Ok(_) if !is_ours(&path) => {
@@ -159,6 +164,13 @@ mod tests {
             assert_eq!(fs::read_to_string(below.join("other.json")).unwrap(), other);
         }
         assert_eq!(fs::read_dir(&below).unwrap().count(), 2, "nothing is left behind");
+        #[cfg(unix)]
+        {
+            let (link, elsewhere) = (folder.path().join("link"), tempfile::tempdir().unwrap());
+            std::os::unix::fs::symlink(elsewhere.path(), &link).unwrap();
+            assert!(replace(&link, "sync_state.json", &ours).is_err());
+            assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0, "nothing goes through a link");
+        }
     }
 
     #[test]

@@ -87,7 +87,7 @@ fn serve(world: &World) -> Watched {
     serving
 }
 
-fn rules(world: &World) -> Vec<String> {
+pub(crate) fn rules(world: &World) -> Vec<String> {
     let alerts = world.json(0, &["alerts"]);
     let rules = alerts["alerts"].as_array().unwrap().iter();
     rules.map(|alert| alert["rule"].as_str().unwrap().to_owned()).collect()

@@ -6,6 +6,7 @@ mod slow {
     use std::process::{Child, ChildStdin, Command, Stdio};
     use std::time::{Duration, Instant};
 
+    use crate::alerts::rules;
     use crate::support::World;
 
     /// Two networks with a cable between them, a process that serves on each, and orders from standard input: `cut`, `join`.
@@ -74,12 +75,6 @@ wait
 
     fn state(world: &World) -> String {
         world.json(0, &["peers"])["peers"][0]["state"].as_str().unwrap().to_owned()
-    }
-
-    fn rules(world: &World) -> Vec<String> {
-        let alerts = world.json(0, &["alerts"]);
-        let rules = alerts["alerts"].as_array().unwrap().iter();
-        rules.map(|alert| alert["rule"].as_str().unwrap().to_owned()).collect()
     }
 
     #[track_caller]
