@@ -17,10 +17,10 @@ impl Replies {
     /// Understands the summaries of `cargo test` (`test result: ok. 5 passed; 0 failed; 1 ignored; …`) and of
     /// nextest (`Summary [ 1.2s] 7 tests run: 6 passed (1 slow), 1 failed, 2 skipped`).
     pub fn read(&mut self, line: &str) {
-        let line = line.trim();
+        // What is further in was said by a test that failed, and nextest counts that one itself.
         let counts = if line.starts_with("test result:") {
             line.split(['.', ';']).collect::<Vec<_>>()
-        } else if line.starts_with("Summary [") {
+        } else if line.trim_start().starts_with("Summary [") {
             line.split([':', ',']).collect()
         } else {
             return;
@@ -67,6 +67,7 @@ mod tests {
         let replies = read(&[
             "     Summary [  12.345s] 9 tests run: 6 passed (1 slow), 2 failed, 1 timed out, 3 skipped",
             "        PASS [   0.004s] syncline-core::it table",
+            "    test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 8 filtered out; finished in 0.8s",
         ]);
         assert_eq!(replies, Replies { passed: 6, failed: 3, skipped: 3 });
     }

@@ -1,6 +1,6 @@
 //! The table of rules: what is wrong, what is well, and what nobody can tell, at one moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use syncline_core::Nanos;
@@ -73,7 +73,8 @@ pub fn conditions(
     found.extend(observed.peers.iter().flatten().map(peer_down));
     found.extend(observed.died.map(died));
     if let Some(targets) = &observed.targets {
-        ages.agreed.retain(|name, _| targets.iter().any(|target| target.name == *name));
+        let names: BTreeSet<&str> = targets.iter().map(|target| target.name.as_str()).collect();
+        ages.agreed.retain(|name, _| names.contains(name.as_str()));
         found.extend(unreachable(targets, limits));
         found.extend(targets.iter().map(|target| failing(target, limits)));
         found.extend(targets.iter().map(approval));
@@ -248,7 +249,8 @@ fn open_conflicts(
             of_target.push(conflict);
         }
     }
-    ages.conflicts.retain(|id, _| conflicts.iter().any(|conflict| conflict.id == *id));
+    let open: BTreeSet<&str> = conflicts.iter().map(|conflict| conflict.id.as_str()).collect();
+    ages.conflicts.retain(|id, _| open.contains(id.as_str()));
     let judge = |(target, old): (&str, Vec<&ConflictSeen>)| {
         let verdict = if old.is_empty() { Verdict::Well } else { Verdict::Wrong };
         let what = match old.as_slice() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use syncline_store::{Request, Store};
+use syncline_store::{Request, Store, Writes};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::service::Service;
@@ -17,6 +17,11 @@ const HELD_PAUSE: Duration = Duration::from_secs(10);
 pub(crate) struct Asked<'a> {
     service: &'a Service,
     store: Store,
+    writes: Writes,
+    /// Whether there may be requests that were not read yet.
+    is_due: bool,
+    /// What was read last.
+    known: Vec<Request>,
     /// Every request up to this one was tried.
     tried: i64,
     /// When the last one was tried.
@@ -27,7 +32,16 @@ pub(crate) struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     pub(crate) fn new(service: &'a Service, store: &Store) -> Self {
-        Self { service, store: store.clone(), tried: 0, last: Instant::now(), blind: false }
+        Self {
+            service,
+            store: store.clone(),
+            writes: Writes::to(store),
+            is_due: true,
+            known: Vec::new(),
+            tried: 0,
+            last: Instant::now(),
+            blind: false,
+        }
     }
 
     /// Waits until there is something that was not tried yet, or was left alone a while ago. May be cancelled.
@@ -74,9 +88,14 @@ impl<'a> Asked<'a> {
     }
 
     async fn read(&mut self) -> Vec<Request> {
+        self.is_due |= self.writes.may_have_come();
+        if !self.is_due {
+            return self.known.clone();
+        }
         match self.store.requests().await {
             Ok(requests) => {
-                self.blind = false;
+                (self.blind, self.is_due) = (false, false);
+                self.known.clone_from(&requests);
                 requests
             }
             Err(error) => {

@@ -43,6 +43,7 @@ mod targets;
 mod tokens;
 mod totals;
 mod watching;
+mod writes;
 
 pub use agenda::SeenTo;
 pub use alerting::{
@@ -74,3 +75,4 @@ pub use subscribers::Subscriber;
 pub use tokens::TokenRecord;
 pub use totals::{DURATION_BOUNDS_MS, Ended, RECENT_MAX, RecentEnd, Totals};
 pub use watching::{LastRun, RunningWatch, Taking, WatchAway, WatchLock, WatchRecord, WatchedTarget};
+pub use writes::Writes;

@@ -11,6 +11,7 @@ use crate::runs::RunRow;
 use crate::store::Store;
 use crate::targets::TargetRow;
 use crate::totals::{self, Totals};
+use crate::writes::Writes;
 
 /// Most rows that are told of at once; a burst beyond it is told in part.
 const NEWS_MAX: i64 = 1_000;
@@ -20,6 +21,9 @@ pub struct Onlooker {
     connection: SqliteConnection,
     /// Grows with every commit of another connection: <https://www.sqlite.org/pragma.html#pragma_data_version>.
     version: i64,
+    writes: Writes,
+    /// Whether there may be commits that it was not asked for yet.
+    is_due: bool,
 }
 
 /// How every target is doing, at one moment.
@@ -56,7 +60,7 @@ impl Onlooker {
     pub async fn of(store: &Store) -> Result<Self> {
         let connection = store.database().another().await?;
         let connection = connection.ok_or_else(|| Error::not_found("a state in memory has no onlookers"))?;
-        Ok(Self { connection, version: -1 })
+        Ok(Self { connection, version: -1, writes: Writes::to(store), is_due: true })
     }
 
     /// Whether anything was committed since the last call; true at the first one. Costs next to nothing.
@@ -64,9 +68,13 @@ impl Onlooker {
     /// # Errors
     /// When the database fails.
     pub async fn has_changed(&mut self) -> Result<bool> {
+        self.is_due |= self.writes.may_have_come();
+        if !self.is_due {
+            return Ok(false);
+        }
         let version: i64 = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut self.connection).await?;
         let changed = version != self.version;
-        self.version = version;
+        (self.version, self.is_due) = (version, false);
         Ok(changed)
     }
 

@@ -64,6 +64,26 @@ pub(crate) fn touch(file: &File) -> io::Result<()> {
     file.set_times(std::fs::FileTimes::new().set_accessed(SystemTime::now()))
 }
 
+/// By what a write to a file shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// When it was written to last.
+    pub(crate) at: SystemTime,
+    length: u64,
+}
+
+/// By what a later write to a file shows.
+#[cfg(unix)]
+pub(crate) fn written(metadata: &Metadata) -> Option<Written> {
+    Some(Written { at: metadata.modified().ok()?, length: metadata.len() })
+}
+
+/// Nothing: Windows may tell of writes only when the file is closed.
+#[cfg(not(unix))]
+pub(crate) fn written(_: &Metadata) -> Option<Written> {
+    None
+}
+
 /// A word for a folder that stays the same while the folder is changed, moved and renamed, and that a copy does not
 /// share. `None` where nothing of that kind is known.
 #[cfg(unix)]

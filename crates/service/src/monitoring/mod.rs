@@ -6,6 +6,7 @@ mod delivery;
 mod heartbeats;
 mod machine;
 mod observing;
+mod patience;
 mod state_files;
 
 use std::sync::Arc;
@@ -103,8 +104,8 @@ impl Overseer {
         let channels = Channels::open(&service);
         outbox::keep_to_channels(&mut book, &channels.names());
         let now = Instant::now();
+        let observing = Observing::new(Arc::clone(&service), post, died.then_some(now), &book);
         let alerts = Alerts::new(book, limits(&config));
-        let observing = Observing::new(Arc::clone(&service), post, died.then_some(now));
         Self {
             files: StateFiles::of(&service),
             service,

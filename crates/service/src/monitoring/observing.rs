@@ -1,35 +1,55 @@
 //! What can be observed of a workspace that is served, from what others have written down anyway.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use syncline_config::Target;
 use syncline_core::Nanos;
-use syncline_engine::scheduler::Timetable;
 use syncline_monitor::{ConflictSeen, Observed, TargetSeen};
-use syncline_store::{ConflictQuery, RunState, Store, WatchRecord, WatchedTarget};
+use syncline_store::{AlertBook, ConflictQuery, Pause, RunState, Store, WatchRecord, WatchedTarget, Writes};
 
 use super::heartbeats::{Heard, Listening};
 use super::machine;
+use super::patience::Patience;
 use crate::service::Service;
 use crate::watch_post::WatchPost;
-
-/// How many moments of a schedule are looked at to know its longest pause.
-const MOMENTS: usize = 32;
 
 pub(super) struct Observing {
     service: Arc<Service>,
     post: Arc<WatchPost>,
     died: Option<Instant>,
     heard: Option<Heard>,
-    /// The last success of each target that this process has seen.
+    /// The last success of each target that is known of.
     agreed: BTreeMap<String, Nanos>,
+    patience: Patience,
+    read: Option<Read>,
+}
+
+/// What was read from the state last.
+struct Read {
+    store: Store,
+    writes: Writes,
+    /// Whether it may have changed since.
+    is_due: bool,
+    /// What the watch told of itself then.
+    record: Arc<WatchRecord>,
+    pauses: Vec<Pause>,
+    conflicts: Vec<ConflictSeen>,
+    /// The runs that ended without success and wait for an approval, of those that are the last ones.
+    halted: BTreeSet<String>,
 }
 
 impl Observing {
-    pub(super) fn new(service: Arc<Service>, post: Arc<WatchPost>, died: Option<Instant>) -> Self {
-        Self { service, post, died, heard: None, agreed: BTreeMap::new() }
+    pub(super) fn new(
+        service: Arc<Service>,
+        post: Arc<WatchPost>,
+        died: Option<Instant>,
+        book: &AlertBook,
+    ) -> Self {
+        let agreed = book.ages.agreed.iter().map(|(name, (wall, _))| (name.clone(), *wall)).collect();
+        let patience = Patience::new(service.workspace().alerts.stale_after);
+        Self { service, post, died, heard: None, agreed, patience, read: None }
     }
 
     pub(super) fn post(&self) -> Arc<WatchPost> {
@@ -42,14 +62,13 @@ impl Observing {
 
     pub(super) async fn observe(&mut self) -> Observed {
         let record = self.post.record();
-        let store = self.service.stored().await.ok();
-        let (targets, conflicts) = match &store {
-            Some(store) => (self.targets(store, &record).await, conflicts(store).await),
-            None => (None, None),
+        let targets = match self.look_into_the_state(&record).await {
+            Some(()) => self.targets(&record),
+            None => None,
         };
         Observed {
+            conflicts: targets.as_ref().and(self.read.as_ref()).map(|read| read.conflicts.clone()),
             targets,
-            conflicts,
             peers: self.heard.as_ref().map(Heard::seen),
             disk: machine::disk(&self.service.workspace().root),
             memory: machine::memory(),
@@ -57,34 +76,67 @@ impl Observing {
         }
     }
 
-    async fn targets(&mut self, store: &Store, record: &WatchRecord) -> Option<Vec<TargetSeen>> {
+    /// Reads what may have changed in the state; `None` when it cannot be read.
+    async fn look_into_the_state(&mut self, record: &Arc<WatchRecord>) -> Option<()> {
+        if self.read.is_none() {
+            self.read = Some(Read::new(self.service.stored().await.ok()?, record));
+        }
+        self.read.as_mut()?.again(record).await
+    }
+
+    fn targets(&mut self, record: &WatchRecord) -> Option<Vec<TargetSeen>> {
         let service = Arc::clone(&self.service);
-        let now = service.clock().now();
-        let paused = store.pauses().await.ok()?;
-        let is_paused = |name: &str| paused.iter().any(|pause| pause.target == name && pause.is_on(now));
+        let (read, now) = (self.read.as_ref()?, service.clock().now());
+        let paused: BTreeSet<&str> =
+            read.pauses.iter().filter(|pause| pause.is_on(now)).map(|pause| pause.target.as_str()).collect();
+        let watched: BTreeMap<&str, &WatchedTarget> =
+            record.targets.iter().map(|watched| (watched.name.as_str(), watched)).collect();
+        let peers = &service.workspace().peers.nodes;
         let mut seen = Vec::new();
-        for watched in &record.targets {
-            let Some(configured) = service.workspace().target(&watched.name) else { continue };
+        for configured in &service.workspace().targets {
+            let name = &configured.name;
+            let Some(watched) = watched.get(name.as_str()) else { continue };
             if let Some(last) = watched.last.as_ref().filter(|last| last.success) {
-                self.agreed.insert(watched.name.clone(), last.finished);
+                self.agreed.insert(name.clone(), last.finished);
             }
-            let peers = &service.workspace().peers.nodes;
-            let peer = peers.iter().find(|peer| peer.targets.contains(&watched.name));
+            let agreed = self.agreed.get(name).copied();
+            let paused = paused.contains(name.as_str());
             let failed = watched.last.as_ref().filter(|last| !last.success);
+            let waits = failed.filter(|last| last.run.as_ref().is_some_and(|run| read.halted.contains(run)));
             seen.push(TargetSeen {
-                name: watched.name.clone(),
+                name: name.clone(),
                 remote: remote(configured),
-                peer: peer.map(|peer| peer.name.clone()),
-                paused: is_paused(&watched.name),
-                agreed: self.agreed.get(&watched.name).copied(),
+                peer: peers.iter().find(|peer| peer.targets.contains(name)).map(|peer| peer.name.clone()),
+                paused,
+                agreed,
                 failed: failed.map(|last| last.message.clone()),
                 failures: watched.failures,
                 away: watched.away.as_ref().map(|away| (away.reason.clone(), away.tries)),
-                waiting: waiting(store, watched).await,
-                stale_after: stale_after(configured, service.workspace().alerts.stale_after, now),
+                waiting: waits.map(|last| last.message.clone()),
+                stale_after: self.patience.with(configured, paused, agreed, now),
             });
         }
         Some(seen)
+    }
+}
+
+impl Read {
+    fn new(store: Store, record: &Arc<WatchRecord>) -> Self {
+        let writes = Writes::to(&store);
+        let (pauses, conflicts, halted) = <_>::default();
+        Self { store, writes, is_due: true, record: Arc::clone(record), pauses, conflicts, halted }
+    }
+
+    /// Reads it again where it may have changed.
+    async fn again(&mut self, record: &Arc<WatchRecord>) -> Option<()> {
+        self.is_due |= self.writes.may_have_come() || !Arc::ptr_eq(record, &self.record);
+        if self.is_due {
+            self.pauses = self.store.pauses().await.ok()?;
+            self.conflicts = conflicts(&self.store).await?;
+            self.halted = halted(&self.store, record).await;
+            (self.record, self.is_due) = (Arc::clone(record), false);
+        }
+        Some(())
     }
 }
 
@@ -96,29 +148,18 @@ fn remote(target: &Target) -> String {
     }
 }
 
-/// What a target waits for an approval for: its last run was halted.
-async fn waiting(store: &Store, watched: &WatchedTarget) -> Option<String> {
-    let last = watched.last.as_ref().filter(|last| !last.success)?;
-    let run = store.run(last.run.as_deref()?).await.ok()??;
-    let is_halted = run.finish.is_some_and(|finish| finish.state == RunState::Halted);
-    is_halted.then(|| last.message.clone())
-}
-
-/// How long without success a target may be: for two and a half of the longest pause of its schedule.
-fn stale_after(target: &Target, said: Option<Duration>, now: Nanos) -> Option<Duration> {
-    // A time at which it may not run by itself is no sign of trouble.
-    let schedule = target.schedule.as_ref().filter(|_| target.windows.is_empty())?;
-    if said.is_some() {
-        return said;
+/// The last runs of targets that were halted: they wait for an approval.
+async fn halted(store: &Store, record: &WatchRecord) -> BTreeSet<String> {
+    let failed =
+        record.targets.iter().filter_map(|watched| watched.last.as_ref().filter(|last| !last.success));
+    let mut halted = BTreeSet::new();
+    for id in failed.filter_map(|last| last.run.as_ref()) {
+        let finish = store.run(id).await.ok().flatten().and_then(|run| run.finish);
+        if finish.is_some_and(|finish| finish.state == RunState::Halted) {
+            halted.insert(id.clone());
+        }
     }
-    let timetable = Timetable::new(&target.name, schedule, &target.timezone, target.missed, target.jitter);
-    let first = timetable.next(now)?;
-    let moments = std::iter::successors(Some(first), |moment| timetable.next(*moment)).take(MOMENTS);
-    let moments: Vec<Nanos> = moments.collect();
-    let longest = moments.windows(2).map(|pair| pair[1] - pair[0]).max()?;
-    let longest = Duration::from_nanos(u64::try_from(longest).ok()?);
-    // Even one that runs every second is not told of before a minute has passed.
-    Some((longest * 5 / 2 + target.jitter).max(Duration::from_secs(60)))
+    halted
 }
 
 async fn conflicts(store: &Store) -> Option<Vec<ConflictSeen>> {

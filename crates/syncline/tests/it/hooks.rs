@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sqlx::{Connection as _, SqliteConnection};
 use syncline_connect::signature::{sign, to_hex};
 
 use crate::support::World;
@@ -103,6 +104,16 @@ fn runs(world: &World) -> usize {
     fs::read_to_string(world.path("runs")).unwrap_or_default().lines().count()
 }
 
+/// How many targets are asked to run and have not run yet.
+fn asked_for(world: &World) -> i64 {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let file = format!("sqlite:{}", world.local(".syncline/state.db").display());
+        let mut connection = SqliteConnection::connect(&file).await.unwrap();
+        sqlx::query_scalar("SELECT count(*) FROM requests").fetch_one(&mut connection).await.unwrap()
+    })
+}
+
 /// Most memory that a process has ever taken, in KiB.
 fn most_memory(server: &Server) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", server.serving.child.id())).unwrap();
@@ -119,6 +130,8 @@ fn a_genuine_delivery_has_its_targets_run_once_also_after_a_restart() {
     eventually("it runs", || world.read_remote("a.md").is_some());
     assert_eq!(world.json(0, &["history"])["runs"][0]["cause"], "webhook code");
     assert_eq!(server.push("{\"after\":\"1\"}").1["status"], "known");
+    // Who is killed before it has noted that it is done does it once more, which harms nobody.
+    eventually("it is done", || asked_for(&world) == 0);
     drop(server);
 
     let server = Server::start(&world);
