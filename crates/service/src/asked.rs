@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use syncline_store::{Request, Store, Writes};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, Interval, sleep};
 
+use crate::beat;
 use crate::service::Service;
 use crate::wire::LeftOut;
 
@@ -22,6 +23,8 @@ pub(crate) struct Asked<'a> {
     is_due: bool,
     /// What was read last.
     known: Vec<Request>,
+    /// When it is looked for what others ask for.
+    look: Interval,
     /// Every request up to this one was tried.
     tried: i64,
     /// When the last one was tried.
@@ -38,6 +41,7 @@ impl<'a> Asked<'a> {
             writes: Writes::to(store),
             is_due: true,
             known: Vec::new(),
+            look: beat::every(LOOK_EVERY),
             tried: 0,
             last: Instant::now(),
             blind: false,
@@ -53,7 +57,10 @@ impl<'a> Asked<'a> {
                 return;
             }
             // What this process records is known at once; another one leaves only the state.
-            let _ = timeout(LOOK_EVERY, self.service.arrivals().notified()).await;
+            tokio::select! {
+                () = self.service.arrivals().notified() => {}
+                _ = self.look.tick() => {}
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod asked;
 mod auditing;
+mod beat;
 mod caller;
 pub mod ci;
 mod clock;

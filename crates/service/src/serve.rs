@@ -12,6 +12,7 @@ use syncline_store::{RunQuery, SeenTo};
 use tokio::sync::{Mutex, Notify, mpsc, watch as signal};
 
 use crate::asked::Asked;
+use crate::beat;
 use crate::live::{Following, Live};
 use crate::monitoring::Watching;
 use crate::notifying::{self, Notifying};
@@ -190,8 +191,8 @@ impl<R: Fn() -> Result<Service>> Serving<R> {
     /// Waits until this is to end, or to go on with another configuration, which is returned.
     async fn wanted(&mut self, service: &Service) -> Option<Service> {
         let mut configuration = Configuration::of(service);
-        let mut look = tokio::time::interval(LOOK_EVERY);
-        let mut listen = tokio::time::interval(LISTEN_EVERY);
+        let mut look = beat::every(LOOK_EVERY);
+        let mut listen = beat::every(LISTEN_EVERY);
         loop {
             let reload = tokio::select! {
                 // A sender that is gone counts as a stop.

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use syncline_core::{Direction, ItemPath, Nanos};
 use syncline_engine::{Away, Context, Options, Target, Told, Watching};
+use syncline_store::WatchRecord;
 use tokio::sync::{mpsc, watch as signal};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
+use crate::beat;
 use crate::ignore_file::{self, Stamp};
 use crate::operations::start_run;
 use crate::problem::{Problem, Result};
@@ -59,6 +62,8 @@ pub enum WatchNews {
 
 /// How often the files are looked at that say what is watched, and how.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often the ignore files of targets are looked at while nothing happens.
+const LOOK_AT_REST: Duration = Duration::from_secs(30);
 
 /// Watches the targets that `request` chooses until `stop` turns true, and tells what happens.
 ///
@@ -92,8 +97,8 @@ pub async fn watch(
     let (end, ending) = signal::channel(false);
     let watching = watches.go(context, interval, told.clone(), Arc::clone(&post), ending);
     tokio::pin!(watching);
-    let mut look = tokio::time::interval(LOOK_EVERY);
-    let mut listen = tokio::time::interval(LISTEN_EVERY);
+    let mut look = beat::every(LOOK_EVERY);
+    let mut listen = beat::every(LISTEN_EVERY);
     let is_ending = || *end.borrow();
     loop {
         tokio::select! {
@@ -153,7 +158,7 @@ impl<'a> Watches<'a> {
         service: &'a Service,
         chosen: Vec<(&'a syncline_config::Target, Direction)>,
     ) -> Result<Self> {
-        let mut rules = Rules { service, targets: Vec::new() };
+        let mut rules = Rules::of(service);
         let mut opened = Vec::new();
         for (configured, direction) in chosen {
             opened.push((rules.open(configured, direction)?, configured.path.clone()));
@@ -183,12 +188,12 @@ impl<'a> Watches<'a> {
             let watched = Watched { target, folder, context, watching, told, post };
             tasks.spawn(watched.go(options.clone(), ending.clone()));
         }
-        let mut look = tokio::time::interval(LOOK_EVERY);
+        let mut look = beat::every(LOOK_EVERY);
         loop {
             let ended = tokio::select! {
                 ended = tasks.join_next() => ended,
                 _ = look.tick() => {
-                    rules.look(&told);
+                    rules.look(&post.record(), &told);
                     continue;
                 }
             };
@@ -208,6 +213,10 @@ pub(crate) const LISTEN_EVERY: Duration = Duration::from_millis(250);
 struct Rules<'a> {
     service: &'a Service,
     targets: Vec<Ruled<'a>>,
+    /// The file of the workspace, which counts where a target has none.
+    of_workspace: Stamp,
+    /// What the watch told of itself when all were looked at, and when that was.
+    looked: Option<(Arc<WatchRecord>, Instant)>,
 }
 
 /// A target whose ignore files are looked at.
@@ -216,39 +225,55 @@ struct Ruled<'a> {
     direction: Direction,
     /// Its folder.
     root: PathBuf,
-    files: [Stamp; 2],
+    file: Stamp,
     /// Hands the target that is opened anew to its watch.
     renew: signal::Sender<Arc<Target>>,
 }
 
 impl<'a> Rules<'a> {
+    fn of(service: &'a Service) -> Self {
+        // Looked at before any is read, so that a change meanwhile is noticed.
+        let of_workspace = ignore_file::stamp_in(&service.workspace().root);
+        Self { service, targets: Vec::new(), of_workspace, looked: None }
+    }
+
     /// Opens a target; what is received later is that target with other rules.
     fn open(
         &mut self,
         configured: &'a syncline_config::Target,
         direction: Direction,
     ) -> Result<signal::Receiver<Arc<Target>>> {
-        // Looked at before they are read, so that a change meanwhile is noticed.
         let root = targets::local_root(self.service, configured);
-        let files = [ignore_file::stamp_in(&root), ignore_file::stamp_in(&self.service.workspace().root)];
+        let file = ignore_file::stamp_in(&root);
         let target = self.service.target_to_run(configured, direction, &Options::default())?;
         let (renew, renewed) = signal::channel(Arc::new(target));
-        self.targets.push(Ruled { configured, direction, root, files, renew });
+        self.targets.push(Ruled { configured, direction, root, file, renew });
         Ok(renewed)
     }
 
     /// Opens targets anew whose rules changed; rules that cannot be understood leave the old ones in force.
-    fn look(&mut self, told: &mpsc::UnboundedSender<WatchNews>) {
+    ///
+    /// The file of a target is a file in its folder: whoever changes it starts a run there. So they are looked at after
+    /// runs, and only now and then while nothing happens, where nobody may be watching.
+    fn look(&mut self, record: &Arc<WatchRecord>, told: &mpsc::UnboundedSender<WatchNews>) {
+        let now = Instant::now();
+        let of_workspace = ignore_file::stamp_in(&self.service.workspace().root);
+        let is_quiet = self.looked.as_ref().is_some_and(|(before, at)| {
+            Arc::ptr_eq(before, record) && now.duration_since(*at) < LOOK_AT_REST
+        });
+        if is_quiet && of_workspace == self.of_workspace {
+            return;
+        }
+        self.looked = Some((Arc::clone(record), now));
+        let all_are_new = std::mem::replace(&mut self.of_workspace, of_workspace) != of_workspace;
         let note = |target: &str, message: String| {
             let _ = told.send(WatchNews::Note { target: Some(target.to_owned()), message });
         };
-        let of_workspace = ignore_file::stamp_in(&self.service.workspace().root);
         for ruled in &mut self.targets {
-            let files = [ignore_file::stamp_in(&ruled.root), of_workspace];
-            if files == ruled.files {
+            let file = ignore_file::stamp_in(&ruled.root);
+            if std::mem::replace(&mut ruled.file, file) == file && !all_are_new {
                 continue;
             }
-            ruled.files = files;
             let name = ruled.configured.name.as_str();
             match self.service.target_to_run(ruled.configured, ruled.direction, &Options::default()) {
                 Ok(target) => {

@@ -8,6 +8,7 @@ use syncline_store::{Onlooker, WatchRecord};
 use super::Live;
 use super::diff::Told;
 use super::health::Looked;
+use crate::beat;
 use crate::problem::Result;
 use crate::service::Service;
 use crate::watch_post::WatchPost;
@@ -36,8 +37,7 @@ impl<'a> Following<'a> {
 
     /// Looks again and again, until it is dropped.
     pub(crate) async fn go(&mut self) -> std::convert::Infallible {
-        let mut ask = tokio::time::interval(ASK_EVERY);
-        ask.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut ask = beat::every(ASK_EVERY);
         loop {
             ask.tick().await;
             if let Some(hearing) = self.live.hearing() {

@@ -17,6 +17,7 @@ use tokio::sync::watch as signal;
 use tokio::task::JoinHandle;
 
 use super::delivery::test_message;
+use crate::beat;
 use crate::service::Service;
 use crate::watch_post::WatchPost;
 
@@ -47,8 +48,7 @@ type Asked = Vec<(String, Arc<dyn AlertChannel>)>;
 
 /// Asks those from which nothing is heard in another way: one that answers is not down. Ends never.
 async fn ask(heard: Heard, asked: Asked) {
-    let mut tick = tokio::time::interval(ASK_EVERY);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut tick = beat::every(ASK_EVERY);
     loop {
         tick.tick().await;
         let silent: Vec<String> =
@@ -171,7 +171,7 @@ impl Beating {
     async fn go(mut self, every: Duration, mut ending: signal::Receiver<bool>) {
         // The number of this life is on disk before anybody hears it.
         self.write().await;
-        let mut write = tokio::time::interval(WRITE_EVERY);
+        let mut write = beat::every(WRITE_EVERY);
         let mut next = tokio::time::Instant::now();
         let mut copy = 0;
         // One byte more than any heartbeat has, so that what is too long is seen to be.

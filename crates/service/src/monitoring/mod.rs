@@ -20,6 +20,7 @@ use syncline_store::{Acknowledged, AlertBook};
 use tokio::sync::watch as signal;
 use tokio::task::JoinHandle;
 
+use crate::beat;
 use crate::live::Live;
 use crate::service::Service;
 use crate::watch_post::WatchPost;
@@ -126,8 +127,7 @@ impl Overseer {
         let listening = Listening::begin(&self.service, self.observing.post(), ending.clone()).await;
         self.observing.listen(&listening);
         let watch = async {
-            let mut tick = tokio::time::interval(LOOK_EVERY);
-            tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            let mut tick = beat::every(LOOK_EVERY);
             loop {
                 tokio::select! {
                     biased;

@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 pub(crate) use composing::of_test;
 pub(crate) use sending::send;
 
+use crate::beat;
 use crate::problem::Result;
 use crate::service::Service;
 use schedule::{AHEAD_MAX, WAITING_MAX, nanos, verdict};
@@ -107,7 +108,14 @@ async fn hand_on(
     receivers: &[Receiver<'_>],
     mut ending: signal::Receiver<bool>,
 ) {
-    while !ends_within(&mut ending, ASK_EVERY).await {
+    let mut ask = beat::every(ASK_EVERY);
+    loop {
+        tokio::select! {
+            biased;
+            // A sender that is gone counts as an end.
+            _ = ending.wait_for(|end| *end) => return,
+            _ = ask.tick() => {}
+        }
         match hand_on_once(service, store, &mut onlooker).await {
             Ok(false) => {}
             Ok(true) => receivers.iter().for_each(|receiver| receiver.news.notify_one()),
