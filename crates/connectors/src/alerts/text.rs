@@ -58,16 +58,37 @@ pub(super) fn without_entities(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// Puts a backslash before everything that Markdown could read.
+/// Puts a backslash before everything that the Markdown of Discord could read, and before what begins an emoji.
 pub(super) fn without_markdown(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     for c in text.chars() {
-        if matches!(c, '\\' | '*' | '_' | '~' | '`' | '|' | '[' | ']' | '(' | ')' | '!' | '#' | '<' | '>') {
+        if is_markup(c) {
             out.push('\\');
         }
         out.push(c);
     }
     out
+}
+
+/// Writes everything that a dialect of Markdown could read by its number, as in HTML.
+///
+/// A backslash would not do for Mattermost: some of its clients know it before a few characters only, and all of them look
+/// for emoji, channels and hashtags in what is left once the backslashes are gone.
+pub(super) fn with_entities(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if is_markup(c) || matches!(c, '&' | '$' | '{' | '}') {
+            // Writing to a string cannot fail.
+            let _ = write!(out, "&#{};", u32::from(c));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+fn is_markup(c: char) -> bool {
+    matches!(c, '\\' | '*' | '_' | '~' | '`' | '|' | '[' | ']' | '(' | ')' | '!' | '#' | '<' | '>' | ':')
 }
 
 /// Breaks every `@`, so that it names nobody.
