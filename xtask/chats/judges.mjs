@@ -110,6 +110,9 @@ function* mistakes(value) {
 /** What people are shown of a message; fails where something in it is markup or names somebody. */
 export function shown({ kind, body }) {
   if (kind.startsWith("telegram")) {
+    if (body.parse_mode || body.entities) {
+      throw new Error(`something in it has a meaning: ${JSON.stringify(body)}`);
+    }
     // It finds names in any text.
     return nameless(body.text);
   }
