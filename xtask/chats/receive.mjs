@@ -208,7 +208,7 @@ function judge() {
   const wrong = received.flatMap((message) => [...mistaken(message)]);
   assert.ok(wrong.length > 5 * received.length, "there are mistakes to be found");
   const found = complaints([...received, ...wrong]);
-  received.forEach((message, index) => assert.equal(found[index], null, JSON.stringify(message)));
+  received.forEach((message, index) => assert.equal(found[index], null, `${found[index]}: ${JSON.stringify(message)}`));
   wrong.forEach((message, index) => {
     assert.notEqual(found[received.length + index], null, `no mistake was found in ${JSON.stringify(message)}`);
   });

@@ -253,7 +253,7 @@ async fn discord_is_told_to_name_nobody_also_when_it_edits() {
     assert!(
         content.contains(r"\<@42\>")
             && content.contains(r"\*b\* \_i\_ \~s\~ \`c\` \|\|p\|\|")
-            && content.contains(r" \:x\: "),
+            && content.contains(r" \:x: "),
         "{content}"
     );
     assert_eq!(first["flags"], 4, "its links show no pages");
