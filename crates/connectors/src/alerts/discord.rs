@@ -60,8 +60,8 @@ impl AlertChannel for Discord {
         if let Some(number) = earlier {
             let edited = json!({ "content": content, "allowed_mentions": { "parse": [] } });
             match self.call(Method::PATCH, &self.webhook.with(&["messages", number]), &edited).await {
-                // Somebody has removed it.
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                // Somebody has removed it, or it is in a thread that was closed, which a new one opens again.
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Invalid) => {}
                 answered => return answered.map(|_| Some(number.to_owned())),
             }
         }

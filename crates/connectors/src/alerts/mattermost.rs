@@ -10,7 +10,7 @@ use serde_json::json;
 use syncline_connect::{AlertChannel, AlertMessage, ChannelKind, Result};
 
 use super::post::{Address, Letter, Post};
-use super::text::{text, without_markdown, without_mentions};
+use super::text::{text, with_entities, without_mentions};
 
 /// The line of this channel in the list.
 pub const KIND: ChannelKind = ChannelKind {
@@ -47,8 +47,8 @@ impl Mattermost {
 #[async_trait]
 impl AlertChannel for Mattermost {
     async fn deliver(&self, message: &AlertMessage, _: Option<&str>) -> Result<Option<String>> {
-        // A webhook may name everybody, and reads the mentions of Slack too: each `@` and each `<` is broken.
-        let text = text(message, LENGTH_MAX, |text| without_mentions(&without_markdown(text)));
+        // A webhook may name everybody, and reads the mentions and links of Slack too: each `@` is broken, and no `<` is left.
+        let text = text(message, LENGTH_MAX, |text| without_mentions(&with_entities(text)));
         let body = json!({ "text": text }).to_string().into_bytes();
         self.post.send(Letter { method: Method::POST, to: &self.webhook, body, head: Vec::new() }).await?;
         Ok(None)

@@ -10,7 +10,6 @@ use serde_json::Value;
 use syncline_connect::{Error, ErrorKind, Result, Retry};
 
 use crate::causes::innermost;
-
 use crate::vetting;
 
 /// How long it may take to be connected.
@@ -19,6 +18,9 @@ const CONNECT_MAX: Duration = Duration::from_secs(10);
 const DELIVER_MAX: Duration = Duration::from_secs(30);
 /// Most bytes of an answer that are read.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
+
+/// The longest wait that a refusal can ask for.
+const AFTER_MAX: Duration = Duration::from_hours(24);
 
 /// A client of one channel.
 pub(super) struct Post {
@@ -101,6 +103,11 @@ impl Post {
 
     /// Sends it, and returns the answer; `None` where it is no JSON.
     pub(super) async fn send(&self, letter: Letter<'_>) -> Result<Option<Value>> {
+        self.ask(letter).await?.map_err(|refusal| self.refused(&refusal))
+    }
+
+    /// Sends it, and returns the answer as `send` does, or what was said against it.
+    pub(super) async fn ask(&self, letter: Letter<'_>) -> Result<Answered> {
         let request = self.client.request(letter.method, letter.to.0.clone()).timeout(DELIVER_MAX);
         let mut request = request.body(letter.body);
         request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -111,9 +118,10 @@ impl Post {
         let status = response.status();
         if status.is_success() {
             // That it has arrived is known by now, whatever becomes of the rest of the answer.
-            return Ok(answer(response).await);
+            return Ok(Ok(answer(response).await));
         }
-        Err(self.refused(status, &response))
+        let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        Ok(Err(Refusal { status, after, said: answer(response).await }))
     }
 
     fn unsent(&self, error: reqwest::Error) -> Error {
@@ -122,19 +130,45 @@ impl Post {
         Error::new(kind, format!("{} cannot be reached: {cause}", self.channel))
     }
 
-    fn refused(&self, status: StatusCode, response: &Response) -> Error {
-        let message = format!("{} answered {}", self.channel, status.as_u16());
-        let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        // What is no number is one to Rust as well, and stays so when it is clamped.
-        let after = after.filter(|seconds: &f64| seconds.is_finite());
-        let after = after.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 86_400.0)));
-        match status.as_u16() {
-            429 | 500..=599 => Error::new(ErrorKind::Unreachable, message).with_retry(Retry::Soon(after)),
+    /// A refusal as an error. What was said is no part of it: it may quote the address.
+    pub(super) fn refused(&self, refusal: &Refusal) -> Error {
+        let message = format!("{} answered {}", self.channel, refusal.status.as_u16());
+        match refusal.status.as_u16() {
+            429 | 500..=599 => {
+                Error::new(ErrorKind::Unreachable, message).with_retry(Retry::Soon(refusal.after()))
+            }
             401 | 403 => Error::new(ErrorKind::Denied, message).with_hint("check its token or address"),
             404 | 410 => Error::new(ErrorKind::NotFound, message)
                 .with_hint("check its address: the channel may have been removed"),
             _ => Error::new(ErrorKind::Invalid, message),
         }
+    }
+}
+
+/// An answer, or a refusal.
+pub(super) type Answered = std::result::Result<Option<Value>, Refusal>;
+
+/// What was said against a message.
+pub(super) struct Refusal {
+    status: StatusCode,
+    /// What its head says about when to try again, in seconds.
+    after: Option<f64>,
+    /// The rest of it, where that is JSON.
+    pub(super) said: Option<Value>,
+}
+
+impl Refusal {
+    /// How long it wants to be left alone: Discord says so in what it answers, Telegram among its `parameters`, and either
+    /// may say something else in its head, such as when a proxy stands between. The longest counts.
+    fn after(&self) -> Option<Duration> {
+        let said = self.said.as_ref();
+        let within = |path: &str| said.and_then(|said| said.pointer(path)).and_then(Value::as_f64);
+        let all = [self.after, within("/retry_after"), within("/parameters/retry_after")];
+        // What is no number is one to Rust as well, and stays so when it is clamped.
+        let known = all.into_iter().flatten().filter(|seconds| seconds.is_finite());
+        let clamped =
+            known.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, AFTER_MAX.as_secs_f64())));
+        clamped.max()
     }
 }
 

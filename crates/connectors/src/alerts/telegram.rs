@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use syncline_connect::{AlertChannel, AlertMessage, ChannelKind, ErrorKind, Result};
 
-use super::post::{Address, Letter, Post};
+use super::post::{Address, Answered, Letter, Post, Refusal};
 use super::text::{text, without_mentions};
 
 /// The line of this channel in the list.
@@ -55,11 +55,32 @@ impl Telegram {
         Ok(Self { post: Post::new(NAME)?, bot, chat: settings.chat })
     }
 
-    async fn call(&self, method: &str, body: &Value) -> Result<Option<Value>> {
+    async fn ask(&self, method: &str, body: &Value) -> Result<Answered> {
         let to = self.bot.with(&[method]);
-        let body = body.to_string().into_bytes();
-        self.post.send(Letter { method: Method::POST, to: &to, body, head: Vec::new() }).await
+        let letter = |body: &Value| Letter {
+            method: Method::POST,
+            to: &to,
+            body: body.to_string().into_bytes(),
+            head: Vec::new(),
+        };
+        let answered = self.post.ask(letter(body)).await?;
+        let Some(moved) = answered.as_ref().err().and_then(moved_to) else { return Ok(answered) };
+        tracing::warn!(chat = moved, "the group has become a supergroup: write its new number into `chat`");
+        let mut again = body.clone();
+        again["chat_id"] = moved.into();
+        self.post.ask(letter(&again)).await
     }
+}
+
+/// Where the chat is now: a group that grows becomes a supergroup, and gets another number.
+fn moved_to(refusal: &Refusal) -> Option<i64> {
+    refusal.said.as_ref()?.pointer("/parameters/migrate_to_chat_id")?.as_i64()
+}
+
+/// Whether an edit was refused because the message says that already.
+fn says_so_already(refusal: &Refusal) -> bool {
+    let why = refusal.said.as_ref().and_then(|said| said["description"].as_str());
+    why.is_some_and(|why| why.contains("message is not modified"))
 }
 
 #[async_trait]
@@ -75,13 +96,20 @@ impl AlertChannel for Telegram {
         if let Some(number) = earlier.and_then(|earlier| earlier.parse::<i64>().ok()) {
             let mut edited = body.clone();
             edited["message_id"] = number.into();
-            match self.call("editMessageText", &edited).await {
-                // It answers so when the message is gone, and also when it says that already: then it is sent once more.
-                Err(error) if error.kind() == ErrorKind::Invalid => {}
-                answered => return answered.map(|_| Some(number.to_string())),
+            match self.ask("editMessageText", &edited).await? {
+                // An earlier try had arrived, and only its answer was lost.
+                Err(refusal) if says_so_already(&refusal) => return Ok(Some(number.to_string())),
+                Err(refusal) => {
+                    let error = self.post.refused(&refusal);
+                    // It answers so when the message is gone, or may not be edited any more.
+                    if error.kind() != ErrorKind::Invalid {
+                        return Err(error);
+                    }
+                }
+                Ok(_) => return Ok(Some(number.to_string())),
             }
         }
-        let answer = self.call("sendMessage", &body).await?;
+        let answer = self.ask("sendMessage", &body).await?.map_err(|refusal| self.post.refused(&refusal))?;
         Ok(answer.and_then(|answer| answer["result"]["message_id"].as_i64()).map(|number| number.to_string()))
     }
 }

@@ -58,16 +58,44 @@ pub(super) fn without_entities(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// Puts a backslash before everything that Markdown could read.
+/// Puts a backslash before everything that the Markdown of Discord could read, and before what begins an emoji or makes an
+/// address of what comes after it: an address would show the backslashes in it.
 pub(super) fn without_markdown(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        if matches!(c, '\\' | '*' | '_' | '~' | '`' | '|' | '[' | ']' | '(' | ')' | '!' | '#' | '<' | '>') {
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        if is_markup(c, rest.peek()) {
             out.push('\\');
         }
         out.push(c);
     }
     out
+}
+
+/// Writes everything that a dialect of Markdown could read by its number, as in HTML.
+///
+/// A backslash would not do for Mattermost: some of its clients know it before a few characters only, and all of them look
+/// for emoji, channels and hashtags in what is left once the backslashes are gone.
+pub(super) fn with_entities(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 8);
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        if is_markup(c, rest.peek()) || matches!(c, '&' | '$' | '{' | '}') {
+            // Writing to a string cannot fail.
+            let _ = write!(out, "&#{};", u32::from(c));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+fn is_markup(c: char, next: Option<&char>) -> bool {
+    match c {
+        '\\' | '*' | '_' | '~' | '`' | '|' | '[' | ']' | '(' | ')' | '!' | '#' | '<' | '>' => true,
+        ':' => next.is_some_and(|next| !next.is_whitespace()),
+        _ => false,
+    }
 }
 
 /// Breaks every `@`, so that it names nobody.
@@ -117,6 +145,12 @@ pub(super) mod tests {
     fn a_line_stays_one_line_and_shows_nothing_that_is_not_there() {
         let text = text(&message(&["a\nb\u{1b}[31m\u{202e}c"]), 2000, str::to_owned);
         assert_eq!(text, "Syncline on helios\n🟠 a b [31mc (since 2026-11-29T10:00:00Z)");
+    }
+
+    #[test]
+    fn a_colon_is_harmless_where_a_word_ends() {
+        assert_eq!(without_markdown("a: b :x: https://c:"), r"a: b \:x: https\://c:");
+        assert_eq!(with_entities("a: b :x: https://c:"), "a: b &#58;x: https&#58;//c:");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
+use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 use serde_json::{Value, json};
 use syncline_connect::standard_webhooks::Key;
 use syncline_connect::{AlertChannel, AlertLine, AlertMessage, ChannelKind, ErrorKind, Retry};
@@ -12,7 +13,7 @@ use syncline_connectors::alerts::{discord, mattermost, slack, telegram, webhook}
 
 /// Everything that one chat or another takes for a mention, a link or markup.
 const HOSTILE: &str = "@everyone @here <@42> <@&7> <!channel> <#C1|x> @ann *b* _i_ ~s~ `c` ||p|| [a](https://b.example) \
-                       # h & \\ <b>x</b>\n@all\u{202e}\u{1b}[31m";
+                       # h & \\ <b>x</b> :x: ~town $a$ &amp; #tag <3\n@all\u{202e}\u{1b}[31m";
 
 /// A request, as it came in.
 #[derive(Clone)]
@@ -173,6 +174,70 @@ async fn a_message_that_cannot_be_edited_any_more_is_sent_anew() {
 }
 
 #[tokio::test]
+async fn a_message_in_a_thread_that_was_closed_is_sent_anew() {
+    let closed = r#"{"message":"Thread is archived","code":50083}"#;
+    let server = Server::start(&[(400, "", closed), (200, "", r#"{"id":"9"}"#)]);
+    let channel = open(discord::KIND, &json!({ "webhook": format!("{}/w", server.address) }));
+    assert_eq!(channel.deliver(&message(&["x"]), Some("8")).await.unwrap().as_deref(), Some("9"));
+    assert_eq!(server.lines(), ["PATCH /w/messages/8", "POST /w?wait=true"]);
+}
+
+#[tokio::test]
+async fn a_message_that_says_so_already_is_not_sent_again() {
+    let same = r#"{"ok":false,"error_code":400,"description":"Bad Request: message is not modified: specified new message content and reply markup are exactly the same"}"#;
+    let server = Server::start(&[(400, "", same)]);
+    let settings = json!({ "token": "1:a", "chat": "5", "base_url": server.address });
+    let number = open(telegram::KIND, &settings).deliver(&message(&["x"]), Some("77")).await.unwrap();
+    assert_eq!(number.as_deref(), Some("77"));
+    assert_eq!(server.lines(), ["POST /bot1:a/editMessageText"]);
+}
+
+#[tokio::test]
+async fn a_group_that_became_a_supergroup_is_followed() {
+    let moved = r#"{"ok":false,"error_code":400,"description":"Bad Request: group chat was upgraded to a supergroup chat","parameters":{"migrate_to_chat_id":-1001557912345}}"#;
+    let sent = r#"{"ok":true,"result":{"message_id":3}}"#;
+    for (earlier, method, expected) in [(None, "sendMessage", "3"), (Some("2"), "editMessageText", "2")] {
+        let server = Server::start(&[(400, "", moved), (200, "", sent)]);
+        let settings = json!({ "token": "1:a", "chat": "-155", "base_url": server.address });
+        let number = open(telegram::KIND, &settings).deliver(&message(&["x"]), earlier).await.unwrap();
+        assert_eq!(number.as_deref(), Some(expected));
+        assert_eq!(server.lines(), [format!("POST /bot1:a/{method}"), format!("POST /bot1:a/{method}")]);
+        let (before, after) = (server.asked()[0].json(), server.asked()[1].json());
+        assert_eq!((&before["chat_id"], &after["chat_id"]), (&json!("-155"), &json!(-1_001_557_912_345_i64)));
+        assert_eq!(before["text"], after["text"]);
+    }
+}
+
+#[tokio::test]
+async fn whoever_asks_to_be_left_alone_is() {
+    let telegram = r#"{"ok":false,"error_code":429,"description":"Too Many Requests: retry after 35","parameters":{"retry_after":35}}"#;
+    let discord = r#"{"message":"You are being rate limited.","retry_after":1.5,"global":false}"#;
+    let nonsense = r#"{"retry_after":1e300,"parameters":{"retry_after":"soon"}}"#;
+    let table = [
+        ("", telegram, Some(35_000)),
+        ("", discord, Some(1_500)),
+        ("Retry-After: 2\r\n", discord, Some(2_000)),
+        ("Retry-After: 2\r\n", "wait", Some(2_000)),
+        ("", nonsense, Some(86_400_000)),
+        ("", "wait", None),
+    ];
+    for (head, body, expected) in table {
+        let server = Server::start(&[(429, head, body)]);
+        let telegram = json!({ "token": "1:a", "chat": "5", "base_url": server.address });
+        let discord = json!({ "webhook": format!("{}/w", server.address) });
+        for channel in [open(telegram::KIND, &telegram), open(discord::KIND, &discord)] {
+            for earlier in [None, Some("7")] {
+                let error = channel.deliver(&message(&["x"]), earlier).await.unwrap_err();
+                let Retry::Soon(after) = error.retry() else { panic!("{error:?}") };
+                assert_eq!(after.map(|after| after.as_millis()), expected, "{head}{body}");
+            }
+        }
+        let asked = server.lines();
+        assert_eq!(asked.len(), 4, "what may not be edited now is not sent anew: {asked:?}");
+    }
+}
+
+#[tokio::test]
 async fn discord_is_told_to_name_nobody_also_when_it_edits() {
     let server = Server::start(&[(200, "", r#"{"id":"9"}"#)]);
     let channel = open(discord::KIND, &json!({ "webhook": format!("{}/w", server.address) }));
@@ -186,7 +251,9 @@ async fn discord_is_told_to_name_nobody_also_when_it_edits() {
     let first = server.asked()[0].json();
     let content = first["content"].as_str().unwrap();
     assert!(
-        content.contains(r"\<@42\>") && content.contains(r"\*b\* \_i\_ \~s\~ \`c\` \|\|p\|\|"),
+        content.contains(r"\<@42\>")
+            && content.contains(r"\*b\* \_i\_ \~s\~ \`c\` \|\|p\|\|")
+            && content.contains(r" \:x: "),
         "{content}"
     );
     assert_eq!(first["flags"], 4, "its links show no pages");
@@ -231,8 +298,32 @@ async fn mattermost_is_sent_no_mention_and_no_markup() {
     }
     let first = server.asked()[0].json();
     let text = first["text"].as_str().unwrap();
-    // It reads what Slack reads, too.
-    assert!(!text.contains("<!") && text.contains(r"\<\!channel\>") && text.contains(r"\*b\*"), "{text}");
+    // It reads what Slack reads, too, and looks for emoji, channels and hashtags in what Markdown leaves.
+    assert!(!text.contains(['<', '>', '|', '*', '_', '~', '$', '[', '\\']), "{text}");
+    assert!(!text.contains(":x:") && !text.contains(" #"), "{text}");
+    assert_eq!(
+        shown(text),
+        format!("Syncline on helios\n🟠 {} (since 2026-11-29T10:00:00Z)", plain(HOSTILE))
+    );
+}
+
+/// A text as a reader of Markdown shows it, where nothing in it is markup.
+fn shown(text: &str) -> String {
+    let mut shown = String::new();
+    for event in Parser::new(text) {
+        match event {
+            Event::Start(Tag::Paragraph) | Event::End(TagEnd::Paragraph) => {}
+            Event::Text(text) => shown.push_str(&text),
+            Event::SoftBreak => shown.push('\n'),
+            markup => panic!("{markup:?} in {text:?}"),
+        }
+    }
+    shown.replace('\u{200b}', "")
+}
+
+/// A text on one line, without what nobody can see.
+fn plain(text: &str) -> String {
+    text.replace('\u{202e}', "").replace(['\n', '\u{1b}'], " ")
 }
 
 #[tokio::test]
