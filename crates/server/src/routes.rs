@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes, HttpBody as _, to_bytes};
 use axum::extract::{FromRef, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
@@ -257,12 +257,17 @@ async fn body(request: Request, settings: &ServeConfig) -> Result<Value, Respons
 /// Reads a body, within its limits.
 pub(crate) async fn read(body: Body, settings: &ServeConfig) -> Result<Bytes, Response> {
     let limit = usize::try_from(settings.body_max).unwrap_or(usize::MAX);
+    let too_large = || {
+        let message = format!("the body is larger than {limit} bytes, or was cut short");
+        refused(StatusCode::PAYLOAD_TOO_LARGE, "too_large", &message)
+    };
+    // Whoever says beforehand how much it is to be is told before any of it is sent.
+    if body.size_hint().lower() > settings.body_max {
+        return Err(too_large());
+    }
     match tokio::time::timeout(settings.body_time, to_bytes(body, limit)).await {
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(_)) => {
-            let message = format!("the body is larger than {limit} bytes, or was cut short");
-            Err(refused(StatusCode::PAYLOAD_TOO_LARGE, "too_large", &message))
-        }
+        Ok(Err(_)) => Err(too_large()),
         Err(_) => {
             let message = format!("the body took longer than {} s", settings.body_time.as_secs());
             Err(refused(StatusCode::REQUEST_TIMEOUT, "too_slow", &message))

@@ -70,6 +70,21 @@ impl Server {
     }
 }
 
+/// Every route that the description of a server names: its name, method and path.
+pub(crate) fn documented(server: &Server, token: &str) -> Vec<(String, String, String)> {
+    let who = if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
+    let description = server.ask("GET", "/openapi.json", &who, "").json();
+    let mut routes = Vec::new();
+    for (path, methods) in description["paths"].as_object().unwrap() {
+        for (method, described) in methods.as_object().unwrap() {
+            let name = described["operationId"].as_str().unwrap().to_owned();
+            routes.push((name, method.to_uppercase(), path.clone()));
+        }
+    }
+    assert!(routes.len() > 40, "{routes:?}");
+    routes
+}
+
 /// What a server at `address` answers.
 pub(crate) fn asked_at(
     address: &str,
