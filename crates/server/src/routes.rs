@@ -18,13 +18,14 @@ use syncline_service::{
 use tokio::sync::{Semaphore, watch as signal};
 
 use crate::auth::{Gate, authenticate, settings};
-use crate::events::{self, LISTENERS_MAX};
+use crate::events;
 use crate::guard::{guard, is_json, not_json};
 use crate::hooks;
 use crate::mcp::Mcp;
 use crate::openapi::{API, EVENTS, document};
 use crate::probes;
 use crate::problems::{described, problem, refused, respond};
+use crate::seats::Seat;
 use crate::{query, trying};
 
 /// The header with which a request names itself.
@@ -49,8 +50,9 @@ pub(crate) struct App {
 }
 
 impl App {
-    pub(crate) fn new(gate: Gate, live: Arc<Live>, stop: signal::Receiver<bool>) -> Self {
-        Self { gate, live, stop, places: Arc::new(Semaphore::new(LISTENERS_MAX as usize)) }
+    /// With places for so many `listeners`.
+    pub(crate) fn new(gate: Gate, live: Arc<Live>, stop: signal::Receiver<bool>, listeners: usize) -> Self {
+        Self { gate, live, stop, places: Arc::new(Semaphore::new(listeners)) }
     }
 }
 
@@ -121,10 +123,14 @@ impl FromRequestParts<Gate> for Admitted {
     type Rejection = Response;
 
     async fn from_request_parts(request: &mut Parts, gate: &Gate) -> Result<Self, Response> {
-        match guard(gate, request) {
-            Some(refusal) => Err(refusal),
-            None => authenticate(gate, request).await.map(|()| Self),
+        if let Some(refusal) = guard(gate, request) {
+            return Err(refusal);
         }
+        authenticate(gate, request).await?;
+        if let Some(seat) = Seat::of(&request.extensions) {
+            seat.settle();
+        }
+        Ok(Self)
     }
 }
 

@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -190,6 +191,69 @@ fn no_page_of_another_origin_and_no_form_gets_anything_done_by_any_route() {
     assert!(answer.status == 403 && !answer.head.contains("access-control-"), "{}", answer.head);
     assert_eq!(world.read_remote("a.md"), None, "nothing ran");
     assert_eq!(world.json(0, &["history"])["runs"], json!([]));
+}
+
+/// How many files a server has open.
+fn open_files(server: &Server) -> usize {
+    fs::read_dir(format!("/proc/{}/fd", server.serving.child.id())).unwrap().count()
+}
+
+#[test]
+fn hundreds_of_idle_and_slow_connections_keep_nobody_out_and_leave_files_for_the_runs() {
+    let world = World::with("triggers: { events: [deploy] }\nschedule: \"@yearly\"");
+    world.write_local("a.md", "a");
+    // It may have 600 files, and takes a quarter of that for connections.
+    let mut command = Command::new("prlimit");
+    command.args(["--nofile=600:600", env!("CARGO_BIN_EXE_syncline"), "serve", "--listen", "127.0.0.1:0"]);
+    command.current_dir(world.path("local"));
+    let server = Server::of(Watched::of(command));
+    eventually("it is ready", || server.get("/readyz").status == 200);
+    let connect = |bytes: &[u8]| {
+        let mut stream = TcpStream::connect(&server.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
+        let _ = stream.write_all(bytes);
+        stream
+    };
+    // Those who are being answered come first: they are to stay.
+    let events = format!("GET /api/v1/events HTTP/1.1\r\nHost: {}\r\n\r\n", server.address);
+    let mut listening: Vec<TcpStream> = (0..20).map(|_| connect(events.as_bytes())).collect();
+    for stream in &mut listening {
+        stream.read_exact(&mut [0; 12]).unwrap();
+    }
+    let slow = [
+        &b""[..],
+        b"GET /livez HTT",
+        b"GET /livez HTTP/1.1\r\nHost: localhost\r\n",
+        b"POST /hooks/none HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n{",
+        b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    ];
+    let mut held = Vec::new();
+    for number in 0..400 {
+        held.push(connect(slow[number % slow.len()]));
+        if number % 50 == 49 {
+            let files = open_files(&server);
+            assert!(files < 300, "{files} files are open with {number} connections");
+            assert_eq!(server.get("/livez").status, 200, "with {number} connections");
+        }
+    }
+    let report = server.post("/api/v1/runs", &json!({ "targets": ["main"] }));
+    assert_eq!((report.status, world.read_remote("a.md").as_deref()), (200, Some("a")), "{}", report.body);
+    for stream in &mut listening {
+        let mut text = String::new();
+        while !text.contains("run_ended") {
+            let mut some = [0; 1024];
+            let count = stream.read(&mut some).unwrap();
+            assert!(count > 0, "it is heard to the end: {text}");
+            text.push_str(&String::from_utf8_lossy(&some[..count]));
+        }
+    }
+    // Whoever waited longest had to go; it was told once.
+    assert_eq!(held[0].read(&mut [0; 1]).unwrap_or_default(), 0);
+    assert_eq!(server.serving.said().matches("too many connections").count(), 1, "{}", server.serving.said());
+    // And those who never come to an end are given up after ten seconds, when nobody needs their place.
+    let mut answer = String::new();
+    let _ = held.last_mut().unwrap().read_to_string(&mut answer);
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
 /// Ends a line and begins a forged one, clears the screen in two ways, turns the direction and hides something.

@@ -36,7 +36,11 @@ impl Server {
 
     /// Starts a command that listens, and waits until it does.
     pub(crate) fn listening(world: &World, arguments: &[&str]) -> Self {
-        let mut serving = Watched::launch(world, arguments);
+        Self::of(Watched::launch(world, arguments))
+    }
+
+    /// Waits until a command listens.
+    pub(crate) fn of(mut serving: Watched) -> Self {
         let mut address = None;
         eventually("it listens", || {
             let ended = serving.child.try_wait().unwrap();
