@@ -41,7 +41,9 @@ fn what_to_do(row: &Row, repaired: bool) -> String {
         (Table::Requests, true) => {
             format!("it is forgotten: run {name:?} once, since something has asked for it")
         }
-        (Table::Requests, false) => "requests of no target are met before it is repaired".to_owned(),
+        (Table::Requests, false) => {
+            format!("nothing runs because of it: run {name:?} once, since something has asked for it")
+        }
         (Table::Totals, true) => "it is counted anew".to_owned(),
         (Table::Totals, false) => "with the next run it is counted anew".to_owned(),
     }
