@@ -57,9 +57,7 @@ async fn deliver(State(hooks): State<Hooks>, Path(name): Path<String>, request: 
         Ok(read) => read,
         Err(why) => return unread(&why),
     };
-    if let Some(seat) = Seat::of(&head.extensions) {
-        seat.settle();
-    }
+    Seat::settle_of(&head.extensions);
     // A task of its own: what is being recorded is recorded, also when nobody waits for it any more.
     let recorded = tokio::spawn(async move {
         let received = record(&service, &name, &head.headers, &body).await;

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::{Body, Bytes, HttpBody as _, to_bytes};
 use axum::extract::{FromRef, FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{from_extractor, from_extractor_with_state};
 use axum::response::Response;
 use axum::routing::{any, get, post};
@@ -127,11 +127,18 @@ impl FromRequestParts<Gate> for Admitted {
             return Err(refusal);
         }
         authenticate(gate, request).await?;
-        if let Some(seat) = Seat::of(&request.extensions) {
-            seat.settle();
+        // Whoever still has a body to send may take its time with that at nobody's cost.
+        if !has_body(&request.headers) {
+            Seat::settle_of(&request.extensions);
         }
         Ok(Self)
     }
+}
+
+/// Whether a request says that a body follows.
+fn has_body(headers: &HeaderMap) -> bool {
+    let is_empty = headers.get(header::CONTENT_LENGTH).is_none_or(|length| length == "0");
+    !is_empty || headers.contains_key(header::TRANSFER_ENCODING)
 }
 
 /// A request of somebody who may look at all targets: what these routes tell is of all of them.
@@ -248,7 +255,9 @@ async fn carry_out(
 
 /// The request in a body; an empty one leaves everything open.
 async fn body(request: Request, settings: &ServeConfig) -> Result<Value, Response> {
-    let bytes = read(request.into_body(), settings).await?;
+    let (head, body) = request.into_parts();
+    let bytes = read(body, settings).await?;
+    Seat::settle_of(&head.extensions);
     if bytes.is_empty() {
         return Ok(Value::Null);
     }

@@ -156,13 +156,15 @@ impl All {
 }
 
 impl Seat {
-    /// The seat of the connection of a request.
-    pub(crate) fn of(extensions: &Extensions) -> Option<&Self> {
-        extensions.get::<Self>()
+    /// Settles the seat of the connection of a request, which has come to its end.
+    pub(crate) fn settle_of(extensions: &Extensions) {
+        if let Some(seat) = extensions.get::<Self>() {
+            seat.settle();
+        }
     }
 
     /// Its client is being answered: it is given up for nobody, until it rests.
-    pub(crate) fn settle(&self) {
+    fn settle(&self) {
         self.0.seats.all.lock().unwrap_or_else(PoisonError::into_inner).settle(self.0.number);
     }
 

@@ -225,6 +225,9 @@ fn hundreds_of_idle_and_slow_connections_keep_nobody_out_and_leave_files_for_the
         b"GET /livez HTT",
         b"GET /livez HTTP/1.1\r\nHost: localhost\r\n",
         b"POST /hooks/none HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n{",
+        b"POST /api/v1/runs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{",
+        b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"GET /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{",
         b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n",
     ];
     let mut held = Vec::new();
