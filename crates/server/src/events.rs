@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message as Frame, WebSocket, WebSocketUpgrade};
-use axum::extract::{RawQuery, State};
+use axum::extract::{Extension, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
@@ -16,9 +16,8 @@ use tokio::sync::{OwnedSemaphorePermit, watch as signal};
 
 use crate::problems::refused;
 use crate::routes::App;
+use crate::seats::Seat;
 
-/// Most clients that listen at once.
-pub(crate) const LISTENERS_MAX: u32 = 1_280;
 /// Most targets of a filter.
 const TARGETS_MAX: usize = 100;
 /// How often something is sent when nothing happens, so that nobody on the way takes the connection for dead.
@@ -55,6 +54,7 @@ pub(crate) async fn socket(
     State(app): State<App>,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
+    seat: Option<Extension<Seat>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let upgrade = match upgrade {
@@ -64,10 +64,15 @@ pub(crate) async fn socket(
         }
     };
     match listen(&app, &headers, query.as_deref()) {
-        Ok((listener, place)) => upgrade.on_upgrade(async move |socket| {
-            converse(socket, listener, app.stop).await;
-            drop(place);
-        }),
+        Ok((listener, place)) => {
+            if let Some(Extension(seat)) = &seat {
+                seat.stay();
+            }
+            upgrade.on_upgrade(async move |socket| {
+                converse(socket, listener, app.stop).await;
+                drop((place, seat));
+            })
+        }
         Err(response) => response,
     }
 }

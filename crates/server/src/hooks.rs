@@ -20,6 +20,7 @@ use crate::failures::{Failures, too_many};
 use crate::problems::{problem, refused, respond};
 use crate::room::{Read, Room, Unread};
 use crate::routes::Served;
+use crate::seats::Seat;
 
 /// How long a sender waits for its answer at most: a delivery that takes longer is sent again, and then known.
 const ANSWER_TIME: Duration = Duration::from_millis(900);
@@ -56,6 +57,7 @@ async fn deliver(State(hooks): State<Hooks>, Path(name): Path<String>, request: 
         Ok(read) => read,
         Err(why) => return unread(&why),
     };
+    Seat::settle_of(&head.extensions);
     // A task of its own: what is being recorded is recorded, also when nobody waits for it any more.
     let recorded = tokio::spawn(async move {
         let received = record(&service, &name, &head.headers, &body).await;

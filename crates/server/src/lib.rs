@@ -16,6 +16,7 @@ mod problems;
 mod query;
 mod room;
 mod routes;
+mod seats;
 mod stall;
 mod tls;
 mod trying;

@@ -1,5 +1,6 @@
 //! Connections: taking them, within limits, and ending when what was asked for is done.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,23 +16,25 @@ use hyper_util::service::TowerToHyperService;
 use syncline_service::live::Live;
 use syncline_service::{Problem, Service, TlsConfig};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch as signal};
+use tokio::sync::watch as signal;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::auth::{Gate, Peer};
-use crate::events::LISTENERS_MAX;
 use crate::limits::allow_open_files;
 use crate::routes::{App, router};
+use crate::seats::{Answer, Seat, Seats};
 use crate::stall::Unstalled;
 use crate::tls::Keeper;
 
 /// Where it listens unless it is said otherwise.
 pub const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
-/// Most connections at once; more wait to be taken. Those who listen to events leave room for the others.
-const CONNECTIONS_MAX: u32 = 256 + LISTENERS_MAX;
+/// Most connections at once, as far as the system allows so many open files.
+const CONNECTIONS_MAX: u64 = 1_536;
 /// Files that are open besides connections: the state, what runs read and write, programs.
 const OTHER_FILES: u64 = 1_024;
+/// Of how many connections one is left to those who do not listen to events.
+const OTHERS_ONE_OF: usize = 6;
 /// How long a client may take for the head of a request, also between two of one connection.
 const HEAD_TIME: Duration = Duration::from_secs(10);
 /// How long it is waited after a connection could not be taken, such as for want of a file descriptor.
@@ -93,14 +96,12 @@ impl Listening {
         live: Arc<Live>,
         mut stop: signal::Receiver<bool>,
     ) {
-        allow_open_files(u64::from(CONNECTIONS_MAX) + OTHER_FILES);
+        let connections = connections_max(allow_open_files(CONNECTIONS_MAX + OTHER_FILES));
         let gate = Gate::new(served, is_exposed(self.address), self.keeper.is_some());
-        let app = App::new(gate, live, stop.clone());
-        let places = Arc::clone(&app.places);
-        let router = router(app);
-        let room = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
+        let listeners = connections - connections / OTHERS_ONE_OF;
+        let router = router(App::new(gate, live, stop.clone(), listeners));
+        let (seats, mut left) = Seats::new(connections);
         loop {
-            let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
             let taken = tokio::select! {
                 biased;
                 // A sender that is gone counts as a stop.
@@ -109,19 +110,16 @@ impl Listening {
             };
             match taken {
                 Ok((stream, peer)) => {
+                    // Without a seat it is closed at once.
+                    let Some(seat) = seats.take(peer.ip()) else { continue };
                     let (router, stop) = (router.clone(), stop.clone());
                     let acceptor = self.keeper.as_mut().map(Keeper::acceptor);
                     tokio::spawn(async move {
-                        let (peer, stream) = (Peer(peer.ip()), Unstalled::new(stream));
-                        match acceptor {
-                            None => converse(TokioIo::new(stream), peer, router, stop).await,
-                            Some(acceptor) => {
-                                if let Some(stream) = shake_hands(&acceptor, stream).await {
-                                    converse(TokioIo::new(stream), peer, router, stop).await;
-                                }
-                            }
+                        let given_up = seat.clone();
+                        tokio::select! {
+                            () = attend(stream, Peer(peer.ip()), seat, acceptor, router, stop) => {}
+                            () = given_up.given_up() => {}
                         }
-                        drop(place);
                     });
                 }
                 Err(error) => {
@@ -131,11 +129,19 @@ impl Listening {
             }
         }
         drop(self.listener);
-        // Every connection has given its place back when all places are there.
-        let _ = room.acquire_many(CONNECTIONS_MAX).await;
-        // A WebSocket is a connection no more, but has a place.
-        let _ = places.acquire_many(LISTENERS_MAX).await;
+        drop(seats);
+        // Every connection has given its seat back, a WebSocket too, when this ends.
+        let _ = left.recv().await;
     }
+}
+
+/// How many connections there may be at once where so many files may be open: a quarter of them at the least, and so many
+/// at the most that those are left over which the runs need.
+fn connections_max(open_files: Option<u64>) -> usize {
+    let possible = open_files.map_or(CONNECTIONS_MAX, |files| {
+        files.saturating_sub(OTHER_FILES).max(files / 4).clamp(1, CONNECTIONS_MAX)
+    });
+    usize::try_from(possible).unwrap_or(usize::MAX)
 }
 
 /// Whether other machines can reach an address.
@@ -158,17 +164,39 @@ async fn shake_hands(
     }
 }
 
+/// Attends to one connection until it ends.
+async fn attend(
+    stream: TcpStream,
+    peer: Peer,
+    seat: Seat,
+    acceptor: Option<TlsAcceptor>,
+    router: Router,
+    stop: signal::Receiver<bool>,
+) {
+    let stream = Unstalled::new(stream);
+    let Some(acceptor) = acceptor else {
+        return converse(TokioIo::new(stream), peer, seat, router, stop).await;
+    };
+    if let Some(stream) = shake_hands(&acceptor, stream).await {
+        converse(TokioIo::new(stream), peer, seat, router, stop).await;
+    }
+}
+
 /// Answers the requests of one connection.
 async fn converse(
     stream: impl Read + Write + Unpin + Send + 'static,
     peer: Peer,
+    seat: Seat,
     router: Router,
     mut stop: signal::Receiver<bool>,
 ) {
     let answering = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer);
-        answering.call(request)
+        let (extensions, seat) = (request.extensions_mut(), seat.clone());
+        extensions.insert(peer);
+        extensions.insert(seat.clone());
+        let answer = answering.call(request);
+        async move { Ok::<_, Infallible>(answer.await?.map(|body| Answer::new(body, seat))) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -189,5 +217,20 @@ async fn converse(
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_files_for_the_runs_however_few_there_are() {
+        assert_eq!(connections_max(None), 1_536);
+        for (files, connections) in
+            [(1 << 20, 1_536), (2_560, 1_536), (2_000, 976), (1_024, 256), (256, 64), (1, 1)]
+        {
+            assert_eq!(connections_max(Some(files)), connections, "{files}");
+        }
     }
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes, HttpBody as _, to_bytes};
 use axum::extract::{FromRef, FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{from_extractor, from_extractor_with_state};
 use axum::response::Response;
 use axum::routing::{any, get, post};
@@ -18,13 +18,14 @@ use syncline_service::{
 use tokio::sync::{Semaphore, watch as signal};
 
 use crate::auth::{Gate, authenticate, settings};
-use crate::events::{self, LISTENERS_MAX};
+use crate::events;
 use crate::guard::{guard, is_json, not_json};
 use crate::hooks;
 use crate::mcp::Mcp;
 use crate::openapi::{API, EVENTS, document};
 use crate::probes;
 use crate::problems::{described, problem, refused, respond};
+use crate::seats::Seat;
 use crate::{query, trying};
 
 /// The header with which a request names itself.
@@ -49,8 +50,9 @@ pub(crate) struct App {
 }
 
 impl App {
-    pub(crate) fn new(gate: Gate, live: Arc<Live>, stop: signal::Receiver<bool>) -> Self {
-        Self { gate, live, stop, places: Arc::new(Semaphore::new(LISTENERS_MAX as usize)) }
+    /// With places for so many `listeners`.
+    pub(crate) fn new(gate: Gate, live: Arc<Live>, stop: signal::Receiver<bool>, listeners: usize) -> Self {
+        Self { gate, live, stop, places: Arc::new(Semaphore::new(listeners)) }
     }
 }
 
@@ -121,11 +123,22 @@ impl FromRequestParts<Gate> for Admitted {
     type Rejection = Response;
 
     async fn from_request_parts(request: &mut Parts, gate: &Gate) -> Result<Self, Response> {
-        match guard(gate, request) {
-            Some(refusal) => Err(refusal),
-            None => authenticate(gate, request).await.map(|()| Self),
+        if let Some(refusal) = guard(gate, request) {
+            return Err(refusal);
         }
+        authenticate(gate, request).await?;
+        // Whoever still has a body to send may take its time with that at nobody's cost.
+        if !has_body(&request.headers) {
+            Seat::settle_of(&request.extensions);
+        }
+        Ok(Self)
     }
+}
+
+/// Whether a request says that a body follows.
+fn has_body(headers: &HeaderMap) -> bool {
+    let is_empty = headers.get(header::CONTENT_LENGTH).is_none_or(|length| length == "0");
+    !is_empty || headers.contains_key(header::TRANSFER_ENCODING)
 }
 
 /// A request of somebody who may look at all targets: what these routes tell is of all of them.
@@ -242,7 +255,9 @@ async fn carry_out(
 
 /// The request in a body; an empty one leaves everything open.
 async fn body(request: Request, settings: &ServeConfig) -> Result<Value, Response> {
-    let bytes = read(request.into_body(), settings).await?;
+    let (head, body) = request.into_parts();
+    let bytes = read(body, settings).await?;
+    Seat::settle_of(&head.extensions);
     if bytes.is_empty() {
         return Ok(Value::Null);
     }
@@ -257,12 +272,17 @@ async fn body(request: Request, settings: &ServeConfig) -> Result<Value, Respons
 /// Reads a body, within its limits.
 pub(crate) async fn read(body: Body, settings: &ServeConfig) -> Result<Bytes, Response> {
     let limit = usize::try_from(settings.body_max).unwrap_or(usize::MAX);
+    let too_large = || {
+        let message = format!("the body is larger than {limit} bytes, or was cut short");
+        refused(StatusCode::PAYLOAD_TOO_LARGE, "too_large", &message)
+    };
+    // Whoever says beforehand how much it is to be is told before any of it is sent.
+    if body.size_hint().lower() > settings.body_max {
+        return Err(too_large());
+    }
     match tokio::time::timeout(settings.body_time, to_bytes(body, limit)).await {
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(_)) => {
-            let message = format!("the body is larger than {limit} bytes, or was cut short");
-            Err(refused(StatusCode::PAYLOAD_TOO_LARGE, "too_large", &message))
-        }
+        Ok(Err(_)) => Err(too_large()),
         Err(_) => {
             let message = format!("the body took longer than {} s", settings.body_time.as_secs());
             Err(refused(StatusCode::REQUEST_TIMEOUT, "too_slow", &message))

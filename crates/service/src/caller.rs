@@ -12,6 +12,9 @@ const LOCAL: &str = "local";
 /// Whoever asks for a use case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
+    /// What tells it from everybody else, also from those who were called so before: the identifier of its token, which is
+    /// no secret, or `local`.
+    pub id: String,
     /// What people call it: the name of its token, or `local`, which no token is called.
     pub name: String,
     /// What it may.
@@ -24,7 +27,12 @@ impl Caller {
     /// Somebody who may do what a shell of this machine may: everything.
     #[must_use]
     pub fn local() -> Self {
-        Self { name: LOCAL.to_owned(), scopes: BTreeSet::from([Scope::Admin]), targets: Vec::new() }
+        Self {
+            id: LOCAL.to_owned(),
+            name: LOCAL.to_owned(),
+            scopes: BTreeSet::from([Scope::Admin]),
+            targets: Vec::new(),
+        }
     }
 
     /// Whether it is somebody at a shell of this machine, or as good as that.

@@ -47,7 +47,7 @@ impl Service {
             return Err(Problem::usage("bad_key", message));
         }
         let question = Question {
-            caller: self.caller().name.clone(),
+            caller: self.caller().id.clone(),
             key: key.to_owned(),
             request: Digest::of(format!("{}\n{request}", operation.name).as_bytes()),
             process: PROCESS.clone(),

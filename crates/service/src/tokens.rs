@@ -93,7 +93,7 @@ impl Service {
 
 fn caller(record: TokenRecord) -> Caller {
     let scopes: BTreeSet<Scope> = record.scopes.iter().filter_map(|word| Scope::from_word(word)).collect();
-    Caller { name: record.name, scopes, targets: record.targets }
+    Caller { id: record.id, name: record.name, scopes, targets: record.targets }
 }
 
 #[cfg(test)]

@@ -110,7 +110,8 @@ fn seal(at: Nanos, target: &str, text: &str) -> Seal {
 }
 
 impl NewsRecord {
-    fn read(row: &SqliteRow) -> Result<Self> {
+    /// Reads a row of all columns, as they stand in its table.
+    pub(crate) fn read(row: &SqliteRow) -> Result<Self> {
         let (seq, at): (i64, Nanos) = (row.try_get(0)?, row.try_get(1)?);
         let (target, text): (String, String) = (row.try_get(2)?, row.try_get(3)?);
         let stored: Vec<u8> = row.try_get(4)?;

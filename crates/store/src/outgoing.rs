@@ -155,7 +155,8 @@ fn seal(webhook: &str, message: &NewMessage, made: Nanos) -> Seal {
 }
 
 impl MessageRecord {
-    fn read(row: &SqliteRow) -> Result<Self> {
+    /// Reads a row of all columns, as they stand in its table.
+    pub(crate) fn read(row: &SqliteRow) -> Result<Self> {
         let message = NewMessage {
             id: row.try_get(1)?,
             target: row.try_get(3)?,
@@ -204,15 +205,39 @@ async fn put(
     Ok(inserted.last_insert_rowid())
 }
 
+impl AttemptRecord {
+    fn seal(&self, message: i64) -> Seal {
+        let seal = Seal::of("attempts").number(message).number(self.at).number(self.duration_ms);
+        seal.number_option(self.status.map(i64::from)).text_option(self.error.as_deref())
+    }
+
+    /// Reads a row of all columns, as they stand in its table.
+    pub(crate) fn read(row: &SqliteRow) -> Result<Self> {
+        let (message, status): (i64, Option<i64>) = (row.try_get(1)?, row.try_get(4)?);
+        let attempt = Self {
+            at: row.try_get(2)?,
+            duration_ms: row.try_get(3)?,
+            status: status.map(u16::try_from).transpose().map_err(|_| malformed())?,
+            error: row.try_get(5)?,
+        };
+        // There is none on what was recorded before tries were sealed.
+        if let Some(stored) = row.try_get::<Option<Vec<u8>>, _>(6)? {
+            attempt.seal(message).check(&stored, "a try to deliver a message")?;
+        }
+        Ok(attempt)
+    }
+}
+
 async fn log(connection: &mut SqliteConnection, message: i64, attempt: &AttemptRecord) -> Result<()> {
-    const INSERT: &str =
-        "INSERT INTO attempts (message, at, duration_ms, status, error) VALUES (?1, ?2, ?3, ?4, ?5)";
+    const INSERT: &str = "INSERT INTO attempts (message, at, duration_ms, status, error, seal) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     sqlx::query(INSERT)
         .bind(message)
         .bind(attempt.at)
         .bind(attempt.duration_ms)
         .bind(attempt.status.map(i64::from))
         .bind(&attempt.error)
+        .bind(attempt.seal(message).finish())
         .execute(connection)
         .await?;
     Ok(())
@@ -446,25 +471,16 @@ impl Store {
         Ok(rows.iter().filter_map(|row| MessageRecord::read(row).ok()).collect())
     }
 
-    /// The tries of a message, the oldest first.
+    /// The tries of a message, the oldest first; what is damaged is left out.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn attempts(&self, message: i64) -> Result<Vec<AttemptRecord>> {
-        const SELECT: &str =
-            "SELECT at, duration_ms, status, error FROM attempts WHERE message = ?1 ORDER BY seq";
+        const SELECT: &str = "SELECT seq, message, at, duration_ms, status, error, seal FROM attempts \
+             WHERE message = ?1 ORDER BY seq";
         let mut connection = self.database().reader().await?;
         let rows = sqlx::query(SELECT).bind(message).fetch_all(&mut *connection).await?;
-        let read = |row: &SqliteRow| {
-            let status: Option<i64> = row.try_get(2)?;
-            Ok(AttemptRecord {
-                at: row.try_get(0)?,
-                duration_ms: row.try_get(1)?,
-                status: status.and_then(|status| u16::try_from(status).ok()),
-                error: row.try_get(3)?,
-            })
-        };
-        rows.iter().map(read).collect()
+        Ok(rows.iter().filter_map(|row| AttemptRecord::read(row).ok()).collect())
     }
 
     /// How many messages of each webhook are in each state, of these targets alone when there are any given.

@@ -61,14 +61,30 @@ impl Store {
         Ok(())
     }
 
-    /// What is asked for, the oldest request first.
+    /// What is asked for, the oldest request first. One that is damaged is left out, and told of once: it hides no other,
+    /// and stays for [`Store::damaged_rows`] to find.
     ///
     /// # Errors
-    /// When the database fails or a row is damaged.
+    /// When the database fails.
     pub async fn requests(&self) -> Result<Vec<Request>> {
         const SELECT: &str = "SELECT seq, target, cause, asked, times, seal FROM requests ORDER BY seq";
-        let mut connection = self.database().reader().await?;
-        sqlx::query(SELECT).fetch_all(&mut *connection).await?.iter().map(Request::read).collect()
+        let rows = {
+            let mut connection = self.database().reader().await?;
+            sqlx::query(SELECT).fetch_all(&mut *connection).await?
+        };
+        let mut requests = Vec::with_capacity(rows.len());
+        for row in &rows {
+            match Request::read(row) {
+                Ok(request) => requests.push(request),
+                Err(error) => {
+                    if self.is_untold(row.try_get(0)?) {
+                        let hint = "`syncline scrub --repair` forgets it; run once what it may have been for";
+                        tracing::warn!(%error, hint, "something is asked for that cannot be read");
+                    }
+                }
+            }
+        }
+        Ok(requests)
     }
 
     /// Forgets requests whose runs have come to their end, or whose targets are gone; one that was made again since it was
@@ -98,12 +114,11 @@ pub(crate) async fn ask_for(
     // What is replaced takes a new `seq`, which no row ever had: so a request is told from an earlier one.
     const REPLACE: &str =
         "INSERT OR REPLACE INTO requests (target, cause, asked, times, seal) VALUES (?1, ?2, ?3, ?4, ?5)";
-    const SELECT: &str = "SELECT asked, times FROM requests WHERE target = ?1";
+    const SELECT: &str = "SELECT seq, target, cause, asked, times, seal FROM requests WHERE target = ?1";
     let before = sqlx::query(SELECT).bind(target).fetch_optional(&mut *connection).await?;
-    let (asked, times) = match before {
-        Some(row) => (row.try_get(0)?, row.try_get::<i64, _>(1)?.saturating_add(1)),
-        None => (now, 1),
-    };
+    // Nothing of one that is damaged is taken over under a new seal.
+    let before = before.and_then(|row| Request::read(&row).ok());
+    let (asked, times) = before.map_or((now, 1), |before| (before.asked, before.times.saturating_add(1)));
     let request = Request { seq: 0, target: target.to_owned(), cause: cause.to_owned(), asked, times };
     sqlx::query(REPLACE)
         .bind(target)
@@ -151,5 +166,28 @@ mod tests {
         store.ask_for(&names(&["notes"]), "event deploy", 12).await.unwrap();
         store.fulfil(&left).await.unwrap();
         assert_eq!(store.requests().await.unwrap().len(), 1, "an old one never stands for a new one");
+    }
+
+    #[tokio::test]
+    async fn a_damaged_request_hides_no_other_and_is_replaced_by_the_next_one_for_its_target() {
+        let store = Store::in_memory().await.unwrap();
+        store.ask_for(&names(&["code", "notes", "photos"]), "event deploy", 7).await.unwrap();
+        {
+            let mut connection = store.database().writer().await;
+            let rot = "UPDATE requests SET cause = 'event deplox', asked = 9000 WHERE target = 'notes'";
+            sqlx::query(rot).execute(&mut *connection).await.unwrap();
+        }
+        let told = async || {
+            let requests = store.requests().await.unwrap();
+            requests.into_iter().map(|request| (request.target, request.asked)).collect::<Vec<_>>()
+        };
+        let sound = [("code".to_owned(), 7), ("photos".to_owned(), 7)];
+        assert_eq!(told().await, sound);
+        assert!(!store.is_untold(2), "it was told of");
+        assert_eq!(told().await, sound);
+        assert_eq!(store.damaged_rows().await.unwrap().1.len(), 1, "and it is still found");
+        store.ask_for(&names(&["notes"]), "event deploy", 8).await.unwrap();
+        assert_eq!(told().await[2], ("notes".to_owned(), 8));
+        assert_eq!(store.damaged_rows().await.unwrap().1, []);
     }
 }

@@ -1,22 +1,28 @@
-//! Rows of the tables that stand for themselves: pauses, tokens, requests and totals. Each is looked at alone, so that one
-//! that cannot be read hides no other.
+//! Rows of the tables that stand for themselves: pauses, tokens, requests and totals, and what programs elsewhere are told.
+//! Each is looked at alone, so that one that cannot be read hides no other.
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use crate::error::Result;
+use crate::news::NewsRecord;
+use crate::outgoing::{AttemptRecord, MessageRecord};
 use crate::records::Pause;
 use crate::requests::Request;
 use crate::store::Store;
+use crate::subscribers::Subscriber;
 use crate::tokens::TokenRecord;
 use crate::totals;
+
+/// How many rows are read at once: a message may be long.
+const PAGE: i64 = 500;
 
 /// A row that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DamagedRow {
     /// Its table.
     pub table: Table,
-    /// What it is about: the name of a target or of a token, as far as that can be read.
+    /// What it is about: the name of a target, a token, a webhook or a message, as far as that can be read.
     pub name: String,
     /// What is wrong with it, for people.
     pub message: String,
@@ -35,6 +41,14 @@ pub enum Table {
     Requests,
     /// How often targets ran.
     Totals,
+    /// How far each webhook was told what happened.
+    Subscribers,
+    /// What happened, and was not handed on yet.
+    News,
+    /// What is told to webhooks.
+    Messages,
+    /// How it went when it was.
+    Attempts,
 }
 
 /// Reads the columns behind the row's place.
@@ -42,7 +56,16 @@ type Read = fn(&SqliteRow) -> Result<()>;
 
 impl Table {
     /// All of them.
-    const ALL: [Self; 4] = [Self::Pauses, Self::Tokens, Self::Requests, Self::Totals];
+    const ALL: [Self; 8] = [
+        Self::Pauses,
+        Self::Tokens,
+        Self::Requests,
+        Self::Totals,
+        Self::Subscribers,
+        Self::News,
+        Self::Messages,
+        Self::Attempts,
+    ];
 
     /// Its name.
     #[must_use]
@@ -52,13 +75,18 @@ impl Table {
             Self::Tokens => "tokens",
             Self::Requests => "requests",
             Self::Totals => "totals",
+            Self::Subscribers => "subscribers",
+            Self::News => "news",
+            Self::Messages => "messages",
+            Self::Attempts => "attempts",
         }
     }
 
-    /// Whether a row may be forgotten: nothing is decided by it that anybody would miss.
+    /// Whether a row may be forgotten: what people have decided is theirs to decide again, and nothing else can be made of
+    /// a row that cannot be read.
     #[must_use]
     pub const fn is_forgettable(self) -> bool {
-        matches!(self, Self::Requests | Self::Totals)
+        !matches!(self, Self::Pauses | Self::Tokens)
     }
 
     /// What says whose row it is, and how it is read from all columns.
@@ -68,6 +96,12 @@ impl Table {
             Self::Tokens => ("name", |row| TokenRecord::read(row).map(drop)),
             Self::Requests => ("target", |row| Request::read(row).map(drop)),
             Self::Totals => ("target", totals::check),
+            Self::Subscribers => ("webhook", |row| Subscriber::read(row).map(drop)),
+            Self::News => ("target", |row| NewsRecord::read(row).map(drop)),
+            Self::Messages => ("id", |row| MessageRecord::read(row).map(drop)),
+            Self::Attempts => {
+                ("(SELECT id FROM messages WHERE seq = message)", |row| AttemptRecord::read(row).map(drop))
+            }
         }
     }
 }
@@ -82,15 +116,25 @@ impl Store {
         let mut connection = self.database().reader().await?;
         for table in Table::ALL {
             let (key, check) = table.rows();
-            let select = format!("SELECT *, rowid, {key} FROM {} ORDER BY rowid", table.name());
-            let rows = sqlx::query(AssertSqlSafe(select)).fetch_all(&mut *connection).await?;
-            read += rows.len() as u64;
-            for row in rows {
-                let Err(error) = check(&row) else { continue };
-                let columns = row.len();
-                let rowid = row.try_get(columns - 2)?;
-                let name = row.try_get(columns - 1).unwrap_or_default();
-                damaged.push(DamagedRow { table, name, message: error.to_string(), rowid });
+            let select = format!(
+                "SELECT *, rowid, {key} FROM {} WHERE rowid > ?1 ORDER BY rowid LIMIT {PAGE}",
+                table.name()
+            );
+            let mut after = i64::MIN;
+            loop {
+                let page = sqlx::query(AssertSqlSafe(select.as_str())).bind(after);
+                let rows = page.fetch_all(&mut *connection).await?;
+                read += rows.len() as u64;
+                for row in &rows {
+                    let columns = row.len();
+                    after = row.try_get(columns - 2)?;
+                    let Err(error) = check(row) else { continue };
+                    let name = row.try_get(columns - 1).unwrap_or_default();
+                    damaged.push(DamagedRow { table, name, message: error.to_string(), rowid: after });
+                }
+                if i64::try_from(rows.len()).unwrap_or(i64::MAX) < PAGE {
+                    break;
+                }
             }
         }
         Ok((read, damaged))

@@ -10,7 +10,7 @@ use sqlx::{Executor, SqlSafeStr};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The schema version that this Syncline writes: that of the last migration.
-pub(crate) const VERSION: i64 = 8;
+pub(crate) const VERSION: i64 = 9;
 
 /// One step from a schema version to the next. A step that was released never changes.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +37,12 @@ pub(crate) const STEPS: &[Step] = &[
     Step { version: 6, description: "requests and webhooks", sql: HOOKS },
     Step { version: 7, description: "totals", sql: TOTALS },
     Step { version: 8, description: "news and messages", sql: MESSAGES },
+    // A try that was recorded before has none.
+    Step {
+        version: 9,
+        description: "seals of tries",
+        sql: "ALTER TABLE attempts ADD COLUMN seal BLOB; PRAGMA user_version = 9;",
+    },
 ];
 
 const FIRST: &str = "
@@ -303,10 +309,11 @@ mod tests {
         STEPS[5],
         STEPS[6],
         STEPS[7],
+        STEPS[8],
         Step {
-            version: 9,
+            version: 10,
             description: "a later one",
-            sql: "ALTER TABLE targets ADD COLUMN note TEXT; PRAGMA user_version = 9;",
+            sql: "ALTER TABLE targets ADD COLUMN note TEXT; PRAGMA user_version = 10;",
         },
     ];
 
@@ -323,7 +330,7 @@ mod tests {
         connection.execute(insert).await.unwrap();
         migrate(&mut connection, NEXT).await.unwrap();
         migrate(&mut connection, NEXT).await.unwrap();
-        assert_eq!(version(&mut connection).await, 9);
+        assert_eq!(version(&mut connection).await, 10);
         let row = connection.fetch_one("SELECT epoch, note FROM targets").await.unwrap();
         assert_eq!((row.get::<i64, _>(0), row.get::<Option<String>, _>(1)), (4, None));
         // And this one would refuse what the later one made.

@@ -1,10 +1,11 @@
 //! The store: opening it, locking it, and working beside the runtime.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::bases::Bases;
 use crate::database::Database;
@@ -29,6 +30,8 @@ struct Inner {
     cache: Cache,
     /// The workspace lock of a store in memory.
     locked: Arc<AtomicBool>,
+    /// The places of requests that are damaged, each of which was told once.
+    told: Mutex<BTreeSet<i64>>,
 }
 
 impl Store {
@@ -68,8 +71,8 @@ impl Store {
         objects: Objects,
         bases: Bases,
     ) -> Self {
-        let (cache, locked) = (Cache::default(), Arc::default());
-        Self(Arc::new(Inner { folder, place, database, objects, bases, cache, locked }))
+        let (cache, locked, told) = (Cache::default(), Arc::default(), Mutex::default());
+        Self(Arc::new(Inner { folder, place, database, objects, bases, cache, locked, told }))
     }
 
     /// Closes the database, when this is the last clone of the store. Dropping it does the same a little later.
@@ -103,6 +106,11 @@ impl Store {
 
     pub(crate) fn place(&self) -> Option<&str> {
         self.0.place.as_deref()
+    }
+
+    /// Whether a damaged request at this place is one that was not told of yet; from now on it is.
+    pub(crate) fn is_untold(&self, place: i64) -> bool {
+        self.0.told.lock().unwrap_or_else(PoisonError::into_inner).insert(place)
     }
 
     pub(crate) fn database(&self) -> &Database {

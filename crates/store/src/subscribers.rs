@@ -22,6 +22,15 @@ pub struct Subscriber {
 }
 
 impl Subscriber {
+    /// Reads a row of all columns, as they stand in its table.
+    pub(crate) fn read(row: &SqliteRow) -> Result<Self> {
+        let subscriber = Self { webhook: row.try_get(0)?, after: row.try_get(1)?, gone: row.try_get(2)? };
+        let stored: Vec<u8> = row.try_get(3)?;
+        let what = format!("what the webhook {:?} was told", subscriber.webhook);
+        subscriber.seal().check(&stored, &what)?;
+        Ok(subscriber)
+    }
+
     fn seal(&self) -> Seal {
         Seal::of("subscribers").text(&self.webhook).number(self.after).number_option(self.gone)
     }
@@ -44,15 +53,7 @@ impl Subscriber {
 /// Those who are told, by name.
 pub(crate) async fn load_all(connection: &mut SqliteConnection) -> Result<Vec<Subscriber>> {
     const SELECT: &str = "SELECT webhook, after, gone, seal FROM subscribers ORDER BY webhook";
-    let read = |row: &SqliteRow| {
-        let subscriber =
-            Subscriber { webhook: row.try_get(0)?, after: row.try_get(1)?, gone: row.try_get(2)? };
-        let stored: Vec<u8> = row.try_get(3)?;
-        let what = format!("what the webhook {:?} was told", subscriber.webhook);
-        subscriber.seal().check(&stored, &what)?;
-        Ok(subscriber)
-    };
-    sqlx::query(SELECT).fetch_all(connection).await?.iter().map(read).collect()
+    sqlx::query(SELECT).fetch_all(connection).await?.iter().map(Subscriber::read).collect()
 }
 
 /// Remembers whether the receiver of a webhook wants nothing any more.

@@ -6,18 +6,19 @@ use super::links::prose;
 use super::{Finding, text};
 use crate::repository::SourceFile;
 
-/// The pages that explain the code.
-const PAGES: [&str; 2] = ["ARCHITECTURE.md", "CONTRIBUTING.md"];
+/// The pages that explain the code, or name the tests of it.
+const PAGES: [&str; 3] = ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/src/reliability.md"];
 /// Folders whose files are named by their whole path.
 const FOLDERS: [&str; 3] = ["crates/", "xtask/", "docs/"];
 
-/// Finds code spans that name a file, or in a table of invariants a test, that does not exist.
+/// Finds code spans that name a file, or in a table of invariants or attacks a test, that does not exist.
 pub(super) fn check(files: &[SourceFile]) -> Vec<Finding> {
     let functions = functions(files);
     let mut found = Vec::new();
     for page in PAGES {
         for (line, text) in prose(text(files, page).unwrap_or_default()) {
-            let is_invariant = text.starts_with("| I") && text[3..].starts_with(|c: char| c.is_ascii_digit());
+            let number = text.strip_prefix("| I").or_else(|| text.strip_prefix("| A"));
+            let names_tests = number.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
             for span in text.split('`').skip(1).step_by(2) {
                 if is_placeholder(span) {
                     continue;
@@ -25,7 +26,7 @@ pub(super) fn check(files: &[SourceFile]) -> Vec<Finding> {
                 let names_file = FOLDERS.iter().any(|folder| span.starts_with(folder));
                 if names_file && !exists(files, span) {
                     found.push(Finding::new(page, line, format!("there is no {span}")));
-                } else if is_invariant && is_name(span) && !functions.contains(span) {
+                } else if names_tests && is_name(span) && !functions.contains(span) {
                     found.push(Finding::new(page, line, format!("there is no test `{span}`")));
                 }
             }
@@ -85,6 +86,7 @@ mod tests {
     fn tests_that_do_not_exist_are_found() {
         assert_eq!(found("| I1 | Convergence | `a_plan_is_made` |"), [""; 0]);
         assert_eq!(found("| I1 | Convergence | `no_plan_is_made` |").len(), 1);
+        assert_eq!(found("| A12 | a flood | it is dropped | `no_plan_is_made` |").len(), 1);
         assert_eq!(found("Elsewhere `no_plan_is_made` may stand."), [""; 0]);
     }
 }

@@ -13,6 +13,7 @@ use syncline_service::{Class, Problem};
 use super::{Face, Open};
 use crate::auth::settings;
 use crate::routes::{Served, read};
+use crate::seats::Seat;
 
 /// What answers at the address.
 #[derive(Clone)]
@@ -50,6 +51,7 @@ impl Mcp {
             Ok(bytes) => Body::from(bytes),
             Err(refused) => return refused,
         };
+        Seat::settle_of(&parts.extensions);
         let mut response = self.service.handle(Request::from_parts(parts, body)).await.map(Body::new);
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -74,9 +74,9 @@ pub struct ScrubbedState {
 /// A row that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct DamagedRow {
-    /// What it is: one of `pauses`, `tokens`, `requests` and `totals`.
+    /// What it is: one of `pauses`, `tokens`, `requests`, `totals`, `subscribers`, `news`, `messages` and `attempts`.
     pub kind: String,
-    /// The target or the token that it is about.
+    /// The target, the token, the webhook or the message that it is about.
     pub name: String,
     /// What is wrong, and what was or can be done about it.
     pub message: String,
@@ -199,7 +199,7 @@ async fn look_through(service: &Service, request: &Request) -> Result<Response> 
         sources.push(target);
     }
     let history = scrub_history(&store, request.repair.then_some(&sources[..])).await;
-    let state = rows::scrub(&store, request.repair).await;
+    let state = rows::scrub(service, &store, request.repair).await;
     let sound = history.error.is_none()
         && state.error.is_none()
         && state.damaged.iter().all(|row| row.repaired)

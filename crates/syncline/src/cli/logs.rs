@@ -15,6 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, fmt};
 
 use super::telemetry::Telemetry;
+use super::text::is_unsafe;
 
 /// How many files are kept: one a day, for a week.
 const FILES_MAX: usize = 7;
@@ -33,7 +34,7 @@ pub(crate) fn begin(verbose: u8) -> Telemetry {
     };
     let colours = io::IsTerminal::is_terminal(&io::stderr());
     let lines = fmt::layer()
-        .with_writer(|| Line::to(Some(Box::new(io::stderr()))))
+        .with_writer(|| Line::to(Some(Box::new(io::stderr())), Form::Text))
         .with_target(false)
         .with_ansi(colours)
         .with_filter(filter(usual).and(lines_only()));
@@ -42,7 +43,9 @@ pub(crate) fn begin(verbose: u8) -> Telemetry {
         .flatten_event(true)
         .with_current_span(false)
         .with_target(false)
-        .with_writer(|| Line::to(FILES.get().map(|files| Box::new(files.make_writer()) as Box<dyn Write>)))
+        .with_writer(|| {
+            Line::to(FILES.get().map(|files| Box::new(files.make_writer()) as Box<dyn Write>), Form::Json)
+        })
         .with_filter(filter("warn,syncline=info").and(lines_only()));
     let (telemetry, wrong) = Telemetry::begin();
     tracing_subscriber::registry().with(lines).with(files).with(telemetry.layer()).init();
@@ -79,16 +82,27 @@ fn filter(usual: &str) -> EnvFilter {
 }
 
 /// One line, without secrets: neither those that were referred to, nor what looks like one. It goes on when it is whole,
-/// since a secret could be cut in two.
+/// since a secret could be cut in two. Nothing in it drives a terminal or begins another line: it may hold what somebody else
+/// has said.
 struct Line {
     /// Where it goes; nowhere as long as nothing is kept.
     to: Option<Box<dyn Write>>,
+    form: Form,
     text: Vec<u8>,
 }
 
+/// What a line is.
+#[derive(Clone, Copy)]
+enum Form {
+    /// Text for people, perhaps with colours.
+    Text,
+    /// A JSON object.
+    Json,
+}
+
 impl Line {
-    fn to(to: Option<Box<dyn Write>>) -> Self {
-        Self { to, text: Vec::new() }
+    fn to(to: Option<Box<dyn Write>>, form: Form) -> Self {
+        Self { to, form, text: Vec::new() }
     }
 }
 
@@ -109,9 +123,38 @@ impl Drop for Line {
     fn drop(&mut self) {
         if let Some(to) = &mut self.to {
             // Where the line cannot be written, nobody can be told of it either.
-            let _ = to.write_all(concealed(&self.text).as_bytes());
+            let _ = to.write_all(tamed(&concealed(&self.text), self.form).as_bytes());
         }
     }
+}
+
+/// A line in which everything is escaped that would drive a terminal, disguise something or begin another line.
+fn tamed(line: &str, form: Form) -> String {
+    let (line, end) = line.strip_suffix('\n').map_or((line, ""), |line| (line, "\n"));
+    let mut tamed = String::with_capacity(line.len() + 1);
+    let mut rest = line;
+    while let Some(c) = rest.chars().next() {
+        let colour = if matches!(form, Form::Text) { colour(rest) } else { 0 };
+        let length = if colour > 0 { colour } else { c.len_utf8() };
+        match form {
+            _ if colour > 0 || !is_unsafe(c) => tamed.push_str(&rest[..length]),
+            Form::Text => tamed.extend(c.escape_unicode()),
+            // All that is unsafe has four digits.
+            Form::Json => tamed.push_str(&format!("\\u{:04x}", u32::from(c))),
+        }
+        rest = &rest[length..];
+    }
+    tamed + end
+}
+
+/// How many bytes at the beginning of a text set one of the colours that log lines have, and do nothing else.
+fn colour(text: &str) -> usize {
+    let Some((codes, _)) = text.strip_prefix("\u{1b}[").and_then(|rest| rest.split_once('m')) else {
+        return 0;
+    };
+    let is_plain =
+        |code: &str| matches!(code, "0" | "1" | "2" | "3" | "31" | "32" | "33" | "34" | "35" | "36");
+    if codes.split(';').all(is_plain) { "\u{1b}[m".len() + codes.len() } else { 0 }
 }
 
 pub(super) fn concealed(line: &[u8]) -> String {
@@ -133,6 +176,19 @@ pub(super) fn concealed(line: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_stays_one_line_and_drives_nothing_but_its_own_colours() {
+        let text = "\u{1b}[1;33mWARN\u{1b}[0m a\nERROR forged\u{1b}[2J\u{1b}[8m\u{9b}\u{202e}\r\té\n";
+        let shown = "\u{1b}[1;33mWARN\u{1b}[0m a\\u{a}ERROR forged\\u{1b}[2J\\u{1b}[8m\\u{9b}\\u{202e}\\u{d}\\u{9}é\n";
+        assert_eq!(tamed(text, Form::Text), shown);
+        let said = "a\nb\u{1b}[0m\u{9b}\u{202e}é";
+        let record = serde_json::json!({ "said": said }).to_string();
+        let kept = tamed(&format!("{record}\n"), Form::Json);
+        assert!(kept.ends_with("}\n") && !kept.trim_end().chars().any(is_unsafe), "{kept}");
+        let read: serde_json::Value = serde_json::from_str(&kept).unwrap();
+        assert_eq!(read["said"], said, "and it is read back as it was");
+    }
 
     #[test]
     fn what_looks_like_a_secret_is_not_logged_and_the_rest_is() {

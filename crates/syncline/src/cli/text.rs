@@ -46,7 +46,8 @@ pub(crate) fn shown_lines(text: &str) -> String {
     text.split('\n').map(|line| shown(&line.replace('\t', "    "))).collect::<Vec<_>>().join("\n")
 }
 
-fn is_unsafe(c: char) -> bool {
+/// Whether a character could drive a terminal or disguise what stands beside it.
+pub(crate) fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(
             c,

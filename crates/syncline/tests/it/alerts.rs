@@ -189,6 +189,13 @@ fn two_nodes_hear_each_other_and_what_is_forged_is_counted() {
         let dropped = here.json(0, &["peers"])["dropped"].clone();
         dropped["malformed"] == 1 && dropped["too_long"] == 1
     });
+    socket.set_nonblocking(true).unwrap();
+    let answered = socket.recv(&mut [0; 64]).unwrap_err().kind();
+    assert_eq!(
+        answered,
+        std::io::ErrorKind::WouldBlock,
+        "nothing is ever answered, so nothing can be reflected"
+    );
     away.signal("-TERM");
     assert!(away.ended().success());
     eventually("it has said goodbye", || here.json(0, &["peers"])["peers"][0]["state"] == "left");

@@ -36,7 +36,11 @@ impl Server {
 
     /// Starts a command that listens, and waits until it does.
     pub(crate) fn listening(world: &World, arguments: &[&str]) -> Self {
-        let mut serving = Watched::launch(world, arguments);
+        Self::of(Watched::launch(world, arguments))
+    }
+
+    /// Waits until a command listens.
+    pub(crate) fn of(mut serving: Watched) -> Self {
         let mut address = None;
         eventually("it listens", || {
             let ended = serving.child.try_wait().unwrap();
@@ -68,6 +72,21 @@ impl Server {
     pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
         self.ask("POST", path, "Content-Type: application/json\r\n", &body.to_string())
     }
+}
+
+/// Every route that the description of a server names: its name, method and path.
+pub(crate) fn documented(server: &Server, token: &str) -> Vec<(String, String, String)> {
+    let who = if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
+    let description = server.ask("GET", "/openapi.json", &who, "").json();
+    let mut routes = Vec::new();
+    for (path, methods) in description["paths"].as_object().unwrap() {
+        for (method, described) in methods.as_object().unwrap() {
+            let name = described["operationId"].as_str().unwrap().to_owned();
+            routes.push((name, method.to_uppercase(), path.clone()));
+        }
+    }
+    assert!(routes.len() > 40, "{routes:?}");
+    routes
 }
 
 /// What a server at `address` answers.

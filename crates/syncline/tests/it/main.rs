@@ -6,6 +6,7 @@ mod acceptance;
 mod ai_clients;
 mod alerts;
 mod apart;
+mod attacks;
 mod audit;
 mod builtins;
 mod checks;
@@ -43,6 +44,7 @@ mod problems;
 #[path = "../../../core/tests/it/random.rs"]
 mod random;
 mod repositories;
+mod rights;
 mod sanitize;
 mod scrape;
 mod scripts;

@@ -261,3 +261,78 @@ fn rows_of_the_state_that_cannot_be_read_are_told_and_what_nobody_misses_is_repa
     assert_eq!(world.json(0, &["scrub"])["state"]["damaged"], serde_json::json!([]));
     assert!(!world.expect(0, &["doctor"]).out.contains("damaged"));
 }
+
+/// Changes rows of the database as a disk does that rots, each by one statement.
+fn rot_rows(world: &World, statements: &[&'static str]) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let file = format!("sqlite:{}", world.local(".syncline/state.db").display());
+        let mut connection = SqliteConnection::connect(&file).await.unwrap();
+        for statement in statements {
+            let changed = sqlx::query(*statement).execute(&mut connection).await.unwrap().rows_affected();
+            assert_eq!(changed, 1, "{statement}");
+        }
+        connection.close().await.unwrap();
+    });
+}
+
+#[test]
+fn rows_of_what_is_told_to_webhooks_are_looked_at_and_taken_out() {
+    let world = World::with("schedule: \"@yearly\"");
+    let text = world.read_local("syncline.yaml").unwrap();
+    // Its receiver is never there, so that every message waits.
+    world.configure(&format!(
+        "{text}notify: {{ webhooks: {{ team: {{ url: \"http://127.0.0.1:1/\", secret: \"${{file:../key}}\", \
+         allow_private: true }} }} }}\n"
+    ));
+    std::fs::write(world.path("key"), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLjSw").unwrap();
+    world.write_local("a.md", "a");
+    let deliveries = || world.json(0, &["webhooks", "log"])["deliveries"].as_array().unwrap().clone();
+    let serve = |is_told: &dyn Fn() -> bool| {
+        let mut serving = Watched::launch(&world, &["serve"]);
+        eventually("it serves", || serving.said().contains("serving;"));
+        if deliveries().is_empty() {
+            world.expect(0, &["run"]);
+        }
+        eventually("it is told", is_told);
+        serving.signal("-TERM");
+        assert_eq!(serving.ended().code(), Some(0));
+    };
+    serve(&|| deliveries().iter().any(|delivery| !delivery["attempts"].as_array().unwrap().is_empty()));
+    // This one waits to be handed on.
+    world.write_local("b.md", "b");
+    world.expect(0, &["run"]);
+    let before = world.json(0, &["scrub"])["state"].clone();
+    assert_eq!(before["damaged"], serde_json::json!([]), "{before}");
+
+    rot_rows(
+        &world,
+        &[
+            "UPDATE subscribers SET after = after + 1",
+            "UPDATE news SET target = 'mbin' WHERE seq = (SELECT max(seq) FROM news)",
+            "UPDATE messages SET body = body || ' ' WHERE seq = 1",
+            "UPDATE attempts SET error = 'all is well' WHERE seq = 1",
+        ],
+    );
+    let found = |exit, arguments: &[&str]| {
+        let state = world.json(exit, arguments)["state"].clone();
+        let row =
+            |row: &serde_json::Value| (row["kind"].as_str().unwrap().to_owned(), row["repaired"] == true);
+        state["damaged"].as_array().unwrap().iter().map(row).collect::<Vec<_>>()
+    };
+    let all =
+        |repaired| ["subscribers", "news", "messages", "attempts"].map(|kind| (kind.to_owned(), repaired));
+    assert_eq!(found(1, &["scrub"]), all(false));
+    let doctor = world.json(1, &["doctor"]).to_string();
+    for what in ["what the webhook", "a piece of news", "the message", "a try to deliver a message"] {
+        assert!(doctor.contains(what), "{what}: {doctor}");
+    }
+    assert_eq!(found(0, &["scrub", "--repair"]), all(true));
+    assert_eq!(found(0, &["scrub"]), []);
+    assert!(!world.expect(0, &["doctor"]).out.contains("damaged"));
+    // And the webhook is told of what happens then.
+    assert_eq!(deliveries().len(), 0, "what could not be read was the only one");
+    world.write_local("c.md", "c");
+    world.expect(0, &["run"]);
+    serve(&|| deliveries().iter().any(|delivery| delivery["target"] == "main"));
+}

@@ -6,12 +6,12 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::http::Server;
+use crate::http::{Server, documented};
 use crate::support::World;
 use crate::watch_place::eventually;
 
 /// The target that a limited token is kept from; nothing else is called so.
-const SEALED: &str = "sealed7";
+pub(crate) const SEALED: &str = "sealed7";
 
 /// Makes a token; what it is.
 pub(crate) fn token(world: &World, name: &str, more: &[&str]) -> String {
@@ -21,7 +21,7 @@ pub(crate) fn token(world: &World, name: &str, more: &[&str]) -> String {
 }
 
 /// Two targets that have run, each with a conflict that waits; the run and the conflict of the one that is sealed.
-fn two_targets(more: &str) -> (World, String, String) {
+pub(crate) fn two_targets(more: &str) -> (World, String, String) {
     let world = World::new();
     let mut text = format!("version: \"1.0\"\nnode: {{ name: here }}\n{more}targets:\n");
     for name in ["open", SEALED] {
@@ -48,11 +48,11 @@ fn two_targets(more: &str) -> (World, String, String) {
 }
 
 /// A webhook that is told of both, and whose receiver is never there.
-const TOLD: &str = "notify: { webhooks: { team: { url: \"http://127.0.0.1:1/\", secret: \"${file:../key}\", \
+pub(crate) const TOLD: &str = "notify: { webhooks: { team: { url: \"http://127.0.0.1:1/\", secret: \"${file:../key}\", \
                     allow_private: true, targets: [open, sealed7] } } }\n";
 
 /// The message about the target that is sealed, once there is one.
-fn sealed_message(world: &World) -> String {
+pub(crate) fn sealed_message(world: &World) -> String {
     let mut found = None;
     eventually("it is to be told", || {
         let log = world.json(0, &["webhooks", "log"]);
@@ -61,47 +61,6 @@ fn sealed_message(world: &World) -> String {
         found.is_some()
     });
     found.unwrap()["id"].as_str().unwrap().to_owned()
-}
-
-/// Every route of a use case, as the description has it: name, method, path.
-fn routes(server: &Server, token: &str) -> Vec<(String, String, String)> {
-    let description = server.ask_as(token, "GET", "/openapi.json", &Value::Null).json();
-    let mut routes = Vec::new();
-    for (path, methods) in description["paths"].as_object().unwrap() {
-        for (method, described) in methods.as_object().unwrap() {
-            if let Some(name) = described["operationId"].as_str().filter(|_| path.starts_with("/api/")) {
-                routes.push((name.to_owned(), method.to_uppercase(), path.clone()));
-            }
-        }
-    }
-    assert!(routes.len() > 20, "{routes:?}");
-    routes
-}
-
-#[test]
-fn every_operation_asks_for_its_scope() {
-    let world = World::with("schedule: \"@yearly\"");
-    let scopes = ["read", "run", "resolve", "admin"];
-    let tokens = scopes.map(|scope| token(&world, scope, &["--scope", scope]));
-    let list = world.json(0, &["call"]);
-    let server = Server::start(&world);
-    for (name, method, path) in routes(&server, &tokens[0]) {
-        let operations = list["operations"].as_array().unwrap();
-        // The feed of events is no use case: it is asked below.
-        let Some(operation) = operations.iter().find(|operation| operation["name"] == *name) else {
-            continue;
-        };
-        let needs = operation["scope"].as_str().unwrap();
-        for (has, token) in scopes.iter().zip(&tokens) {
-            // What no operation understands: whoever is let through is told so, and nothing is done.
-            let answer =
-                server.ask_as(token, &method, &format!("{path}?nonsense=1"), &json!({ "nonsense": 1 }));
-            let allowed = needs == "read" || needs == *has || *has == "admin";
-            let expected = if allowed { (400, "bad_request") } else { (403, "forbidden") };
-            let found = (answer.status, answer.json()["code"].as_str().unwrap().to_owned());
-            assert_eq!(found, (expected.0, expected.1.to_owned()), "{has} for {name}: {}", answer.body);
-        }
-    }
 }
 
 #[test]
@@ -159,7 +118,7 @@ fn a_token_that_is_limited_to_targets_sees_and_changes_no_others() {
         let name = operation["name"].as_str().unwrap();
         assert!(operation["scope"] == "admin" || known.contains(name), "{name} is not tried here");
     }
-    let routes = routes(&server, &limited);
+    let routes = documented(&server, &limited);
     for (name, plain, naming) in &requests {
         let (_, method, path) = routes.iter().find(|(route, ..)| route == name).unwrap();
         let ask = |token: &str, request: &Value| {
@@ -196,7 +155,7 @@ fn a_token_that_is_limited_to_targets_sees_and_changes_no_others() {
     }
 }
 
-fn query(request: &Value) -> String {
+pub(crate) fn query(request: &Value) -> String {
     let mut pairs = Vec::new();
     for (key, value) in request.as_object().unwrap() {
         let values = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);

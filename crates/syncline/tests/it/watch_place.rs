@@ -39,7 +39,12 @@ impl Watched {
 
     /// Starts a command that goes on.
     pub(crate) fn launch(world: &World, all: &[&str]) -> Self {
-        let mut child = world.command(all).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::of(world.command(all))
+    }
+
+    /// Starts a command that goes on, such as it is.
+    pub(crate) fn of(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let said = Arc::<Mutex<String>>::default();
         let (lines, heard) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&said));
         std::thread::spawn(move || {

@@ -3,23 +3,28 @@
 use syncline_store::{DamagedRow as Row, Store, Table};
 
 use super::{DamagedRow, ScrubbedState};
+use crate::notifying;
 use crate::problem::{Problem, Result};
+use crate::service::Service;
 
-/// Reads the rows; to `repair`, those are forgotten that nobody misses.
-pub(super) async fn scrub(store: &Store, repair: bool) -> ScrubbedState {
-    match look(store, repair).await {
+/// Reads the rows; to `repair`, those are forgotten that nobody has decided on.
+pub(super) async fn scrub(service: &Service, store: &Store, repair: bool) -> ScrubbedState {
+    match look(service, store, repair).await {
         Ok(state) => state,
         Err(problem) => ScrubbedState { error: Some(problem.to_wire()), ..ScrubbedState::default() },
     }
 }
 
-async fn look(store: &Store, repair: bool) -> Result<ScrubbedState> {
+async fn look(service: &Service, store: &Store, repair: bool) -> Result<ScrubbedState> {
     let (read, rows) = store.damaged_rows().await.map_err(Problem::from)?;
     let mut damaged = Vec::with_capacity(rows.len());
     for row in rows {
         let repaired = repair && row.table.is_forgettable();
         if repaired {
             store.forget_row(&row).await?;
+        }
+        if repaired && row.table == Table::Subscribers {
+            store.subscribe(&notifying::names(service)).await?;
         }
         let message = format!("{}; {}", row.message, what_to_do(&row, repaired));
         let (kind, name) = (row.table.name().to_owned(), row.name);
@@ -41,7 +46,23 @@ fn what_to_do(row: &Row, repaired: bool) -> String {
         (Table::Requests, true) => {
             format!("it is forgotten: run {name:?} once, since something has asked for it")
         }
-        (Table::Requests, false) => "requests of no target are met before it is repaired".to_owned(),
+        (Table::Requests, false) => {
+            format!("nothing runs because of it: run {name:?} once, since something has asked for it")
+        }
+        (Table::Subscribers, true) => {
+            "it is told of what happens from now on; what happened before may have been missed".to_owned()
+        }
+        (Table::Subscribers, false) => {
+            "no webhook is told of anything before it is repaired, or `serve` begins anew".to_owned()
+        }
+        (Table::News, true) => {
+            format!("it is forgotten: nobody is told of something that happened to {name:?}")
+        }
+        (Table::News, false) => "nobody is told of it".to_owned(),
+        (Table::Messages, true) => format!("it is forgotten: {name:?} is not sent, nor listed"),
+        (Table::Messages, false) => "it is given up when its turn comes, and not listed".to_owned(),
+        (Table::Attempts, true) => format!("it is forgotten: the log of the message {name:?} lacks a try"),
+        (Table::Attempts, false) => format!("the log of the message {name:?} does not show it"),
         (Table::Totals, true) => "it is counted anew".to_owned(),
         (Table::Totals, false) => "with the next run it is counted anew".to_owned(),
     }
