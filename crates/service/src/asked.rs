@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use syncline_store::{Request, Store, Writes};
-use tokio::time::{Instant, Interval, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::beat;
+use crate::lookout::Signs;
 use crate::service::Service;
 use crate::wire::LeftOut;
 
-/// How often it is looked for what other processes ask for.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long it is waited at most before it is looked for what other processes ask for, without a sign of it.
+const REST_MAX: Duration = Duration::from_secs(60);
+/// How long it is waited when the state cannot be used.
+const TROUBLE_PAUSE: Duration = Duration::from_millis(500);
 /// How long it is waited before targets that were to be left alone are tried again.
 const HELD_PAUSE: Duration = Duration::from_secs(10);
 
@@ -23,8 +25,8 @@ pub(crate) struct Asked<'a> {
     is_due: bool,
     /// What was read last.
     known: Vec<Request>,
-    /// When it is looked for what others ask for.
-    look: Interval,
+    /// Tells that others may have asked for something.
+    signs: Signs,
     /// Every request up to this one was tried.
     tried: i64,
     /// When the last one was tried.
@@ -34,14 +36,14 @@ pub(crate) struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    pub(crate) fn new(service: &'a Service, store: &Store) -> Self {
+    pub(crate) fn new(service: &'a Service, store: &Store, signs: Signs) -> Self {
         Self {
             service,
             store: store.clone(),
             writes: Writes::to(store),
             is_due: true,
             known: Vec::new(),
-            look: beat::every(LOOK_EVERY),
+            signs,
             tried: 0,
             last: Instant::now(),
             blind: false,
@@ -59,7 +61,9 @@ impl<'a> Asked<'a> {
             // What this process records is known at once; another one leaves only the state.
             tokio::select! {
                 () = self.service.arrivals().notified() => {}
-                _ = self.look.tick() => {}
+                Ok(()) = self.signs.changed() => {}
+                () = sleep_until(self.last + HELD_PAUSE), if !requests.is_empty() => {}
+                () = sleep(if self.blind { TROUBLE_PAUSE } else { REST_MAX }) => {}
             }
         }
     }
@@ -90,7 +94,7 @@ impl<'a> Asked<'a> {
         if let Err(error) = self.store.fulfil(requests).await {
             // Then they run once more, which changes nothing.
             tracing::warn!(%error, "requests that were met could not be forgotten");
-            sleep(LOOK_EVERY).await;
+            sleep(TROUBLE_PAUSE).await;
         }
     }
 

@@ -24,6 +24,7 @@ mod housekeeping;
 mod ignore_file;
 pub mod import;
 pub mod live;
+mod lookout;
 mod monitoring;
 mod notifying;
 pub mod operation;

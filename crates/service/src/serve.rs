@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, Notify, mpsc, watch as signal};
 use crate::asked::Asked;
 use crate::beat;
 use crate::live::{Following, Live};
+use crate::lookout::Lookout;
 use crate::monitoring::Watching;
 use crate::notifying::{self, Notifying};
 use crate::operations::start_run::start_due;
@@ -21,7 +22,7 @@ use crate::problem::{Class, Problem, Result};
 use crate::runner::Done;
 use crate::scheduling::{Stage, keep_to};
 use crate::service::Service;
-use crate::watch::{Configuration, LISTEN_EVERY, LOOK_EVERY, WatchNews, Watches, asked_to_end};
+use crate::watch::{Configuration, LOOK_EVERY, WatchNews, Watches, told_to_end};
 use crate::watch_post::{How, WatchPost};
 use crate::wire::{LeftOut, News, TargetReport};
 
@@ -133,10 +134,17 @@ impl<R: Fn() -> Result<Service>> Serving<R> {
         service.leave_out_of_git();
         let context = Context { turns: Some(Arc::clone(&self.turns)), ..service.context(&store) };
         let (end, ending) = signal::channel(false);
-        let live = Arc::clone(&self.orders.live);
-        let watching =
-            Watching::begin(Arc::clone(service), Arc::clone(&self.post), Arc::clone(&live), ending.clone());
-        let notifying = Notifying::begin(Arc::clone(service), ending.clone());
+        let (live, post) = (Arc::clone(&self.orders.live), Arc::clone(&self.post));
+        let lookout = Lookout::begin(&store, &post, &live);
+        let signs = || lookout.signs.clone();
+        let watching = Watching::begin(
+            Arc::clone(service),
+            Arc::clone(&post),
+            Arc::clone(&live),
+            signs(),
+            ending.clone(),
+        );
+        let notifying = Notifying::begin(Arc::clone(service), signs(), ending.clone());
         let mut runs = Runs {
             service,
             post: Arc::clone(&self.post),
@@ -145,7 +153,7 @@ impl<R: Fn() -> Result<Service>> Serving<R> {
             turns: Arc::clone(&self.turns),
             stop: ending.clone(),
             held: BTreeMap::new(),
-            asked: Asked::new(service, &store),
+            asked: Asked::new(service, &store, signs()),
         };
         let agenda = agenda(service).await?;
         runs.note(&agenda);
@@ -157,11 +165,10 @@ impl<R: Fn() -> Result<Service>> Serving<R> {
         let watched = watches.go(context, None, self.told.clone(), Arc::clone(&self.post), ending.clone());
         let work = async { tokio::try_join!(scheduled, watched) };
         tokio::pin!(work);
-        let post = Arc::clone(&self.post);
         let mut following = Following::new(&live, service, &post);
         let next = {
             let wanted = async {
-                let next = self.wanted(service).await;
+                let next = self.wanted(service, lookout.asked_to_end.clone()).await;
                 if next.is_none() {
                     live.drain();
                 }
@@ -179,7 +186,7 @@ impl<R: Fn() -> Result<Service>> Serving<R> {
             };
             tokio::select! {
                 next = both => next,
-                never = following.go() => match never {},
+                never = following.go(signs()) => match never {},
             }
         };
         end.send_replace(true);
@@ -189,20 +196,20 @@ impl<R: Fn() -> Result<Service>> Serving<R> {
     }
 
     /// Waits until this is to end, or to go on with another configuration, which is returned.
-    async fn wanted(&mut self, service: &Service) -> Option<Service> {
+    async fn wanted(
+        &mut self,
+        service: &Service,
+        mut asked_to_end: signal::Receiver<bool>,
+    ) -> Option<Service> {
         let mut configuration = Configuration::of(service);
         let mut look = beat::every(LOOK_EVERY);
-        let mut listen = beat::every(LISTEN_EVERY);
         loop {
             let reload = tokio::select! {
                 // A sender that is gone counts as a stop.
                 _ = self.orders.stop.wait_for(|stop| *stop) => return None,
-                _ = listen.tick() => {
-                    if self.post.is_asked_to_stop() {
-                        let _ = self.told.send(asked_to_end());
-                        return None;
-                    }
-                    false
+                Ok(_) = asked_to_end.wait_for(|asked| *asked) => {
+                    let _ = self.told.send(told_to_end());
+                    return None;
                 }
                 () = self.orders.reload.notified() => true,
                 _ = look.tick() => configuration.has_changed(service),

@@ -46,7 +46,8 @@ pub async fn serve_once(
         turns: Arc::default(),
         stop: stop.clone(),
         held: BTreeMap::new(),
-        asked: Asked::new(&service, &store),
+        // Nothing is waited for.
+        asked: Asked::new(&service, &store, signal::channel(0).1),
     };
     let (mut results, mut left_out): (Vec<TargetReport>, Vec<LeftOut>) = Default::default();
     // Not before the moment from which the schedules of targets that never ran count.

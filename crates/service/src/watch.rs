@@ -109,7 +109,7 @@ pub async fn watch(
             }
             _ = listen.tick(), if !is_ending() => {
                 if post.is_asked_to_stop() {
-                    let _ = told.send(asked_to_end());
+                    let _ = told.send(told_to_end());
                     end.send_replace(true);
                 }
             }
@@ -124,7 +124,7 @@ pub async fn watch(
 }
 
 /// What is told when another process asks a watch to end.
-pub(crate) fn asked_to_end() -> WatchNews {
+pub(crate) fn told_to_end() -> WatchNews {
     let message = "asked to end: what is going on comes to its end first".to_owned();
     WatchNews::Note { target: None, message }
 }
@@ -207,7 +207,7 @@ impl<'a> Watches<'a> {
 }
 
 /// How often a request to end is looked for.
-pub(crate) const LISTEN_EVERY: Duration = Duration::from_millis(250);
+const LISTEN_EVERY: Duration = Duration::from_millis(250);
 
 /// The files that say what belongs to the targets that are watched, as they were when they were last looked at.
 struct Rules<'a> {

@@ -12,7 +12,7 @@ mod hearing;
 mod process;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use syncline_core::Nanos;
@@ -36,6 +36,8 @@ pub struct Live {
     hearing: Mutex<Option<Arc<Hearing>>>,
     /// What is believed of each peer.
     peers: Mutex<BTreeMap<String, String>>,
+    /// How often something changed of this that is in no state.
+    stirred: AtomicU64,
 }
 
 impl Default for Live {
@@ -47,6 +49,7 @@ impl Default for Live {
             lag_ns: AtomicI64::new(-1),
             hearing: Mutex::default(),
             peers: Mutex::default(),
+            stirred: AtomicU64::new(0),
         }
     }
 }
@@ -80,6 +83,7 @@ impl Live {
     /// Tells that no more runs are begun.
     pub(crate) fn drain(&self) {
         if !self.draining.swap(true, Ordering::AcqRel) {
+            self.stirred.fetch_add(1, Ordering::Release);
             self.feed.tell(News::DaemonDraining {});
         }
     }
@@ -91,7 +95,11 @@ impl Live {
 
     /// Tells what is believed of each peer.
     pub(crate) fn believe(&self, peers: BTreeMap<String, String>) {
-        *self.peers.lock().unwrap_or_else(PoisonError::into_inner) = peers;
+        let mut believed = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        if *believed != peers {
+            *believed = peers;
+            self.stirred.fetch_add(1, Ordering::Release);
+        }
     }
 
     /// What is believed of each peer, by name.
@@ -106,7 +114,16 @@ impl Live {
         hearing
     }
 
-    fn hearing(&self) -> Option<Arc<Hearing>> {
-        self.hearing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Tells how far the runs of this process have come.
+    pub(crate) fn tell_progress(&self) {
+        let hearing = self.hearing.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(hearing) = hearing {
+            hearing.tell_progress();
+        }
+    }
+
+    /// Changes whenever it drains, or something else is believed of a peer.
+    pub(crate) fn stirred(&self) -> u64 {
+        self.stirred.load(Ordering::Acquire)
     }
 }

@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 
 use crate::beat;
 use crate::live::Live;
+use crate::lookout::Signs;
 use crate::service::Service;
 use crate::watch_post::WatchPost;
 
@@ -32,6 +33,8 @@ use state_files::StateFiles;
 
 /// How often everything is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often, as long as nothing is wrong and there are no signs of anything new.
+const LOOK_AT_REST: Duration = Duration::from_secs(30);
 /// How long it may take to end: what is not sent by then is sent after the next start.
 const END_MAX: Duration = Duration::from_secs(5);
 /// How long the book may be older than what is known, when nothing has changed but the time.
@@ -46,9 +49,10 @@ impl Watching {
         service: Arc<Service>,
         post: Arc<WatchPost>,
         live: Arc<Live>,
+        signs: Signs,
         ending: signal::Receiver<bool>,
     ) -> Self {
-        Self(tokio::spawn(async move { Overseer::new(service, post, live).go(ending).await }))
+        Self(tokio::spawn(async move { Overseer::new(service, post, live, signs).go(ending).await }))
     }
 
     /// Waits for its end, but not for long.
@@ -70,6 +74,7 @@ async fn end_of(ending: &mut signal::Receiver<bool>) {
 struct Overseer {
     service: Arc<Service>,
     live: Arc<Live>,
+    signs: Signs,
     files: StateFiles,
     observing: Observing,
     alerts: Alerts,
@@ -78,6 +83,8 @@ struct Overseer {
     written: AlertBook,
     written_at: Instant,
     last: Instant,
+    /// When everything was looked at last.
+    looked: Option<Instant>,
     quiet: Vec<Window>,
 }
 
@@ -94,7 +101,7 @@ fn limits(config: &AlertsConfig) -> Limits {
 }
 
 impl Overseer {
-    fn new(service: Arc<Service>, post: Arc<WatchPost>, live: Arc<Live>) -> Self {
+    fn new(service: Arc<Service>, post: Arc<WatchPost>, live: Arc<Live>, signs: Signs) -> Self {
         let config = service.workspace().alerts.clone();
         let fresh = || AlertBook { name: uuid::Uuid::now_v7().simple().to_string(), ..AlertBook::default() };
         let mut book = AlertBook::read(service.state()).unwrap_or_else(fresh);
@@ -111,12 +118,14 @@ impl Overseer {
             files: StateFiles::of(&service),
             service,
             live,
+            signs,
             observing,
             alerts,
             channels,
             written: AlertBook::default(),
             written_at: now,
             last: now,
+            looked: None,
             quiet: config.quiet,
         }
     }
@@ -133,6 +142,9 @@ impl Overseer {
                     biased;
                     () = end_of(&mut ending) => break,
                     _ = tick.tick() => {}
+                }
+                if self.is_at_rest() {
+                    continue;
                 }
                 tokio::select! {
                     biased;
@@ -151,6 +163,17 @@ impl Overseer {
         listening.ended().await;
     }
 
+    /// Whether nothing can have become wrong or right since the last look but what time alone brings.
+    fn is_at_rest(&mut self) -> bool {
+        let is_new = self.signs.borrow_and_update().has_changed();
+        let book = &self.alerts.book;
+        let is_waited_for =
+            !book.alerts.is_empty() || !book.incidents.is_empty() || !outbox::due(book).is_empty();
+        let is_told = self.files.are_wanted() || !self.service.workspace().peers.nodes.is_empty();
+        let looked = self.looked.is_some_and(|looked| looked.elapsed() < LOOK_AT_REST);
+        looked && !is_new && !is_waited_for && !is_told
+    }
+
     async fn look(&mut self) {
         let observed = self.observing.observe().await;
         let believed = |peer: &PeerSeen| (peer.name.clone(), peer.state.name().to_owned());
@@ -162,7 +185,7 @@ impl Overseer {
         let quiet = !self.quiet.is_empty() && is_open(&self.quiet, wall);
         let now = Instant::now();
         let passed = now.saturating_duration_since(self.last);
-        self.last = now;
+        (self.last, self.looked) = (now, Some(now));
         let notices = self.alerts.look(Look { passed, wall, quiet, observed: &observed });
         let lost = outbox::post(&mut self.alerts.book, &notices, &self.channels.names(), wall);
         for lost in lost {

@@ -36,6 +36,11 @@ impl StateFiles {
         Self { folder, written: BTreeMap::new(), told: None }
     }
 
+    /// Whether there are to be any.
+    pub(super) const fn are_wanted(&self) -> bool {
+        self.folder.is_some()
+    }
+
     /// Writes what has changed. What cannot be written is told once.
     pub(super) async fn write(&mut self, service: &Service, live: &Live, wall: Nanos) {
         let Some(folder) = self.folder.clone() else { return };

@@ -20,13 +20,11 @@ use tokio::task::JoinHandle;
 pub(crate) use composing::of_test;
 pub(crate) use sending::send;
 
-use crate::beat;
+use crate::lookout::Signs;
 use crate::problem::Result;
 use crate::service::Service;
 use schedule::{AHEAD_MAX, WAITING_MAX, nanos, verdict};
 
-/// How often it is asked whether anything has happened.
-const ASK_EVERY: Duration = Duration::from_millis(500);
 /// How long it is waited at most before it is looked for what waits: clocks jump.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// How long it is waited when the state cannot be used.
@@ -41,8 +39,8 @@ pub(crate) struct Notifying(JoinHandle<()>);
 
 impl Notifying {
     /// Begins to tell, until `ending` turns true.
-    pub(crate) fn begin(service: Arc<Service>, ending: signal::Receiver<bool>) -> Self {
-        Self(tokio::spawn(go(service, ending)))
+    pub(crate) fn begin(service: Arc<Service>, signs: Signs, ending: signal::Receiver<bool>) -> Self {
+        Self(tokio::spawn(go(service, signs, ending)))
     }
 
     /// Waits for its end, but not for long.
@@ -61,7 +59,7 @@ async fn ends_within(ending: &mut signal::Receiver<bool>, time: Duration) -> boo
     tokio::time::timeout(time, ending.wait_for(|end| *end)).await.is_ok()
 }
 
-async fn go(service: Arc<Service>, mut ending: signal::Receiver<bool>) {
+async fn go(service: Arc<Service>, signs: Signs, mut ending: signal::Receiver<bool>) {
     let begun = loop {
         match begin(&service).await {
             Ok(begun) => break begun,
@@ -81,7 +79,7 @@ async fn go(service: Arc<Service>, mut ending: signal::Receiver<bool>) {
         .map(|to| Receiver { service: &service, store: &store, to, news: Notify::new() })
         .collect();
     let deliveries = join_all(receivers.iter().map(|receiver| receiver.go(ending.clone())));
-    tokio::join!(deliveries, hand_on(&service, &store, onlooker, &receivers, ending.clone()));
+    tokio::join!(deliveries, hand_on(&service, &store, onlooker, &receivers, signs, ending.clone()));
 }
 
 /// Says who is to be told from now on; `None` when nobody is.
@@ -106,17 +104,13 @@ async fn hand_on(
     store: &Store,
     mut onlooker: Onlooker,
     receivers: &[Receiver<'_>],
+    mut signs: Signs,
     mut ending: signal::Receiver<bool>,
 ) {
-    let mut ask = beat::every(ASK_EVERY);
+    // What was there before is handed on as well.
+    let mut is_due = true;
     loop {
-        tokio::select! {
-            biased;
-            // A sender that is gone counts as an end.
-            _ = ending.wait_for(|end| *end) => return,
-            _ = ask.tick() => {}
-        }
-        match hand_on_once(service, store, &mut onlooker).await {
+        match hand_on_once(service, store, &mut onlooker, &mut is_due).await {
             Ok(false) => {}
             Ok(true) => receivers.iter().for_each(|receiver| receiver.news.notify_one()),
             Err(problem) => {
@@ -124,23 +118,37 @@ async fn hand_on(
                 if ends_within(&mut ending, TROUBLE_PAUSE).await {
                     return;
                 }
+                continue;
             }
+        }
+        tokio::select! {
+            biased;
+            // A sender that is gone counts as an end.
+            _ = ending.wait_for(|end| *end) => return,
+            Ok(()) = signs.changed() => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
         }
     }
 }
 
-/// Whether there may be anything new to send.
-async fn hand_on_once(service: &Service, store: &Store, onlooker: &mut Onlooker) -> Result<bool> {
-    if !onlooker.has_changed().await? {
+/// Whether there may be anything new to send. `is_due` says, until it is done, that there may be something to hand on.
+async fn hand_on_once(
+    service: &Service,
+    store: &Store,
+    onlooker: &mut Onlooker,
+    is_due: &mut bool,
+) -> Result<bool> {
+    *is_due |= onlooker.has_changed().await?;
+    if !*is_due {
         return Ok(false);
     }
     store.tell_untold().await?;
-    if !store.has_news().await? {
-        return Ok(true);
+    if store.has_news().await? {
+        let compose = |subscriber: &Subscriber, told: Told<'_>| compose(service, subscriber, told);
+        let now = service.clock().now();
+        while store.hand_on_news(compose, now.saturating_sub(nanos(WAITING_MAX)), now).await? {}
     }
-    let compose = |subscriber: &Subscriber, told: Told<'_>| compose(service, subscriber, told);
-    let now = service.clock().now();
-    while store.hand_on_news(compose, now.saturating_sub(nanos(WAITING_MAX)), now).await? {}
+    *is_due = false;
     Ok(true)
 }
 
