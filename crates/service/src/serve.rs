@@ -12,7 +12,6 @@ use syncline_store::{RunQuery, SeenTo};
 use tokio::sync::{Mutex, Notify, mpsc, watch as signal};
 
 use crate::asked::Asked;
-use crate::beat;
 use crate::live::{Following, Live};
 use crate::lookout::Lookout;
 use crate::monitoring::Watching;
@@ -22,7 +21,7 @@ use crate::problem::{Class, Problem, Result};
 use crate::runner::Done;
 use crate::scheduling::{Stage, keep_to};
 use crate::service::Service;
-use crate::watch::{Configuration, LOOK_EVERY, WatchNews, Watches, told_to_end};
+use crate::watch::{Configuration, WatchNews, Watches, told_to_end};
 use crate::watch_post::{How, WatchPost};
 use crate::wire::{LeftOut, News, TargetReport};
 
@@ -135,7 +134,7 @@ impl<R: Fn() -> Result<Service>> Serving<R> {
         let context = Context { turns: Some(Arc::clone(&self.turns)), ..service.context(&store) };
         let (end, ending) = signal::channel(false);
         let (live, post) = (Arc::clone(&self.orders.live), Arc::clone(&self.post));
-        let lookout = Lookout::begin(&store, &post, &live);
+        let lookout = Lookout::begin(service, &store, &post, &live);
         let signs = || lookout.signs.clone();
         let watching = Watching::begin(
             Arc::clone(service),
@@ -162,13 +161,14 @@ impl<R: Fn() -> Result<Service>> Serving<R> {
             Ok(())
         };
         let watches = watched(service)?;
-        let watched = watches.go(context, None, self.told.clone(), Arc::clone(&self.post), ending.clone());
+        let watched =
+            watches.go(context, None, self.told.clone(), Arc::clone(&post), (signs(), ending.clone()));
         let work = async { tokio::try_join!(scheduled, watched) };
         tokio::pin!(work);
         let mut following = Following::new(&live, service, &post);
         let next = {
             let wanted = async {
-                let next = self.wanted(service, lookout.asked_to_end.clone()).await;
+                let next = self.wanted(service, &lookout).await;
                 if next.is_none() {
                     live.drain();
                 }
@@ -196,13 +196,9 @@ impl<R: Fn() -> Result<Service>> Serving<R> {
     }
 
     /// Waits until this is to end, or to go on with another configuration, which is returned.
-    async fn wanted(
-        &mut self,
-        service: &Service,
-        mut asked_to_end: signal::Receiver<bool>,
-    ) -> Option<Service> {
+    async fn wanted(&mut self, service: &Service, lookout: &Lookout) -> Option<Service> {
+        let (mut signs, mut asked_to_end) = (lookout.signs.clone(), lookout.asked_to_end.clone());
         let mut configuration = Configuration::of(service);
-        let mut look = beat::every(LOOK_EVERY);
         loop {
             let reload = tokio::select! {
                 // A sender that is gone counts as a stop.
@@ -212,7 +208,7 @@ impl<R: Fn() -> Result<Service>> Serving<R> {
                     return None;
                 }
                 () = self.orders.reload.notified() => true,
-                _ = look.tick() => configuration.has_changed(service),
+                Ok(()) = signs.changed() => configuration.has_changed(service),
             };
             if reload && let Some(next) = self.read_anew() {
                 return Some(next);

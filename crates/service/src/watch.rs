@@ -11,8 +11,8 @@ use tokio::sync::{mpsc, watch as signal};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::beat;
 use crate::ignore_file::{self, Stamp};
+use crate::lookout::{Lookout, Signs};
 use crate::operations::start_run;
 use crate::problem::{Problem, Result};
 use crate::runner::Done;
@@ -60,8 +60,6 @@ pub enum WatchNews {
     },
 }
 
-/// How often the files are looked at that say what is watched, and how.
-pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How often the ignore files of targets are looked at while nothing happens.
 const LOOK_AT_REST: Duration = Duration::from_secs(30);
 
@@ -95,10 +93,10 @@ pub async fn watch(
     let context = Context { turns: Some(Arc::default()), ..service.context(&store) };
     let mut configuration = Configuration::of(service);
     let (end, ending) = signal::channel(false);
-    let watching = watches.go(context, interval, told.clone(), Arc::clone(&post), ending);
+    let lookout = Lookout::begin(service, &store, &post, &Arc::default());
+    let (mut signs, mut asked_to_end) = (lookout.signs.clone(), lookout.asked_to_end.clone());
+    let watching = watches.go(context, interval, told.clone(), post, (signs.clone(), ending));
     tokio::pin!(watching);
-    let mut look = beat::every(LOOK_EVERY);
-    let mut listen = beat::every(LISTEN_EVERY);
     let is_ending = || *end.borrow();
     loop {
         tokio::select! {
@@ -107,13 +105,11 @@ pub async fn watch(
             _ = stop.wait_for(|stop| *stop), if !is_ending() => {
                 end.send_replace(true);
             }
-            _ = listen.tick(), if !is_ending() => {
-                if post.is_asked_to_stop() {
-                    let _ = told.send(told_to_end());
-                    end.send_replace(true);
-                }
+            Ok(_) = asked_to_end.wait_for(|asked| *asked), if !is_ending() => {
+                let _ = told.send(told_to_end());
+                end.send_replace(true);
             }
-            _ = look.tick() => {
+            Ok(()) = signs.changed() => {
                 if configuration.has_changed(service) {
                     let message = "the configuration changed: start the watch again to use it".to_owned();
                     let _ = told.send(WatchNews::Note { target: None, message });
@@ -177,7 +173,7 @@ impl<'a> Watches<'a> {
         interval: Option<Duration>,
         told: mpsc::UnboundedSender<WatchNews>,
         post: Arc<WatchPost>,
-        ending: signal::Receiver<bool>,
+        (mut signs, ending): (Signs, signal::Receiver<bool>),
     ) -> Result<()> {
         let Self { mut rules, opened } = self;
         let watching = Watching { interval, ..Watching::default() };
@@ -188,14 +184,15 @@ impl<'a> Watches<'a> {
             let watched = Watched { target, folder, context, watching, told, post };
             tasks.spawn(watched.go(options.clone(), ending.clone()));
         }
-        let mut look = beat::every(LOOK_EVERY);
         loop {
             let ended = tokio::select! {
-                ended = tasks.join_next() => ended,
-                _ = look.tick() => {
-                    rules.look(&post.record(), &told);
-                    continue;
-                }
+                ended = tasks.join_next() => Some(ended),
+                Ok(()) = signs.changed() => None,
+                () = tokio::time::sleep(LOOK_AT_REST) => None,
+            };
+            let Some(ended) = ended else {
+                rules.look(&post.record(), &told);
+                continue;
             };
             let Some(ended) = ended else { return Ok(()) };
             ended.map_err(|error| {
@@ -205,9 +202,6 @@ impl<'a> Watches<'a> {
         }
     }
 }
-
-/// How often a request to end is looked for.
-const LISTEN_EVERY: Duration = Duration::from_millis(250);
 
 /// The files that say what belongs to the targets that are watched, as they were when they were last looked at.
 struct Rules<'a> {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use syncline_connect::Progress;
 use syncline_engine::{Event, Events};
+use tokio::sync::Notify;
 
 use super::feed::Feed;
 use crate::wire::News;
@@ -14,6 +15,7 @@ use crate::wire::News;
 pub(crate) struct Hearing {
     events: Arc<dyn Events>,
     feed: Arc<Feed>,
+    notices: Arc<Notify>,
     now: Mutex<Now>,
 }
 
@@ -27,18 +29,20 @@ struct Now {
 }
 
 impl Hearing {
-    pub(crate) fn new(events: Arc<dyn Events>, feed: Arc<Feed>) -> Self {
-        Self { events, feed, now: Mutex::default() }
+    pub(crate) fn new(events: Arc<dyn Events>, feed: Arc<Feed>, notices: Arc<Notify>) -> Self {
+        Self { events, feed, notices, now: Mutex::default() }
     }
 
-    /// Tells how far the phase is that is going on, when it has come further.
-    pub(crate) fn tell_progress(&self) {
+    /// Tells how far the phase is that is going on, when it has come further; whether any goes on.
+    pub(crate) fn tell_progress(&self) -> bool {
         let news = {
             let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(progress) = now.progress.as_ref().filter(|_| !now.targets.is_empty()) else { return };
+            let Some(progress) = now.progress.as_ref().filter(|_| !now.targets.is_empty()) else {
+                return false;
+            };
             let reached = (progress.items.load(Ordering::Relaxed), progress.bytes.load(Ordering::Relaxed));
             if reached == now.told || reached == (0, 0) {
-                return;
+                return true;
             }
             now.told = reached;
             // The counters say for how many, but not for which target: they are nobody's while several are at work.
@@ -46,6 +50,7 @@ impl Hearing {
             News::Progress { target, items: reached.0, bytes: reached.1 }
         };
         self.feed.tell(news);
+        true
     }
 
     fn news(event: &Event) -> Option<News> {
@@ -83,6 +88,7 @@ impl Events for Hearing {
             }
         }
         drop(now);
+        self.notices.notify_one();
         if let Some(news) = Self::news(event) {
             self.feed.tell(news);
         }

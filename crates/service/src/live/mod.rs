@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use syncline_core::Nanos;
 use syncline_engine::Events;
-use tokio::sync::watch as signal;
+use tokio::sync::{Notify, watch as signal};
 
 pub use feed::{Feed, JOURNAL_MAX, Listener, Message};
 pub(crate) use follow::Following;
@@ -38,6 +38,8 @@ pub struct Live {
     peers: Mutex<BTreeMap<String, String>>,
     /// How often something changed of this that is in no state.
     stirred: AtomicU64,
+    /// Told when this process does something that others may see.
+    notices: Arc<Notify>,
 }
 
 impl Default for Live {
@@ -50,6 +52,7 @@ impl Default for Live {
             hearing: Mutex::default(),
             peers: Mutex::default(),
             stirred: AtomicU64::new(0),
+            notices: Arc::default(),
         }
     }
 }
@@ -83,7 +86,7 @@ impl Live {
     /// Tells that no more runs are begun.
     pub(crate) fn drain(&self) {
         if !self.draining.swap(true, Ordering::AcqRel) {
-            self.stirred.fetch_add(1, Ordering::Release);
+            self.stir();
             self.feed.tell(News::DaemonDraining {});
         }
     }
@@ -98,7 +101,8 @@ impl Live {
         let mut believed = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
         if *believed != peers {
             *believed = peers;
-            self.stirred.fetch_add(1, Ordering::Release);
+            drop(believed);
+            self.stir();
         }
     }
 
@@ -109,17 +113,25 @@ impl Live {
 
     /// Whoever listens to runs, and this.
     pub(crate) fn beside(&self, events: Arc<dyn Events>) -> Arc<dyn Events> {
-        let hearing = Arc::new(Hearing::new(events, Arc::clone(&self.feed)));
+        let hearing = Arc::new(Hearing::new(events, Arc::clone(&self.feed), Arc::clone(&self.notices)));
         *self.hearing.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&hearing));
         hearing
     }
 
-    /// Tells how far the runs of this process have come.
-    pub(crate) fn tell_progress(&self) {
+    /// Tells how far the runs of this process have come; whether any goes on.
+    pub(crate) fn tell_progress(&self) -> bool {
         let hearing = self.hearing.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(hearing) = hearing {
-            hearing.tell_progress();
-        }
+        hearing.is_some_and(|hearing| hearing.tell_progress())
+    }
+
+    /// Ends when this process does something that others may see.
+    pub(crate) async fn noticed(&self) {
+        self.notices.notified().await;
+    }
+
+    fn stir(&self) {
+        self.stirred.fetch_add(1, Ordering::Release);
+        self.notices.notify_one();
     }
 
     /// Changes whenever it drains, or something else is believed of a peer.
