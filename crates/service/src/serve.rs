@@ -64,7 +64,8 @@ pub async fn serve(
     let how = How { interval: None, serving: true };
     let post = Arc::new(WatchPost::take(&service, how, names(&service)).await?);
     let _ = told.send(WatchNews::Began);
-    let mut serving = Serving { reopen, told, orders, post, turns: Arc::default() };
+    let configuration = Configuration::of(&service);
+    let mut serving = Serving { reopen, told, orders, post, configuration, turns: Arc::default() };
     let mut next = Some(service);
     while let Some(service) = next.take() {
         let service = Arc::new(service.heard_by(&serving.orders.live));
@@ -122,6 +123,8 @@ struct Serving<R> {
     told: mpsc::UnboundedSender<WatchNews>,
     orders: Orders,
     post: Arc<WatchPost>,
+    /// Its file as it was before it was read last: it may change again while what goes on comes to its end.
+    configuration: Configuration,
     turns: Arc<Mutex<()>>,
 }
 
@@ -198,9 +201,14 @@ impl<R: Fn() -> Result<Service>> Serving<R> {
     /// Waits until this is to end, or to go on with another configuration, which is returned.
     async fn wanted(&mut self, service: &Service, lookout: &Lookout) -> Option<Service> {
         let (mut signs, mut asked_to_end) = (lookout.signs.clone(), lookout.asked_to_end.clone());
-        let mut configuration = Configuration::of(service);
+        let mut reload = false;
         loop {
-            let reload = tokio::select! {
+            // Looked at before it is read, so that a change meanwhile is noticed.
+            reload |= self.configuration.has_changed(service);
+            if reload && let Some(next) = self.read_anew() {
+                return Some(next);
+            }
+            reload = tokio::select! {
                 // A sender that is gone counts as a stop.
                 _ = self.orders.stop.wait_for(|stop| *stop) => return None,
                 Ok(_) = asked_to_end.wait_for(|asked| *asked) => {
@@ -208,11 +216,8 @@ impl<R: Fn() -> Result<Service>> Serving<R> {
                     return None;
                 }
                 () = self.orders.reload.notified() => true,
-                Ok(()) = signs.changed() => configuration.has_changed(service),
+                Ok(()) = signs.changed() => false,
             };
-            if reload && let Some(next) = self.read_anew() {
-                return Some(next);
-            }
         }
     }
 

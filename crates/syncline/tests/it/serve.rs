@@ -40,6 +40,26 @@ fn target(world: &World, name: &str) -> Value {
 }
 
 #[test]
+fn a_file_that_changes_again_while_a_run_comes_to_its_end_is_read_again() {
+    let world = World::new();
+    let slow = "triggers: { watch: true }, safety: { pre_sync_checks: [{ name: Slow, command: \"touch ../begun; \
+                while test -e ../gate; do sleep 0.05; done\" }] }";
+    configure(&world, &[("slow", slow)]);
+    world.write_local("slow/a.md", "a");
+    fs::write(world.path("gate"), "").unwrap();
+    let serving = serve(&world);
+    eventually("it runs", || world.path("begun").exists());
+    configure(&world, &[("slow", slow), ("second", "triggers: { watch: true }")]);
+    eventually("it is read", || serving.said().contains("was read anew"));
+    // It waits for the run, and knows nothing of this yet.
+    world.write_local("third/c.md", "c");
+    configure(&world, &[("slow", slow), ("third", "triggers: { watch: true }")]);
+    fs::remove_file(world.path("gate")).unwrap();
+    eventually("the last one counts", || world.read_remote("third/c.md").is_some());
+    assert!(target(&world, "second").is_null(), "{}", serving.said());
+}
+
+#[test]
 fn targets_run_by_their_schedules_and_at_changes_and_others_are_left() {
     let world = World::new();
     let targets = [
