@@ -167,8 +167,9 @@ impl Overseer {
     fn is_at_rest(&mut self) -> bool {
         let is_new = self.signs.borrow_and_update().has_changed();
         let book = &self.alerts.book;
+        // What could not be sent is tried again by the book's clock, which a look advances.
         let is_waited_for =
-            !book.alerts.is_empty() || !book.incidents.is_empty() || !outbox::due(book).is_empty();
+            !book.alerts.is_empty() || !book.incidents.is_empty() || !book.deliveries.is_empty();
         let is_told = self.files.are_wanted() || !self.service.workspace().peers.nodes.is_empty();
         let looked = self.looked.is_some_and(|looked| looked.elapsed() < LOOK_AT_REST);
         looked && !is_new && !is_waited_for && !is_told

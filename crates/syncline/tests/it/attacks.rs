@@ -38,13 +38,6 @@ fn statuses(answers: &str) -> Vec<&str> {
     answers.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect()
 }
 
-/// Most memory that a process has ever taken, in KiB.
-fn most_memory(server: &Server) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", server.serving.child.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
 #[test]
 fn a_request_that_can_be_read_in_two_ways_is_refused_and_nothing_behind_it_is_read() {
     let world = World::with(DAEMON);
@@ -111,7 +104,7 @@ fn a_body_without_an_end_costs_no_memory_and_a_packed_one_is_never_unpacked() {
     let runner = token(&world, "runner", &["--scope", "run"]);
     let server = Server::listening(&world, &["serve"]);
     eventually("it is ready", || server.get("/readyz").status == 200);
-    let before = most_memory(&server);
+    let before = server.serving.most_memory();
     let chunk = [b"10000\r\n".as_slice(), &[b' '; 65_536], b"\r\n"].concat();
     for (path, who, status) in [
         ("/api/v1/runs", String::new(), "401"),
@@ -131,7 +124,7 @@ fn a_body_without_an_end_costs_no_memory_and_a_packed_one_is_never_unpacked() {
         let head = format!("{head}Content-Length: 5000000000\r\nExpect: 100-continue\r\n\r\n");
         assert_eq!(statuses(&answered(&server, head.as_bytes()))[0], status, "{path}");
     }
-    let grown = most_memory(&server).saturating_sub(before);
+    let grown = server.serving.most_memory().saturating_sub(before);
     assert!(grown < 40_000, "{grown} KiB");
     for path in ["/api/v1/runs", "/mcp"] {
         let head = format!(

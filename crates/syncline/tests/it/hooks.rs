@@ -114,13 +114,6 @@ fn asked_for(world: &World) -> i64 {
     })
 }
 
-/// Most memory that a process has ever taken, in KiB.
-fn most_memory(server: &Server) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", server.serving.child.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
 #[test]
 fn a_genuine_delivery_has_its_targets_run_once_also_after_a_restart() {
     let world = world();
@@ -195,7 +188,7 @@ fn senders_that_ask_back_when_they_are_set_up_get_their_answer() {
 fn a_body_without_an_end_is_refused_at_its_limit_before_anybody_reads_it() {
     let world = world();
     let server = Server::start(&world);
-    let before = most_memory(&server);
+    let before = server.serving.most_memory();
     let mut stream = server.connect();
     let head = "POST /hooks/code HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000000\r\n\r\n";
     stream.write_all(head.as_bytes()).unwrap();
@@ -210,7 +203,7 @@ fn a_body_without_an_end_is_refused_at_its_limit_before_anybody_reads_it() {
     // It is cut off long before this is all.
     let sent = (0..16_384).take_while(|_| stream.write_all(&chunk).is_ok()).count();
     assert!(sent < 8_192, "{sent} chunks of 64 KiB were taken");
-    let grown = most_memory(&server).saturating_sub(before);
+    let grown = server.serving.most_memory().saturating_sub(before);
     assert!(grown < 40_000, "{grown} KiB");
     assert_eq!(server.push("{\"after\":\"1\"}").0, 200, "others are still heard");
 }
@@ -222,7 +215,7 @@ fn a_storm_of_deliveries_is_a_handful_of_runs() {
     let server = Server::start(&world);
     server.push("{\"after\":\"0\"}");
     eventually("the first run begins", || runs(&world) == 1);
-    let before = most_memory(&server);
+    let before = server.serving.most_memory();
     // In any order, and each twice.
     let storm = |worker: usize| {
         let mut stream = server.connect();
@@ -249,7 +242,7 @@ fn a_storm_of_deliveries_is_a_handful_of_runs() {
     });
     fs::remove_file(world.path("gate")).unwrap();
     eventually("one run for all of it", || runs(&world) == 2);
-    let grown = most_memory(&server).saturating_sub(before);
+    let grown = server.serving.most_memory().saturating_sub(before);
     assert!(grown < 30_000, "{grown} KiB");
     world.json(0, &["run", "--stop"]);
     assert_eq!(runs(&world), 2);

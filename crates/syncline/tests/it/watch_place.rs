@@ -64,6 +64,13 @@ impl Watched {
         assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
     }
 
+    /// Most memory that it has ever taken, in KiB.
+    pub(crate) fn most_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     pub(crate) fn ended(&mut self) -> ExitStatus {
         let mut status = None;
         eventually("the watch ended", || {
