@@ -51,6 +51,9 @@ enum Chore {
     /// Run one command and write what it used to a file; `bench` calls this
     #[command(hide = true)]
     Measure(bench::measure::Arguments),
+    /// Look at a file once a second and do nothing else; `bench` measures a daemon with nothing to do beside this
+    #[command(hide = true)]
+    Sleep { file: std::path::PathBuf },
 }
 
 fn main() -> ExitCode {
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Chore::Chats => chats::run(),
         Chore::Bench(arguments) => bench::run(&arguments),
         Chore::Measure(arguments) => bench::measure::helper(&arguments),
+        Chore::Sleep { file } => bench::sleep(&file),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -1,18 +1,21 @@
-//! A lookout: one small task that notices, for everybody, that there may be something new, so that a daemon at rest wakes
+//! A lookout: one small thread that notices, for everybody, that there may be something new, so that a daemon at rest wakes
 //! nobody else.
+//!
+//! It is a thread and no task, since it looks at files, whose disk may not answer; and since it costs one wake a look,
+//! where the timers of the runtime take two or three for one of a second.
 
-use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use syncline_store::{Store, WatchRecord, Writes};
 use tokio::sync::watch as signal;
-use tokio::task::JoinHandle;
 
-use crate::beat;
 use crate::ignore_file::{self, Stamp};
 use crate::live::Live;
+use crate::problem::{Problem, Result};
 use crate::service::Service;
 use crate::watch_post::WatchPost;
 
@@ -32,21 +35,36 @@ pub(crate) struct Lookout {
     pub(crate) signs: Signs,
     /// Turns true when another process asks this one to end.
     pub(crate) asked_to_end: signal::Receiver<bool>,
-    task: JoinHandle<Infallible>,
+    live: Arc<Live>,
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Drop for Lookout {
     fn drop(&mut self) {
-        self.task.abort();
+        self.is_over.store(true, Ordering::Release);
+        self.live.bell().wake();
+        // It holds the place of the watch, which is free once this is gone.
+        let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
 impl Lookout {
-    pub(crate) fn begin(service: &Service, store: &Store, post: &Arc<WatchPost>, live: &Arc<Live>) -> Self {
+    /// Begins to look out.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub(crate) fn begin(
+        service: &Service,
+        store: &Store,
+        post: &Arc<WatchPost>,
+        live: &Arc<Live>,
+    ) -> Result<Self> {
         let (tell, signs) = signal::channel(0);
         let (ask, asked_to_end) = signal::channel(false);
         let workspace = service.workspace();
         let files = [workspace.file.clone(), workspace.root.join(ignore_file::NAME)];
+        let is_over = Arc::new(AtomicBool::new(false));
         let looking = Looking {
             writes: Writes::to(store),
             stamps: files.each_ref().map(|file| ignore_file::stamp(file)),
@@ -55,9 +73,11 @@ impl Lookout {
             stirred: live.stirred(),
             post: Arc::clone(post),
             live: Arc::clone(live),
+            is_over: Arc::clone(&is_over),
         };
-        let task = tokio::spawn(looking.go(tell, ask));
-        Self { signs, asked_to_end, task }
+        let thread = Builder::new().name("lookout".to_owned()).spawn(move || looking.go(&tell, &ask));
+        let thread = thread.map_err(|error| Problem::io(error, "starting a thread"))?;
+        Ok(Self { signs, asked_to_end, live: Arc::clone(live), is_over, thread: Some(thread) })
     }
 }
 
@@ -72,18 +92,20 @@ struct Looking {
     record: Arc<WatchRecord>,
     /// How often something that is in no state had changed then.
     stirred: u64,
+    is_over: Arc<AtomicBool>,
 }
 
 impl Looking {
-    async fn go(mut self, tell: signal::Sender<u64>, ask: signal::Sender<bool>) -> Infallible {
-        let (mut quick, mut slow) = (beat::every(LOOK_EVERY), beat::every(LOOK_AT_REST));
+    fn go(mut self, tell: &signal::Sender<u64>, ask: &signal::Sender<bool>) {
         let mut lively = Instant::now();
         loop {
             let is_at_rest = lively.elapsed() > LIVELY_FOR;
-            tokio::select! {
-                _ = quick.tick(), if !is_at_rest => {}
-                _ = slow.tick(), if is_at_rest => {}
-                () = self.live.noticed(), if is_at_rest => {}
+            let period = if is_at_rest { LOOK_AT_REST } else { LOOK_EVERY };
+            let is_over = || self.is_over.load(Ordering::Acquire);
+            // While something goes on, whatever happens is not looked at one by one.
+            self.live.bell().wait(period, |rung| is_over() || (is_at_rest && rung));
+            if is_over() {
+                return;
             }
             let is_new = self.is_something_new();
             if is_new {

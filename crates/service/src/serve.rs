@@ -137,7 +137,7 @@ impl<R: Fn() -> Result<Service>> Serving<R> {
         let context = Context { turns: Some(Arc::clone(&self.turns)), ..service.context(&store) };
         let (end, ending) = signal::channel(false);
         let (live, post) = (Arc::clone(&self.orders.live), Arc::clone(&self.post));
-        let lookout = Lookout::begin(service, &store, &post, &live);
+        let lookout = Lookout::begin(service, &store, &post, &live)?;
         let signs = || lookout.signs.clone();
         let watching = Watching::begin(
             Arc::clone(service),

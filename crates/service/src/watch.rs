@@ -93,7 +93,7 @@ pub async fn watch(
     let context = Context { turns: Some(Arc::default()), ..service.context(&store) };
     let mut configuration = Configuration::of(service);
     let (end, ending) = signal::channel(false);
-    let lookout = Lookout::begin(service, &store, &post, &Arc::default());
+    let lookout = Lookout::begin(service, &store, &post, &Arc::default())?;
     let (mut signs, mut asked_to_end) = (lookout.signs.clone(), lookout.asked_to_end.clone());
     let watching = watches.go(context, interval, told.clone(), post, (signs.clone(), ending));
     tokio::pin!(watching);

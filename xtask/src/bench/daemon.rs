@@ -6,7 +6,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
-use std::thread::sleep;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -32,6 +32,8 @@ const TARGETS: usize = 100;
 /// How long it is left alone before it is measured, and measured then.
 const SETTLING: Duration = Duration::from_secs(15);
 const WINDOW: Duration = Duration::from_secs(30);
+/// How often the program beside it looks at a file: nothing that looks at anything can cost less than its wakes do.
+const SLEEP: Duration = Duration::from_secs(1);
 /// Those who listen to events at once.
 const LISTENERS: usize = 1000;
 
@@ -81,7 +83,7 @@ impl Bench {
         Ok(equal)
     }
 
-    /// Leaves a daemon with many targets alone.
+    /// Leaves a daemon with many targets alone, beside a program that only looks at a file once a second.
     ///
     /// # Errors
     /// When it does not run, or watches less than it is to.
@@ -101,12 +103,17 @@ impl Bench {
         )?;
         let (daemon, address) = self.serve(&pair.a)?;
         pace(address, STATUS, Duration::from_millis(200), goes_on)?;
-        sleep(SETTLING);
+        thread::sleep(SETTLING);
+        let mut sleeper = Command::new(std::env::current_exe()?);
+        sleeper.arg("sleep").arg(pair.a.join("syncline.yaml"));
+        let sleeper = Running::start(&mut sleeper, &self.place.join("sleep.log"))?;
         for _ in 0..self.rounds {
             self.wait_until_quiet();
-            let meter = daemon.meter();
-            sleep(WINDOW);
-            self.note("idle", "syncline", meter.sample(WINDOW.as_secs_f64()));
+            let meters = [("syncline", daemon.meter()), ("one look a second", sleeper.meter())];
+            thread::sleep(WINDOW);
+            for (name, meter) in meters {
+                self.note("idle", name, meter.sample(WINDOW.as_secs_f64()));
+            }
         }
         let log = fs::read_to_string(self.place.join("serve.log"))?;
         if let Some(line) = log.lines().find(|line| line.contains("watch") && line.contains("limit")) {
@@ -159,9 +166,20 @@ impl Bench {
             if Instant::now() >= end {
                 bail!("the daemon is not ready within {PATIENCE:?}");
             }
-            sleep(Duration::from_millis(2));
+            thread::sleep(Duration::from_millis(2));
         }
         Ok((daemon, address))
+    }
+}
+
+/// Looks at a file once a second, and does nothing else; ends never.
+///
+/// # Errors
+/// When the file is gone.
+pub fn sleep(file: &Path) -> Result<bool> {
+    loop {
+        fs::symlink_metadata(file)?;
+        thread::sleep(SLEEP);
     }
 }
 

@@ -27,6 +27,7 @@ use place::Place;
 use results::Results;
 use tools::Tools;
 
+pub use daemon::sleep;
 pub use page::page;
 
 /// What `bench` is told.

@@ -32,7 +32,8 @@ const TITLES: [(&str, &str); 13] = [
     ),
     (
         "idle",
-        "A daemon with nothing to do, 30 s long: 100 watched targets of two folders each, 100,000 files in all",
+        "A daemon with nothing to do, 30 s long: 100 watched targets of two folders each, 100,000 files in all; beside a \
+         program that does nothing but look at one file a second, which tells what the machine charges for a wake",
     ),
     (
         "live",

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use syncline_connect::Progress;
 use syncline_engine::{Event, Events};
-use tokio::sync::Notify;
 
+use super::bell::Bell;
 use super::feed::Feed;
 use crate::wire::News;
 
@@ -15,7 +15,7 @@ use crate::wire::News;
 pub(crate) struct Hearing {
     events: Arc<dyn Events>,
     feed: Arc<Feed>,
-    notices: Arc<Notify>,
+    bell: Arc<Bell>,
     now: Mutex<Now>,
 }
 
@@ -29,8 +29,8 @@ struct Now {
 }
 
 impl Hearing {
-    pub(crate) fn new(events: Arc<dyn Events>, feed: Arc<Feed>, notices: Arc<Notify>) -> Self {
-        Self { events, feed, notices, now: Mutex::default() }
+    pub(crate) fn new(events: Arc<dyn Events>, feed: Arc<Feed>, bell: Arc<Bell>) -> Self {
+        Self { events, feed, bell, now: Mutex::default() }
     }
 
     /// Tells how far the phase is that is going on, when it has come further; whether any goes on.
@@ -88,7 +88,7 @@ impl Events for Hearing {
             }
         }
         drop(now);
-        self.notices.notify_one();
+        self.bell.ring();
         if let Some(news) = Self::news(event) {
             self.feed.tell(news);
         }

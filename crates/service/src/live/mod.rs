@@ -3,6 +3,7 @@
 //! Both come from looking at the state a few times a second, so that they tell of runs from a shell as they tell of those
 //! of this process, and whoever asks costs the runs nothing: a request is answered from what was seen last.
 
+mod bell;
 mod diff;
 mod exposition;
 mod feed;
@@ -17,8 +18,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use syncline_core::Nanos;
 use syncline_engine::Events;
-use tokio::sync::{Notify, watch as signal};
+use tokio::sync::watch as signal;
 
+use bell::Bell;
 pub use feed::{Feed, JOURNAL_MAX, Listener, Message};
 pub(crate) use follow::Following;
 pub use health::{Looked, Words};
@@ -38,8 +40,8 @@ pub struct Live {
     peers: Mutex<BTreeMap<String, String>>,
     /// How often something changed of this that is in no state.
     stirred: AtomicU64,
-    /// Told when this process does something that others may see.
-    notices: Arc<Notify>,
+    /// Rung when this process does something that others may see.
+    bell: Arc<Bell>,
 }
 
 impl Default for Live {
@@ -52,7 +54,7 @@ impl Default for Live {
             hearing: Mutex::default(),
             peers: Mutex::default(),
             stirred: AtomicU64::new(0),
-            notices: Arc::default(),
+            bell: Arc::default(),
         }
     }
 }
@@ -113,7 +115,7 @@ impl Live {
 
     /// Whoever listens to runs, and this.
     pub(crate) fn beside(&self, events: Arc<dyn Events>) -> Arc<dyn Events> {
-        let hearing = Arc::new(Hearing::new(events, Arc::clone(&self.feed), Arc::clone(&self.notices)));
+        let hearing = Arc::new(Hearing::new(events, Arc::clone(&self.feed), Arc::clone(&self.bell)));
         *self.hearing.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&hearing));
         hearing
     }
@@ -124,14 +126,14 @@ impl Live {
         hearing.is_some_and(|hearing| hearing.tell_progress())
     }
 
-    /// Ends when this process does something that others may see.
-    pub(crate) async fn noticed(&self) {
-        self.notices.notified().await;
+    /// What is rung when this process does something that others may see.
+    pub(crate) fn bell(&self) -> &Bell {
+        &self.bell
     }
 
     fn stir(&self) {
         self.stirred.fetch_add(1, Ordering::Release);
-        self.notices.notify_one();
+        self.bell.ring();
     }
 
     /// Changes whenever it drains, or something else is believed of a peer.

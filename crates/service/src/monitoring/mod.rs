@@ -130,27 +130,24 @@ impl Overseer {
         }
     }
 
-    async fn go(mut self, mut ending: signal::Receiver<bool>) {
+    async fn go(mut self, ending: signal::Receiver<bool>) {
         self.write().await;
         let dead_man = self.channels.dead_man(&self.service);
         let listening = Listening::begin(&self.service, self.observing.post(), ending.clone()).await;
         self.observing.listen(&listening);
         let watch = async {
             let mut tick = beat::every(LOOK_EVERY);
+            let mut ending = ending;
             loop {
-                tokio::select! {
-                    biased;
-                    () = end_of(&mut ending) => break,
-                    _ = tick.tick() => {}
-                }
-                if self.is_at_rest() {
-                    continue;
-                }
                 tokio::select! {
                     biased;
                     // What is being sent then is in the book, and is sent again after the next start.
                     () = end_of(&mut ending) => break,
-                    () = self.look() => {}
+                    () = async {
+                        self.rest().await;
+                        tick.tick().await;
+                        self.look().await;
+                    } => {}
                 }
             }
         };
@@ -163,16 +160,16 @@ impl Overseer {
         listening.ended().await;
     }
 
-    /// Whether nothing can have become wrong or right since the last look but what time alone brings.
-    fn is_at_rest(&mut self) -> bool {
-        let is_new = self.signs.borrow_and_update().has_changed();
+    /// Waits for as long as nothing can have become wrong or right since the last look but what time alone brings.
+    async fn rest(&mut self) {
         let book = &self.alerts.book;
         // What could not be sent is tried again by the book's clock, which a look advances.
         let is_waited_for =
             !book.alerts.is_empty() || !book.incidents.is_empty() || !book.deliveries.is_empty();
         let is_told = self.files.are_wanted() || !self.service.workspace().peers.nodes.is_empty();
-        let looked = self.looked.is_some_and(|looked| looked.elapsed() < LOOK_AT_REST);
-        looked && !is_new && !is_waited_for && !is_told
+        if let Some(looked) = self.looked.filter(|_| !is_waited_for && !is_told) {
+            let _ = tokio::time::timeout_at((looked + LOOK_AT_REST).into(), self.signs.changed()).await;
+        }
     }
 
     async fn look(&mut self) {
