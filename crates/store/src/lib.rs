@@ -69,7 +69,7 @@ pub use records::{
     RunStart, RunState, TargetState,
 };
 pub use requests::Request;
-pub use rows::{DamagedRow, Table};
+pub use rows::{DamagedRow, RowAside, Table};
 pub use store::{Store, WorkspaceLock};
 pub use subscribers::Subscriber;
 pub use tokens::TokenRecord;

@@ -328,6 +328,7 @@ impl Store {
              AND seq <= (SELECT max(seq) FROM messages) - ?1";
         let mut connection = self.database().writer().await;
         let mut transaction = begin(&mut connection).await?;
+        subscribers::mend(&mut transaction).await?;
         let mut more = false;
         for mut subscriber in subscribers::load_all(&mut transaction).await? {
             more |= hand_on(&mut transaction, &mut subscriber, &compose, now).await?;

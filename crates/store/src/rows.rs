@@ -2,8 +2,9 @@
 //! Each is looked at alone, so that one that cannot be read hides no other.
 
 use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
+use crate::database::begin;
 use crate::error::Result;
 use crate::news::NewsRecord;
 use crate::outgoing::{AttemptRecord, MessageRecord};
@@ -82,10 +83,10 @@ impl Table {
         }
     }
 
-    /// Whether a row may be forgotten: what people have decided is theirs to decide again, and nothing else can be made of
+    /// Whether a row may be set aside: what people have decided is theirs to decide again, and nothing else can be made of
     /// a row that cannot be read.
     #[must_use]
-    pub const fn is_forgettable(self) -> bool {
+    pub const fn may_be_set_aside(self) -> bool {
         !matches!(self, Self::Pauses | Self::Tokens)
     }
 
@@ -140,14 +141,60 @@ impl Store {
         Ok((read, damaged))
     }
 
-    /// Forgets a row that cannot be read.
+    /// Takes a row that cannot be read out of its table, and sets it aside.
+    ///
+    /// # Errors
+    /// When the database fails; then it stays where it is.
+    pub async fn set_row_aside(&self, damaged: &DamagedRow) -> Result<()> {
+        let mut connection = self.database().writer().await;
+        let mut transaction = begin(&mut connection).await?;
+        set_aside(&mut transaction, damaged.table.name(), damaged.rowid).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// The rows that were set aside, the oldest first.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn forget_row(&self, damaged: &DamagedRow) -> Result<()> {
-        let delete = format!("DELETE FROM {} WHERE rowid = ?1", damaged.table.name());
-        let mut connection = self.database().writer().await;
-        sqlx::query(AssertSqlSafe(delete)).bind(damaged.rowid).execute(&mut *connection).await?;
-        Ok(())
+    pub async fn rows_aside(&self) -> Result<Vec<RowAside>> {
+        const SELECT: &str = "SELECT origin, statement FROM rows_aside ORDER BY seq";
+        let mut connection = self.database().reader().await?;
+        let rows = sqlx::query(SELECT).fetch_all(&mut *connection).await?;
+        let read = |row: &SqliteRow| Ok(RowAside { origin: row.try_get(0)?, statement: row.try_get(1)? });
+        rows.iter().map(read).collect()
     }
+}
+
+/// A row that was taken out of its table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowAside {
+    /// The table.
+    pub origin: String,
+    /// The SQL that puts it back as it was, down to the last byte.
+    pub statement: String,
+}
+
+/// Takes a row out of its table, and keeps what was in it.
+pub(crate) async fn set_aside(connection: &mut SqliteConnection, table: &str, rowid: i64) -> Result<()> {
+    const COLUMNS: &str = "SELECT name FROM pragma_table_info(?1)";
+    let columns: Vec<String> = sqlx::query_scalar(COLUMNS).bind(table).fetch_all(&mut *connection).await?;
+    // Damaged text need not be text: it is kept as bytes.
+    let literal = |name: &String| {
+        format!(
+            "CASE typeof({name}) WHEN 'text' THEN 'CAST(' || quote(CAST({name} AS BLOB)) || ' AS TEXT)' \
+             ELSE quote({name}) END"
+        )
+    };
+    let literals: Vec<String> = columns.iter().map(literal).collect();
+    let keep = format!(
+        "INSERT INTO rows_aside (origin, statement) SELECT '{table}', \
+         'INSERT INTO {table} ({}) VALUES (' || {} || ')' FROM {table} WHERE rowid = ?1",
+        columns.join(", "),
+        literals.join(" || ', ' || ")
+    );
+    let delete = format!("DELETE FROM {table} WHERE rowid = ?1");
+    for statement in [keep, delete] {
+        sqlx::query(AssertSqlSafe(statement)).bind(rowid).execute(&mut *connection).await?;
+    }
+    Ok(())
 }

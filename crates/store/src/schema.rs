@@ -10,7 +10,7 @@ use sqlx::{Executor, SqlSafeStr};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The schema version that this Syncline writes: that of the last migration.
-pub(crate) const VERSION: i64 = 9;
+pub(crate) const VERSION: i64 = 10;
 
 /// One step from a schema version to the next. A step that was released never changes.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +43,7 @@ pub(crate) const STEPS: &[Step] = &[
         description: "seals of tries",
         sql: "ALTER TABLE attempts ADD COLUMN seal BLOB; PRAGMA user_version = 9;",
     },
+    Step { version: 10, description: "damaged rows", sql: ASIDE },
 ];
 
 const FIRST: &str = "
@@ -239,6 +240,15 @@ CREATE INDEX attempts_of ON attempts (message, seq);
 PRAGMA user_version = 8;
 ";
 
+const ASIDE: &str = "
+CREATE TABLE rows_aside (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    origin TEXT NOT NULL,
+    statement TEXT NOT NULL
+) STRICT;
+PRAGMA user_version = 10;
+";
+
 /// Hands the steps to sqlx.
 #[derive(Debug)]
 struct Source(&'static [Step]);
@@ -300,22 +310,13 @@ mod tests {
 
     use super::*;
 
-    const NEXT: &[Step] = &[
-        STEPS[0],
-        STEPS[1],
-        STEPS[2],
-        STEPS[3],
-        STEPS[4],
-        STEPS[5],
-        STEPS[6],
-        STEPS[7],
-        STEPS[8],
-        Step {
-            version: 10,
-            description: "a later one",
-            sql: "ALTER TABLE targets ADD COLUMN note TEXT; PRAGMA user_version = 10;",
-        },
-    ];
+    /// The steps of a later Syncline.
+    fn later() -> &'static [Step] {
+        let sql = "ALTER TABLE targets ADD COLUMN note TEXT; PRAGMA user_version = 1000;";
+        let mut steps = STEPS.to_vec();
+        steps.push(Step { version: 1000, description: "a later one", sql });
+        steps.leak()
+    }
 
     async fn version(connection: &mut SqliteConnection) -> i64 {
         sqlx::query("PRAGMA user_version").fetch_one(connection).await.unwrap().get(0)
@@ -328,9 +329,9 @@ mod tests {
         assert_eq!(version(&mut connection).await, 1);
         let insert = "INSERT INTO targets (name, id, epoch, pointer, seal) VALUES ('t', 'i', 4, x'00', x'')";
         connection.execute(insert).await.unwrap();
-        migrate(&mut connection, NEXT).await.unwrap();
-        migrate(&mut connection, NEXT).await.unwrap();
-        assert_eq!(version(&mut connection).await, 10);
+        migrate(&mut connection, later()).await.unwrap();
+        migrate(&mut connection, later()).await.unwrap();
+        assert_eq!(version(&mut connection).await, 1000);
         let row = connection.fetch_one("SELECT epoch, note FROM targets").await.unwrap();
         assert_eq!((row.get::<i64, _>(0), row.get::<Option<String>, _>(1)), (4, None));
         // And this one would refuse what the later one made.

@@ -7,6 +7,7 @@ use syncline_core::Nanos;
 use crate::database::begin;
 use crate::error::Result;
 use crate::outgoing::give_up;
+use crate::rows;
 use crate::seal::Seal;
 use crate::store::Store;
 
@@ -50,10 +51,42 @@ impl Subscriber {
     }
 }
 
-/// Those who are told, by name.
+/// The place of the newest piece of news: what was given out last counts, also when nothing of it is left.
+const NEWEST: &str = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'news'), 0)";
+
+/// Those who are told, by name. One whose row is damaged is left out, so that it holds up nobody else.
 pub(crate) async fn load_all(connection: &mut SqliteConnection) -> Result<Vec<Subscriber>> {
     const SELECT: &str = "SELECT webhook, after, gone, seal FROM subscribers ORDER BY webhook";
-    sqlx::query(SELECT).fetch_all(connection).await?.iter().map(Subscriber::read).collect()
+    let rows = sqlx::query(SELECT).fetch_all(connection).await?;
+    Ok(rows.iter().filter_map(|row| Subscriber::read(row).ok()).collect())
+}
+
+/// Begins anew with those whose rows are damaged: they are told of everything that is still there, since nobody knows what
+/// they were told, and news are there until everybody was.
+pub(crate) async fn mend(connection: &mut SqliteConnection) -> Result<()> {
+    const SELECT: &str = "SELECT webhook, after, gone, seal, rowid FROM subscribers";
+    const OLDEST: &str = "SELECT min(seq) FROM news";
+    let rows = sqlx::query(SELECT).fetch_all(&mut *connection).await?;
+    for row in rows.iter().filter(|row| Subscriber::read(row).is_err()) {
+        rows::set_aside(connection, "subscribers", row.try_get(4)?).await?;
+        // One whose name is lost as well comes back with the next start, as a new one.
+        let Ok(webhook) = row.try_get::<String, _>(0) else { continue };
+        let oldest: Option<i64> = sqlx::query_scalar(OLDEST).fetch_one(&mut *connection).await?;
+        let after = match oldest {
+            Some(oldest) => oldest - 1,
+            None => sqlx::query_scalar(NEWEST).fetch_one(&mut *connection).await?,
+        };
+        tracing::warn!(webhook, "what it was told could not be read: it may be told of the same twice");
+        Subscriber { webhook, after, gone: None }.save(connection).await?;
+    }
+    Ok(())
+}
+
+/// The names of all, damaged or not.
+async fn names(connection: &mut SqliteConnection) -> Result<Vec<String>> {
+    const SELECT: &str = "SELECT webhook FROM subscribers";
+    let rows = sqlx::query(SELECT).fetch_all(connection).await?;
+    Ok(rows.iter().filter_map(|row| row.try_get(0).ok()).collect())
 }
 
 /// Remembers whether the receiver of a webhook wants nothing any more.
@@ -77,52 +110,42 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn subscribe(&self, webhooks: &[String]) -> Result<()> {
-        const KNOWN: &str = "SELECT webhook FROM subscribers";
-        // What was given out last counts, also when nothing of it is left.
-        const NEWEST: &str = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'news'), 0)";
         if webhooks.is_empty() {
             return Ok(());
         }
-        let known: Vec<String> = {
-            let mut connection = self.database().reader().await?;
-            sqlx::query_scalar(KNOWN).fetch_all(&mut *connection).await?
-        };
+        let known = names(&mut *self.database().reader().await?).await?;
         if webhooks.iter().all(|webhook| known.contains(webhook)) {
             return Ok(());
         }
         let mut connection = self.database().writer().await;
         let mut transaction = begin(&mut connection).await?;
         let after: i64 = sqlx::query_scalar(NEWEST).fetch_one(&mut *transaction).await?;
-        let known: Vec<String> = sqlx::query_scalar(KNOWN).fetch_all(&mut *transaction).await?;
+        let known = names(&mut transaction).await?;
         for webhook in webhooks.iter().filter(|webhook| !known.contains(webhook)) {
             Subscriber { webhook: webhook.clone(), after, gone: None }.save(&mut transaction).await?;
         }
         Ok(transaction.commit().await?)
     }
 
-    /// Forgets webhooks other than these: nothing more is made for them, and what waits is given up. One whose row is
-    /// damaged is begun with anew.
+    /// Forgets webhooks other than these: nothing more is made for them, and what waits is given up. Those whose rows are
+    /// damaged are begun with anew.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn keep_subscribers(&self, webhooks: &[String], now: Nanos) -> Result<()> {
-        const SELECT: &str = "SELECT webhook FROM subscribers";
         const FORGET: &str = "DELETE FROM subscribers WHERE webhook = ?1";
         const WAITING: &str = "SELECT seq FROM messages WHERE webhook = ?1 AND state = 'waiting'";
         const CLEAR: &str = "DELETE FROM news WHERE NOT EXISTS (SELECT 1 FROM subscribers)";
         const CLEAR_UNTOLD: &str = "DELETE FROM untold WHERE NOT EXISTS (SELECT 1 FROM subscribers)";
         let mut connection = self.database().writer().await;
         let mut transaction = begin(&mut connection).await?;
-        let known: Vec<String> = sqlx::query_scalar(SELECT).fetch_all(&mut *transaction).await?;
-        let are_whole = load_all(&mut transaction).await.is_ok();
-        for webhook in known.iter().filter(|webhook| !are_whole || !webhooks.contains(webhook)) {
+        for webhook in names(&mut transaction).await?.iter().filter(|webhook| !webhooks.contains(webhook)) {
             sqlx::query(FORGET).bind(webhook).execute(&mut *transaction).await?;
-            if !webhooks.contains(webhook) {
-                let waiting: Vec<i64> =
-                    sqlx::query_scalar(WAITING).bind(webhook).fetch_all(&mut *transaction).await?;
-                give_up(&mut transaction, &waiting, "the file no longer names this webhook", now).await?;
-            }
+            let waiting: Vec<i64> =
+                sqlx::query_scalar(WAITING).bind(webhook).fetch_all(&mut *transaction).await?;
+            give_up(&mut transaction, &waiting, "the file no longer names this webhook", now).await?;
         }
+        mend(&mut transaction).await?;
         sqlx::query(CLEAR).execute(&mut *transaction).await?;
         sqlx::query(CLEAR_UNTOLD).execute(&mut *transaction).await?;
         transaction.commit().await?;
@@ -130,10 +153,21 @@ impl Store {
         self.subscribe(webhooks).await
     }
 
-    /// Those who are told of news, by name.
+    /// Begins anew with those whose rows are damaged, which are told of everything that is still there.
     ///
     /// # Errors
-    /// When the database fails or a row is damaged.
+    /// When the database fails.
+    pub async fn mend_subscribers(&self) -> Result<()> {
+        let mut connection = self.database().writer().await;
+        let mut transaction = begin(&mut connection).await?;
+        mend(&mut transaction).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Those who are told of news, by name. One whose row is damaged is left out until it is begun with anew.
+    ///
+    /// # Errors
+    /// When the database fails.
     pub async fn subscribers(&self) -> Result<Vec<Subscriber>> {
         let mut connection = self.database().reader().await?;
         load_all(&mut connection).await

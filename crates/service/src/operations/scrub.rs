@@ -199,7 +199,7 @@ async fn look_through(service: &Service, request: &Request) -> Result<Response> 
         sources.push(target);
     }
     let history = scrub_history(&store, request.repair.then_some(&sources[..])).await;
-    let state = rows::scrub(service, &store, request.repair).await;
+    let state = rows::scrub(&store, request.repair).await;
     let sound = history.error.is_none()
         && state.error.is_none()
         && state.damaged.iter().all(|row| row.repaired)

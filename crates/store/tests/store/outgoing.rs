@@ -276,9 +276,48 @@ async fn what_is_damaged_stops_nothing_else() {
     let mut connection = SqliteConnection::connect(&url).await.unwrap();
     connection.execute("UPDATE subscribers SET after = 0").await.unwrap();
     connection.close().await.unwrap();
-    assert!(store.subscribers().await.is_err());
+    assert_eq!(store.subscribers().await.unwrap(), []);
     store.keep_subscribers(&names(&["a"]), 13).await.unwrap();
-    assert_eq!(store.subscribers().await.unwrap()[0].after, 4, "it goes on from now");
+    assert_eq!(store.subscribers().await.unwrap()[0].after, 4, "nothing is left that it was not told");
+}
+
+#[tokio::test]
+async fn one_whose_row_is_damaged_holds_up_nobody_and_is_told_twice_rather_than_never() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let store = Store::open(&state).await.unwrap();
+    store.subscribe(&names(&["a", "b"])).await.unwrap();
+    store.count("t", &[ended(RunState::Failed, None, 1)]).await.unwrap();
+    hand_on(&store, 10).await;
+    store.count("t", &[ended(RunState::Halted, None, 1)]).await.unwrap();
+    let url = format!("sqlite://{}", state.join("state.db").display());
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    // As if it had been told already of what is yet to be told.
+    connection.execute("UPDATE subscribers SET after = 2 WHERE webhook = 'a'").await.unwrap();
+    hand_on(&store, 11).await;
+    assert_eq!(told(&store, "a").await, ["t failed -", "t halted -"]);
+    assert_eq!(told(&store, "b").await, ["t failed -", "t halted -"]);
+
+    // What was taken out can be put back as it was, however little of it is text.
+    let aside = store.rows_aside().await.unwrap();
+    assert_eq!(aside[0].origin, "subscribers");
+    connection.execute("DELETE FROM subscribers; ").await.unwrap();
+    connection.execute(sqlx::AssertSqlSafe(aside[0].statement.clone())).await.unwrap();
+    let after: i64 =
+        sqlx::query_scalar("SELECT after FROM subscribers").fetch_one(&mut connection).await.unwrap();
+    assert_eq!(after, 2);
+    store.count("t", &[ended(RunState::Halted, None, 1)]).await.unwrap();
+    connection.execute("UPDATE news SET happening = CAST(X'FF0041' AS TEXT)").await.unwrap();
+    let (_, damaged) = store.damaged_rows().await.unwrap();
+    let news = damaged.iter().find(|row| row.table == syncline_store::Table::News).unwrap();
+    store.set_row_aside(news).await.unwrap();
+    let aside = store.rows_aside().await.unwrap();
+    connection.execute(sqlx::AssertSqlSafe(aside[1].statement.clone())).await.unwrap();
+    let hex: String = sqlx::query_scalar("SELECT hex(CAST(happening AS BLOB)) FROM news")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(hex, "FF0041");
 }
 
 #[tokio::test]

@@ -3,28 +3,25 @@
 use syncline_store::{DamagedRow as Row, Store, Table};
 
 use super::{DamagedRow, ScrubbedState};
-use crate::notifying;
 use crate::problem::{Problem, Result};
-use crate::service::Service;
 
-/// Reads the rows; to `repair`, those are forgotten that nobody has decided on.
-pub(super) async fn scrub(service: &Service, store: &Store, repair: bool) -> ScrubbedState {
-    match look(service, store, repair).await {
+/// Reads the rows; to `repair`, those are set aside that nobody has decided on.
+pub(super) async fn scrub(store: &Store, repair: bool) -> ScrubbedState {
+    match look(store, repair).await {
         Ok(state) => state,
         Err(problem) => ScrubbedState { error: Some(problem.to_wire()), ..ScrubbedState::default() },
     }
 }
 
-async fn look(service: &Service, store: &Store, repair: bool) -> Result<ScrubbedState> {
+async fn look(store: &Store, repair: bool) -> Result<ScrubbedState> {
     let (read, rows) = store.damaged_rows().await.map_err(Problem::from)?;
     let mut damaged = Vec::with_capacity(rows.len());
     for row in rows {
-        let repaired = repair && row.table.is_forgettable();
-        if repaired {
-            store.forget_row(&row).await?;
-        }
+        let repaired = repair && row.table.may_be_set_aside();
         if repaired && row.table == Table::Subscribers {
-            store.subscribe(&notifying::names(service)).await?;
+            store.mend_subscribers().await?;
+        } else if repaired {
+            store.set_row_aside(&row).await?;
         }
         let message = format!("{}; {}", row.message, what_to_do(&row, repaired));
         let (kind, name) = (row.table.name().to_owned(), row.name);
@@ -44,24 +41,25 @@ fn what_to_do(row: &Row, repaired: bool) -> String {
             format!("it lets nobody in: `syncline token revoke {name}`, and make another one")
         }
         (Table::Requests, true) => {
-            format!("it is forgotten: run {name:?} once, since something has asked for it")
+            format!("it is set aside: run {name:?} once, since something has asked for it")
         }
         (Table::Requests, false) => {
             format!("nothing runs because of it: run {name:?} once, since something has asked for it")
         }
         (Table::Subscribers, true) => {
-            "it is told of what happens from now on; what happened before may have been missed".to_owned()
+            "it is told of everything that is still to be told, some of it perhaps twice".to_owned()
         }
         (Table::Subscribers, false) => {
-            "no webhook is told of anything before it is repaired, or `serve` begins anew".to_owned()
+            "with the next event it is told of everything that is still to be told, some of it perhaps twice"
+                .to_owned()
         }
         (Table::News, true) => {
-            format!("it is forgotten: nobody is told of something that happened to {name:?}")
+            format!("it is set aside: nobody is told of something that happened to {name:?}")
         }
         (Table::News, false) => "nobody is told of it".to_owned(),
-        (Table::Messages, true) => format!("it is forgotten: {name:?} is not sent, nor listed"),
+        (Table::Messages, true) => format!("it is set aside: {name:?} is not sent, nor listed"),
         (Table::Messages, false) => "it is given up when its turn comes, and not listed".to_owned(),
-        (Table::Attempts, true) => format!("it is forgotten: the log of the message {name:?} lacks a try"),
+        (Table::Attempts, true) => format!("it is set aside: the log of the message {name:?} lacks a try"),
         (Table::Attempts, false) => format!("the log of the message {name:?} does not show it"),
         (Table::Totals, true) => "it is counted anew".to_owned(),
         (Table::Totals, false) => "with the next run it is counted anew".to_owned(),
