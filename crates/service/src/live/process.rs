@@ -4,8 +4,6 @@
 use std::fs;
 use std::time::Duration;
 
-use rustix::param::clock_ticks_per_second;
-
 /// What the system tells of this process.
 #[derive(Default)]
 pub(super) struct Process {
@@ -31,7 +29,7 @@ impl Process {
             fields.filter_map(|field| field.parse::<u64>().ok()).sum::<u64>()
         });
         let cpu = ticks.map(|ticks| {
-            let each = Duration::from_secs(1) / u32::try_from(clock_ticks_per_second()).unwrap_or(100).max(1);
+            let each = Duration::from_secs(1) / u32::try_from(ticks_per_second()).unwrap_or(100).max(1);
             each.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX))
         });
         Self {
@@ -41,4 +39,15 @@ impl Process {
             threads: field("Threads:"),
         }
     }
+}
+
+#[cfg(unix)]
+fn ticks_per_second() -> u64 {
+    rustix::param::clock_ticks_per_second()
+}
+
+/// Nobody counts any.
+#[cfg(not(unix))]
+const fn ticks_per_second() -> u64 {
+    100
 }

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -66,7 +65,7 @@ impl Folder {
             clean(&temporary)
         };
         prepare().map_err(|error| Error::io("prepare the content store", root, &error))?;
-        let handle = File::open(root).map_err(|error| Error::io("open", root, &error))?;
+        let handle = platform::open_folder(root).map_err(|error| Error::io("open", root, &error))?;
         Ok(Self {
             root: root.to_owned(),
             handle,
@@ -160,11 +159,7 @@ impl Folder {
             fs::remove_file(&place.path).map_err(|error| Error::io("remove", &place.path, &error))?;
             return Ok(false);
         }
-        let refresh = || -> io::Result<()> {
-            let file = File::open(&place.path)?;
-            if platform::age(&file.metadata()?) > REFRESH_AGE { platform::touch(&file) } else { Ok(()) }
-        };
-        match refresh() {
+        match platform::refresh(&place.path, REFRESH_AGE) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(Error::io("refresh", &place.path, &error)),
@@ -264,7 +259,7 @@ impl Folder {
         }
         let mut end = [0; TRAILER_BYTES as usize];
         let start = place.length.checked_sub(TRAILER_BYTES).ok_or_else(|| unsound(digest))?;
-        file.read_exact_at(&mut end, start).map_err(failed)?;
+        platform::read_exact_at(&file, &mut end, start).map_err(failed)?;
         let size = end.strip_prefix(&TRAILER_HEAD).and_then(|size| size.try_into().ok());
         let size = u64::from_le_bytes(size.ok_or_else(|| unsound(digest))?);
         ObjectReader::of_compressed(*digest, file, size).map_err(failed)
