@@ -39,6 +39,7 @@ mod serve_once;
 mod service;
 mod targets;
 mod tokens;
+mod tripwire;
 mod watch;
 mod watch_post;
 pub mod webhooks;

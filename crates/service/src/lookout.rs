@@ -17,12 +17,15 @@ use crate::ignore_file::{self, Stamp};
 use crate::live::Live;
 use crate::problem::{Problem, Result};
 use crate::service::Service;
+use crate::tripwire::Tripwire;
 use crate::watch_post::WatchPost;
 
-/// How often it looks while something goes on.
+/// How often it looks while something goes on, which is how often it looks at most.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// How often it looks at rest. What this process does itself ends the rest.
-const LOOK_AT_REST: Duration = Duration::from_secs(1);
+/// How often it looks at rest, unless something wakes it: what this process does, or the system that tells of a change.
+const LOOK_AT_REST: Duration = Duration::from_secs(5);
+/// The same where the system tells of none.
+const LOOK_UNTOLD: Duration = Duration::from_secs(1);
 /// How long nothing must have been new for it to rest.
 const LIVELY_FOR: Duration = Duration::from_secs(5);
 
@@ -73,6 +76,7 @@ impl Lookout {
             stirred: live.stirred(),
             post: Arc::clone(post),
             live: Arc::clone(live),
+            state: service.state().to_owned(),
             is_over: Arc::clone(&is_over),
         };
         let thread = Builder::new().name("lookout".to_owned()).spawn(move || looking.go(&tell, &ask));
@@ -92,32 +96,54 @@ struct Looking {
     record: Arc<WatchRecord>,
     /// How often something that is in no state had changed then.
     stirred: u64,
+    /// The folder of the state.
+    state: PathBuf,
     is_over: Arc<AtomicBool>,
+}
+
+/// How it looks out at rest.
+struct Rest {
+    period: Duration,
+    _tripwire: Option<Tripwire>,
 }
 
 impl Looking {
     fn go(mut self, tell: &signal::Sender<u64>, ask: &signal::Sender<bool>) {
-        let mut lively = Instant::now();
+        let (mut lively, mut looked) = (Instant::now(), Instant::now());
+        let mut rest: Option<Rest> = None;
         loop {
-            let is_at_rest = lively.elapsed() > LIVELY_FOR;
-            let period = if is_at_rest { LOOK_AT_REST } else { LOOK_EVERY };
             let is_over = || self.is_over.load(Ordering::Acquire);
-            // While something goes on, whatever happens is not looked at one by one.
-            self.live.bell().wait(period, |rung| is_over() || (is_at_rest && rung));
+            if let Some(rest) = &rest {
+                self.live.bell().listen(rest.period, is_over);
+            }
+            // However much happens, it is looked at so often and no more.
+            self.live.bell().wait(LOOK_EVERY.saturating_sub(looked.elapsed()), is_over);
             if is_over() {
                 return;
             }
+            looked = Instant::now();
             let is_new = self.is_something_new();
             if is_new {
                 tell.send_modify(|count| *count = count.wrapping_add(1));
             }
             if self.live.tell_progress() || is_new {
-                lively = Instant::now();
+                lively = looked;
             }
             if !*ask.borrow() && self.post.is_asked_to_stop() {
                 ask.send_replace(true);
             }
+            let is_at_rest = lively.elapsed() > LIVELY_FOR;
+            rest = if is_at_rest { Some(rest.unwrap_or_else(|| self.rest())) } else { None };
         }
+    }
+
+    fn rest(&self) -> Rest {
+        let bell = self.live.bell();
+        let tripwire = Tripwire::lay(&self.files, &self.state, Arc::clone(bell));
+        // Something may have changed before it was there.
+        bell.ring();
+        let period = if tripwire.is_some() { LOOK_AT_REST } else { LOOK_UNTOLD };
+        Rest { period, _tripwire: tripwire }
     }
 
     fn is_something_new(&mut self) -> bool {

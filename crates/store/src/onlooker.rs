@@ -83,7 +83,6 @@ impl Onlooker {
     /// # Errors
     /// When the database fails or a row is damaged.
     pub async fn overview(&mut self) -> Result<Overview> {
-        const LAST_RUNS: &str = "SELECT max(seq) FROM runs GROUP BY target";
         const COUNTS: &str = "SELECT target, count(*) FROM conflicts WHERE resolved IS NULL GROUP BY target";
         const OPEN: &str =
             "SELECT id, target FROM conflicts WHERE resolved IS NULL ORDER BY seq DESC LIMIT 10000";
@@ -104,11 +103,9 @@ impl Onlooker {
             let count: i64 = row.try_get(1)?;
             targets.entry(row.try_get(0)?).or_default().open_conflicts = count.cast_unsigned();
         }
-        for seq in sqlx::query_scalar::<_, i64>(LAST_RUNS).fetch_all(&mut *connection).await? {
-            if let Some(run) = RunRow::at(connection, seq).await? {
-                let target = targets.entry(run.start.target.clone()).or_default();
-                target.last_run = Some(run.told());
-            }
+        for run in RunRow::last_of_each(connection).await? {
+            let target = targets.entry(run.start.target.clone()).or_default();
+            target.last_run = Some(run.told());
         }
         let open: Vec<(String, String)> = sqlx::query_as(OPEN).fetch_all(connection).await?;
         Ok(Overview { targets, open_conflicts: open.into_iter().collect() })

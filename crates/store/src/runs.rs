@@ -66,6 +66,12 @@ impl RunRow {
         sqlx::query(select!("ORDER BY seq")).fetch_all(connection).await?.iter().map(Self::read).collect()
     }
 
+    /// The last run of each target.
+    pub(crate) async fn last_of_each(connection: &mut SqliteConnection) -> Result<Vec<Self>> {
+        let rows = sqlx::query(select!("WHERE seq IN (SELECT max(seq) FROM runs GROUP BY target)"));
+        rows.fetch_all(connection).await?.iter().map(Self::read).collect()
+    }
+
     /// The row at a place in the order of runs.
     pub(crate) async fn at(connection: &mut SqliteConnection, seq: i64) -> Result<Option<Self>> {
         let row = sqlx::query(select!("WHERE seq = ?1")).bind(seq).fetch_optional(connection).await?;

@@ -1,6 +1,6 @@
 //! A bell: whoever rests until something happens, as a thread, is woken by it.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Remembers that it was rung until somebody has waited for it.
@@ -26,18 +26,27 @@ impl Bell {
         self.changed.notify_all();
     }
 
-    /// Waits for `period`, or until `is_enough`, which is asked with whether it was rung since the last wait.
-    pub(crate) fn wait(&self, period: Duration, is_enough: impl Fn(bool) -> bool) {
+    /// Waits for `period`, until it is rung, or until it `is_over`, which is asked again at each [`Bell::wake`].
+    pub(crate) fn listen(&self, period: Duration, is_over: impl Fn() -> bool) {
+        *self.wait_until(period, |rung| rung || is_over()) = false;
+    }
+
+    /// Waits for `period`, or until it `is_over`. That it was rung stays to be heard.
+    pub(crate) fn wait(&self, period: Duration, is_over: impl Fn() -> bool) {
+        drop(self.wait_until(period, |_| is_over()));
+    }
+
+    fn wait_until(&self, period: Duration, is_enough: impl Fn(bool) -> bool) -> MutexGuard<'_, bool> {
         let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.changed.wait_timeout_while(rung, period, |rung| !is_enough(*rung));
-        let (mut rung, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        *rung = false;
+        waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
     use std::time::Instant;
 
@@ -46,34 +55,35 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     #[test]
-    fn whoever_waits_hears_it_once_whether_it_was_rung_before_or_while_it_waits() {
+    fn whoever_listens_hears_it_once_whether_it_was_rung_before_or_while_it_listens() {
         let bell = Arc::new(Bell::default());
         let begun = Instant::now();
         bell.ring();
         bell.ring();
-        bell.wait(LONG, |rung| rung);
+        bell.wait(Duration::ZERO, || false);
+        bell.listen(LONG, || false);
         let other = Arc::clone(&bell);
         let ringing = thread::spawn(move || {
             thread::sleep(Duration::from_millis(20));
             other.ring();
         });
-        bell.wait(LONG, |rung| rung);
+        bell.listen(LONG, || false);
         ringing.join().unwrap();
-        assert!(begun.elapsed() >= Duration::from_millis(20), "two rings before a wait are heard as one");
+        assert!(begun.elapsed() >= Duration::from_millis(20), "two rings are heard as one");
         assert!(begun.elapsed() < LONG);
     }
 
     #[test]
-    fn whoever_does_not_listen_waits_for_the_time_and_asks_again_when_woken() {
+    fn whoever_waits_hears_nothing_and_is_woken_when_it_is_over() {
         let bell = Bell::default();
         let begun = Instant::now();
         bell.ring();
-        bell.wait(Duration::from_millis(20), |_| false);
+        bell.wait(Duration::from_millis(20), || false);
         assert!(begun.elapsed() >= Duration::from_millis(20));
-        let is_over = Mutex::new(false);
+        let is_over = AtomicBool::new(false);
         thread::scope(|scope| {
-            let waiting = scope.spawn(|| bell.wait(LONG, |_| *is_over.lock().unwrap()));
-            *is_over.lock().unwrap() = true;
+            let waiting = scope.spawn(|| bell.wait(LONG, || is_over.load(Ordering::Acquire)));
+            is_over.store(true, Ordering::Release);
             bell.wake();
             waiting.join().unwrap();
         });

@@ -17,7 +17,7 @@ use crate::watch_post::WatchPost;
 
 /// How long it is waited at most between two looks, should something change without a trace: a look at many targets costs
 /// far more than to be told that there is something new.
-const REST_MAX: Duration = Duration::from_secs(60);
+const REST_MAX: Duration = Duration::from_secs(300);
 /// How long after the end of a pause it is looked.
 const SHORTLY_AFTER: Duration = Duration::from_millis(100);
 /// How long it is waited when the state cannot be looked at.

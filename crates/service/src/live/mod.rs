@@ -20,7 +20,7 @@ use syncline_core::Nanos;
 use syncline_engine::Events;
 use tokio::sync::watch as signal;
 
-use bell::Bell;
+pub(crate) use bell::Bell;
 pub use feed::{Feed, JOURNAL_MAX, Listener, Message};
 pub(crate) use follow::Following;
 pub use health::{Looked, Words};
@@ -127,7 +127,7 @@ impl Live {
     }
 
     /// What is rung when this process does something that others may see.
-    pub(crate) fn bell(&self) -> &Bell {
+    pub(crate) const fn bell(&self) -> &Arc<Bell> {
         &self.bell
     }
 
