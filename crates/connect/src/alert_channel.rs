@@ -23,7 +23,7 @@ pub struct AlertMessage {
     pub id: String,
     /// The node that tells it.
     pub node: String,
-    /// The number of the incident.
+    /// The number of the incident; 0 for a message that only shows that messages arrive.
     pub incident: u64,
     /// When it is sent, in seconds since 1970.
     pub sent: i64,

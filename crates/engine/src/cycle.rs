@@ -12,6 +12,7 @@ use syncline_store::{
     ConflictRecord, Ended, ErrorKind, Lease, Opening, Right, RunFinish, RunQuery, RunStart, RunState,
     TargetState, WorkspaceLock,
 };
+use tokio::sync::OwnedMutexGuard;
 use tracing::Instrument as _;
 
 use crate::apply;
@@ -38,12 +39,34 @@ const LEASE_NS: i64 = 60_000_000_000;
 /// When the run could not be carried out at all: state or endpoint not usable, another run going on, or a saved
 /// plan that no longer fits. Whatever was done until then is recovered by the next run.
 pub async fn run(context: &Context, target: &Target, options: &Options) -> Result<RunResult> {
+    run_in_turn(context, target, options, None).await
+}
+
+/// The turn of a run, in a process that makes one run after the other.
+pub(crate) type Turn = OwnedMutexGuard<()>;
+
+/// Waits for the turn of a run; `None` where nobody takes turns. However long another run of this process takes, it is waited
+/// for. May be cancelled.
+pub(crate) async fn turn(context: &Context) -> Option<Turn> {
+    match &context.turns {
+        Some(turns) => Some(Arc::clone(turns).lock_owned().await),
+        None => None,
+    }
+}
+
+/// The same as [`run`] for whoever has waited for the turn already.
+pub(crate) async fn run_in_turn(
+    context: &Context,
+    target: &Target,
+    options: &Options,
+    taken: Option<Turn>,
+) -> Result<RunResult> {
     let span = spans::run(target, options);
     let running = async {
         if options.dry_run {
             previewed(context, target, options).await
         } else {
-            ran(context, target, options).await
+            ran(context, target, options, taken).await
         }
     };
     let result = running.instrument(span.clone()).await;
@@ -51,12 +74,14 @@ pub async fn run(context: &Context, target: &Target, options: &Options) -> Resul
     result
 }
 
-async fn ran(context: &Context, target: &Target, options: &Options) -> Result<RunResult> {
-    // However long another run of this process takes, it is waited for; other processes only a while.
-    let turn = match &context.turns {
-        Some(turns) => Some(turns.lock().await),
-        None => None,
-    };
+async fn ran(
+    context: &Context,
+    target: &Target,
+    options: &Options,
+    taken: Option<Turn>,
+) -> Result<RunResult> {
+    let turn = if taken.is_some() { taken } else { turn(context).await };
+    // Other processes are waited for only a while.
     let _workspace = if turn.is_some() { Some(lock(context).await?) } else { None };
     let mut lease = None;
     if !context.store.is_at_rest(&target.name).await? {

@@ -13,7 +13,7 @@ use syncline_store::RunState;
 use tokio::time::{Instant, sleep_until};
 
 use crate::context::{Context, Options, Target};
-use crate::cycle::{preview, run};
+use crate::cycle::{preview, run_in_turn, turn};
 use crate::error::{Error, Result};
 use crate::result::RunResult;
 use crate::scheduler::{Hold, hold};
@@ -94,9 +94,15 @@ pub async fn watch(
             Look::Halted => watch.stays_halted(context, told),
             Look::Held(hold) => watch.stays_held(hold, context, told),
             Look::Run => {
+                let turn = tokio::select! {
+                    biased;
+                    // Whoever waits for others has not begun.
+                    () = &mut stop => return,
+                    turn = turn(context) => turn,
+                };
                 watch.goes_on(told);
                 watch.comes_back(target, told);
-                let result = run(context, target, &options).await;
+                let result = run_in_turn(context, target, &options, turn).await;
                 watch.note(&result, context);
                 told(Told::Run(&result, watch.next(context)));
                 if let Some(reason) = why_away(&result) {

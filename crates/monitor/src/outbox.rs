@@ -28,7 +28,8 @@ pub struct GivenUp {
     pub reason: String,
 }
 
-/// Puts notices into the outbox, one delivery for each channel.
+/// Puts notices into the outbox, one delivery for each channel. What waits there since a try that failed is tried again at
+/// once, unless the receiver has said when: there is a new reason, and what is new must not wait for the longest pause.
 pub fn post(book: &mut AlertBook, notices: &[Notice], channels: &[String], wall: Nanos) -> Vec<GivenUp> {
     for notice in notices {
         for channel in channels {
@@ -42,8 +43,14 @@ pub fn post(book: &mut AlertBook, notices: &[Notice], channels: &[String], wall:
                 made: wall,
                 tries: 0,
                 next: book.clock,
+                asked: false,
                 error: None,
             });
+        }
+    }
+    if !notices.is_empty() {
+        for waits in book.deliveries.iter_mut().filter(|waits| !waits.asked) {
+            waits.next = waits.next.min(book.clock);
         }
     }
     let mut given_up = Vec::new();
@@ -97,8 +104,15 @@ pub fn arrived(book: &mut AlertBook, id: &str, message: Option<String>) {
     forget_handles(book);
 }
 
-/// Notes that a try failed; `pause` is how long it is to be waited at least before the next one.
-pub fn failed(book: &mut AlertBook, id: &str, why: &str, pause: Option<Duration>) -> Option<GivenUp> {
+/// Notes that a try failed; `pause` is how long it is to be waited at least before the next one, and `asked` whether the
+/// receiver asks for that.
+pub fn failed(
+    book: &mut AlertBook,
+    id: &str,
+    why: &str,
+    pause: Option<Duration>,
+    asked: bool,
+) -> Option<GivenUp> {
     let clock = book.clock;
     let index = book.deliveries.iter().position(|delivery| delivery.id == id)?;
     let delivery = &mut book.deliveries[index];
@@ -111,6 +125,7 @@ pub fn failed(book: &mut AlertBook, id: &str, why: &str, pause: Option<Duration>
     let doubled = PAUSE_FIRST.saturating_mul(1 << (delivery.tries - 1).min(10)).min(PAUSE_MAX);
     let pause = doubled.max(pause.unwrap_or_default());
     delivery.next = clock.saturating_add(nanos(pause));
+    delivery.asked = asked;
     delivery.error = Some(why.to_owned());
     None
 }

@@ -343,7 +343,12 @@ impl Runs<'_> {
         names: Vec<String>,
         cause: &str,
     ) -> Option<(Vec<TargetReport>, Vec<LeftOut>)> {
-        let _turn = self.turns.lock().await;
+        let _turn = tokio::select! {
+            biased;
+            // Whoever waits for others has not begun.
+            _ = self.stop.wait_for(|stop| *stop) => return None,
+            turn = self.turns.lock() => turn,
+        };
         let mut waits = false;
         loop {
             match start_due(self.service, names.clone(), cause).await {

@@ -148,6 +148,9 @@ pub struct DeliveryRecord {
     pub tries: u32,
     /// When it is to be tried next, by the book's clock.
     pub next: Nanos,
+    /// Whether the receiver has asked not to be tried before that.
+    #[serde(default)]
+    pub asked: bool,
     /// Why the last try failed.
     pub error: Option<String>,
 }

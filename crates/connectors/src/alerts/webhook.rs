@@ -72,9 +72,14 @@ fn document(message: &AlertMessage) -> Value {
             })
         })
         .collect();
+    let kind = match message.incident {
+        0 => "test",
+        _ if message.is_over() => "incident.cleared",
+        _ => "incident.changed",
+    };
     json!({
         "version": VERSION,
-        "type": if message.is_over() { "incident.cleared" } else { "incident.changed" },
+        "type": kind,
         "node": message.node,
         "incident": message.incident,
         "alerts": alerts,

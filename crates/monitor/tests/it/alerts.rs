@@ -77,11 +77,29 @@ fn a_delivery_that_fails_is_tried_later_and_later_and_one_channel_does_not_hold_
     outbox::arrived(book, &due[1].id, None);
     let mut pauses = Vec::new();
     for _ in 0..9 {
-        assert_eq!(outbox::failed(book, &due[0].id, "away", None), None);
+        assert_eq!(outbox::failed(book, &due[0].id, "away", None, false), None);
         assert!(outbox::due(book).is_empty());
         pauses.push((book.deliveries[0].next - book.clock) / 1_000_000_000);
         book.clock = book.deliveries[0].next;
         assert_eq!(outbox::due(book).len(), 1);
     }
     assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 640, 900, 900]);
+}
+
+#[test]
+fn what_is_new_is_a_reason_to_try_again_unless_the_receiver_has_said_when() {
+    let mut watch = Watch::new();
+    watch.after(1, true, false);
+    let notices = watch.after(30, true, false);
+    let book = &mut watch.alerts.book;
+    let channels = ["team".to_owned(), "pager".to_owned()];
+    assert_eq!(outbox::post(book, &notices, &channels, 0), []);
+    for (delivery, asked) in outbox::due(book).iter().zip([false, true]) {
+        let pause = Some(Duration::from_secs(600));
+        assert_eq!(outbox::failed(book, &delivery.id, "refused", pause, asked), None);
+    }
+    assert_eq!(outbox::due(book), []);
+    assert_eq!(outbox::post(book, &notices, &channels, 0), []);
+    let due = outbox::due(book);
+    assert_eq!(due.iter().map(|one| (one.channel.as_str(), one.tries)).collect::<Vec<_>>(), [("team", 1)]);
 }

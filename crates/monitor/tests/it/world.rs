@@ -325,7 +325,7 @@ impl World {
         }
         for delivery in outbox::due(book) {
             if self.random.u8(..4) == 0 {
-                let lost = outbox::failed(book, &delivery.id, "the channel is away", None);
+                let lost = outbox::failed(book, &delivery.id, "the channel is away", None, false);
                 assert_eq!(lost, None, "nothing is given up so soon");
                 continue;
             }

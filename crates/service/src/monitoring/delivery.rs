@@ -1,9 +1,12 @@
-//! Channels, and how messages get into them.
+//! Channels, and how messages get into them: beside the looks, and each channel by itself, so that one that takes its time
+//! holds up nothing but itself.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use syncline_connect::{AlertChannel, AlertLine, AlertMessage, Error, Retry};
 use syncline_core::Nanos;
@@ -13,8 +16,9 @@ use syncline_store::{AlertBook, DeliveryRecord, LineRecord};
 use crate::problem::{Problem, Result};
 use crate::service::Service;
 
-/// How long it is waited when trying again cannot help before somebody has changed something.
-const REFUSED_PAUSE: Duration = Duration::from_secs(15 * 60);
+/// How long it is waited at least when trying again cannot help before somebody has changed something. Nobody tells when
+/// that is done, so that it is tried all the same.
+const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 
 /// The channels of a workspace.
 pub(crate) struct Channels(Vec<(String, Arc<dyn AlertChannel>)>);
@@ -72,48 +76,70 @@ impl Channels {
         }
     }
 
-    /// Tries deliveries, all at once, and notes what became of them.
-    pub(super) async fn deliver(
-        &self,
-        book: &mut AlertBook,
-        due: Vec<DeliveryRecord>,
-        node: &str,
-        wall: Nanos,
-    ) {
-        let tries = due.into_iter().filter_map(|delivery| {
-            let (_, channel) = self.0.iter().find(|(name, _)| *name == delivery.channel)?;
+    /// Begins to send what is due, in order within each channel.
+    pub(super) fn send(&self, sending: &mut Sending, book: &AlertBook, node: &str, wall: Nanos) {
+        for delivery in outbox::due(book) {
+            let Some((_, channel)) = self.0.iter().find(|(name, _)| *name == delivery.channel) else {
+                continue;
+            };
+            if sending.busy.contains(&delivery.channel) {
+                continue;
+            }
+            sending.busy.push(delivery.channel.clone());
             let earlier = outbox::message_of(book, &delivery.channel, delivery.incident).map(str::to_owned);
             let message = message(&delivery, node, wall);
             let channel = Arc::clone(channel);
-            Some(async move {
+            sending.tries.push(Box::pin(async move {
                 let sent = channel.deliver(&message, earlier.as_deref()).await;
-                (delivery, sent)
-            })
-        });
-        let tries: Vec<_> = tries.collect();
-        for (delivery, sent) in join_all(tries).await {
-            match sent {
-                Ok(handle) => outbox::arrived(book, &delivery.id, handle),
-                Err(error) => {
-                    tracing::warn!(channel = delivery.channel, %error, "an alert could not be sent yet");
-                    let pause = pause(&error);
-                    if let Some(lost) = outbox::failed(book, &delivery.id, &error.to_string(), pause) {
-                        tracing::error!(
-                            channel = lost.channel,
-                            reason = lost.reason,
-                            "an alert was given up"
-                        );
-                    }
-                }
-            }
+                Tried { channel: delivery.channel, id: delivery.id, sent }
+            }));
         }
     }
 }
 
-fn pause(error: &Error) -> Option<Duration> {
-    match error.retry() {
-        Retry::Soon(after) => after,
-        Retry::Never => Some(REFUSED_PAUSE),
+/// What is on its way: at most one message to each channel.
+#[derive(Default)]
+pub(super) struct Sending {
+    tries: FuturesUnordered<BoxFuture<'static, Tried>>,
+    busy: Vec<String>,
+}
+
+/// A message that was tried.
+pub(super) struct Tried {
+    channel: String,
+    id: String,
+    sent: std::result::Result<Option<String>, Error>,
+}
+
+impl Sending {
+    /// The next message that arrived, or could not be sent; never, when nothing is on its way.
+    pub(super) async fn next(&mut self) -> Tried {
+        match self.tries.next().await {
+            Some(tried) => {
+                self.busy.retain(|busy| *busy != tried.channel);
+                tried
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Tried {
+    /// Notes what became of it.
+    pub(super) fn note(self, book: &mut AlertBook) {
+        let Self { channel, id, sent } = self;
+        let error = match sent {
+            Ok(handle) => return outbox::arrived(book, &id, handle),
+            Err(error) => error,
+        };
+        tracing::warn!(channel, %error, "an alert could not be sent yet");
+        let (pause, asked) = match error.retry() {
+            Retry::Soon(after) => (after, after.is_some()),
+            Retry::Never => (Some(REFUSED_PAUSE), false),
+        };
+        if let Some(lost) = outbox::failed(book, &id, &error.to_string(), pause, asked) {
+            tracing::error!(channel = lost.channel, reason = lost.reason, "an alert was given up");
+        }
     }
 }
 
@@ -159,5 +185,48 @@ pub(crate) fn test_message(node: &str, wall: Nanos) -> AlertMessage {
             since: now.clone(),
             cleared: Some(now),
         }],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use syncline_monitor::Notice;
+
+    use super::*;
+
+    /// A channel that takes everything, or never answers.
+    struct Channel {
+        answers: bool,
+    }
+
+    #[async_trait::async_trait]
+    impl AlertChannel for Channel {
+        async fn deliver(
+            &self,
+            _: &AlertMessage,
+            _: Option<&str>,
+        ) -> syncline_connect::Result<Option<String>> {
+            if self.answers { Ok(None) } else { std::future::pending().await }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_channel_that_never_answers_holds_up_no_other_and_is_sent_one_message_at_a_time() {
+        let channel = |answers| -> Arc<dyn AlertChannel> { Arc::new(Channel { answers }) };
+        let channels =
+            Channels(vec![("slow".to_owned(), channel(false)), ("team".to_owned(), channel(true))]);
+        let (mut book, mut sending) = (AlertBook::default(), Sending::default());
+        for incident in 1..=3 {
+            let notice = Notice { incident, again: false, lines: Vec::new() };
+            assert_eq!(outbox::post(&mut book, &[notice], &channels.names(), 0), []);
+            channels.send(&mut sending, &book, "node", 0);
+            let tried = sending.next().await;
+            assert_eq!(tried.channel, "team");
+            tried.note(&mut book);
+        }
+        assert_eq!(sending.tries.len(), 1, "the first message is still on its way");
+        let waiting: Vec<_> =
+            book.deliveries.iter().map(|one| (one.channel.as_str(), one.incident)).collect();
+        assert_eq!(waiting, [("slow", 1), ("slow", 2), ("slow", 3)]);
     }
 }

@@ -19,6 +19,7 @@ use syncline_monitor::{Alerts, Limits, Look, PeerSeen, outbox};
 use syncline_store::{Acknowledged, AlertBook};
 use tokio::sync::watch as signal;
 use tokio::task::JoinHandle;
+use tokio::time::Interval;
 
 use crate::beat;
 use crate::live::Live;
@@ -27,6 +28,7 @@ use crate::service::Service;
 use crate::watch_post::WatchPost;
 
 pub(crate) use delivery::{Channels, test_message};
+use delivery::{Sending, Tried};
 use heartbeats::Listening;
 use observing::Observing;
 use state_files::StateFiles;
@@ -85,6 +87,8 @@ struct Overseer {
     last: Instant,
     /// When everything was looked at last.
     looked: Option<Instant>,
+    /// Whether the next look waits for nothing but its time.
+    is_due: bool,
     quiet: Vec<Window>,
 }
 
@@ -126,6 +130,7 @@ impl Overseer {
             written_at: now,
             last: now,
             looked: None,
+            is_due: true,
             quiet: config.quiet,
         }
     }
@@ -137,17 +142,19 @@ impl Overseer {
         self.observing.listen(&listening);
         let watch = async {
             let mut tick = beat::every(LOOK_EVERY);
-            let mut ending = ending;
+            let (mut ending, mut sending) = (ending, Sending::default());
             loop {
-                tokio::select! {
+                let tried = tokio::select! {
                     biased;
                     // What is being sent then is in the book, and is sent again after the next start.
                     () = end_of(&mut ending) => break,
-                    () = async {
-                        self.rest().await;
-                        tick.tick().await;
-                        self.look().await;
-                    } => {}
+                    tried = sending.next() => Some(tried),
+                    () = self.wait(&mut tick) => None,
+                };
+                tokio::select! {
+                    biased;
+                    () = end_of(&mut ending) => break,
+                    () = self.go_on(tried, &mut sending) => {}
                 }
             }
         };
@@ -160,16 +167,31 @@ impl Overseer {
         listening.ended().await;
     }
 
-    /// Waits for as long as nothing can have become wrong or right since the last look but what time alone brings.
-    async fn rest(&mut self) {
+    /// Waits until it is time for a look: for as long as nothing can have become wrong or right since the last one but what
+    /// time alone brings. May be cancelled.
+    async fn wait(&mut self, tick: &mut Interval) {
         let book = &self.alerts.book;
         // What could not be sent is tried again by the book's clock, which a look advances.
         let is_waited_for =
             !book.alerts.is_empty() || !book.incidents.is_empty() || !book.deliveries.is_empty();
         let is_told = self.files.are_wanted() || !self.service.workspace().peers.nodes.is_empty();
-        if let Some(looked) = self.looked.filter(|_| !is_waited_for && !is_told) {
+        if let Some(looked) = self.looked.filter(|_| !self.is_due && !is_waited_for && !is_told) {
             let _ = tokio::time::timeout_at((looked + LOOK_AT_REST).into(), self.signs.changed()).await;
         }
+        self.is_due = true;
+        tick.tick().await;
+    }
+
+    /// Looks at everything, unless a message was `tried`, which is noted; and sends what is due.
+    async fn go_on(&mut self, tried: Option<Tried>, sending: &mut Sending) {
+        match tried {
+            Some(tried) => tried.note(&mut self.alerts.book),
+            None => self.look().await,
+        }
+        // It is on disk before it is sent. When it cannot be, it is sent all the same.
+        self.write_when_changed().await;
+        let wall = self.service.clock().now();
+        self.channels.send(sending, &self.alerts.book, &self.service.workspace().node, wall);
     }
 
     async fn look(&mut self) {
@@ -183,18 +205,11 @@ impl Overseer {
         let quiet = !self.quiet.is_empty() && is_open(&self.quiet, wall);
         let now = Instant::now();
         let passed = now.saturating_duration_since(self.last);
-        (self.last, self.looked) = (now, Some(now));
+        (self.last, self.looked, self.is_due) = (now, Some(now), false);
         let notices = self.alerts.look(Look { passed, wall, quiet, observed: &observed });
         let lost = outbox::post(&mut self.alerts.book, &notices, &self.channels.names(), wall);
         for lost in lost {
             tracing::error!(channel = lost.channel, reason = lost.reason, "an alert was given up");
-        }
-        // It is on disk before it is sent. When it cannot be, it is sent all the same.
-        self.write_when_changed().await;
-        let due = outbox::due(&self.alerts.book);
-        if !due.is_empty() {
-            self.channels.deliver(&mut self.alerts.book, due, &self.service.workspace().node, wall).await;
-            self.write_when_changed().await;
         }
         self.files.write(&self.service, &self.live, wall).await;
     }

@@ -60,6 +60,44 @@ fn a_file_that_changes_again_while_a_run_comes_to_its_end_is_read_again() {
 }
 
 #[test]
+fn a_file_that_is_away_for_a_moment_is_not_taken_for_that_of_a_folder_above() {
+    let world = World::new();
+    configure(&world, &[("notes", "triggers: { watch: true }")]);
+    world.write_local("notes/a.md", "a");
+    fs::create_dir_all(world.path("above")).unwrap();
+    let above = "version: \"1.0\"\ntargets:\n  above: { path: remote, remote: { kind: folder, path: above }, triggers: { \
+                 watch: true } }\n";
+    fs::write(world.path("syncline.yaml"), above).unwrap();
+    let serving = serve(&world);
+    fs::rename(world.local("syncline.yaml"), world.path("kept.yaml")).unwrap();
+    eventually("it is told", || serving.said().contains("the old configuration stays in force"));
+    fs::rename(world.path("kept.yaml"), world.local("syncline.yaml")).unwrap();
+    eventually("it is back", || serving.said().contains("was read anew"));
+    world.write_local("notes/b.md", "b");
+    eventually("it is served", || world.read_remote("notes/b.md").is_some());
+    assert!(!world.path(".syncline").exists(), "{}", serving.said());
+}
+
+#[test]
+fn what_waits_for_a_run_to_end_is_not_begun_after_a_signal() {
+    let world = World::new();
+    let slow = "triggers: { watch: true }, safety: { pre_sync_checks: [{ name: Slow, command: \"touch ../begun; \
+                while test -e ../gate; do sleep 0.05; done\" }] }";
+    configure(&world, &[("slow", slow), ("second", "triggers: { watch: true }")]);
+    world.write_local("slow/a.md", "a");
+    fs::write(world.path("gate"), "").unwrap();
+    let mut serving = serve(&world);
+    eventually("it runs", || world.path("begun").exists());
+    world.write_local("second/b.md", "b");
+    serving.signal("-TERM");
+    eventually("it is told", || serving.said().contains("asked to end"));
+    fs::remove_file(world.path("gate")).unwrap();
+    assert_eq!(serving.ended().code(), Some(0));
+    assert_eq!(world.read_remote("slow/a.md").as_deref(), Some("a"), "{}", serving.said());
+    assert_eq!(world.read_remote("second/b.md"), None, "{}", serving.said());
+}
+
+#[test]
 fn targets_run_by_their_schedules_and_at_changes_and_others_are_left() {
     let world = World::new();
     let targets = [

@@ -70,7 +70,9 @@ async fn keep_serving(
     let orders =
         Orders { stop: stopped, reload: Arc::clone(&reload), served, live: Arc::clone(&live), listens };
     let logs = service.state().join("logs");
-    let reopen = || session::open(globals, output, "serve");
+    // The same file always: while it is away, one of a folder above must not take its place.
+    let globals = Globals { config: Some(service.workspace().file.clone()), ..globals.clone() };
+    let reopen = || session::open(&globals, output, "serve");
     let working = async {
         // Before anything runs, so that an address that cannot be had is told at once.
         let settings = service.workspace().serve.clone();
@@ -96,6 +98,7 @@ async fn keep_serving(
             biased;
             () = &mut ending => {
                 supervisor::tell(News::Stopping);
+                output.note("asked to end: what is going on comes to its end first, and a second signal ends it at once");
                 runtime::finish(&stop, &mut working).await?;
                 break;
             }
