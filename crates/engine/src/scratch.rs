@@ -57,6 +57,8 @@ pub(crate) struct Wanted {
 
 /// The folder of a copy's own that holds the copied workspace.
 pub(crate) const ROOT: &str = "workspace";
+/// The one that holds temporary files.
+const TEMPORARY: &str = "tmp";
 
 /// A copy; it is removed when dropped, unless it is kept.
 pub(crate) struct Scratch {
@@ -142,7 +144,7 @@ impl Scratch {
 
     /// A folder for temporary files.
     pub(crate) fn temporary(&self) -> PathBuf {
-        self.folder.join("tmp")
+        self.folder.join(TEMPORARY)
     }
 
     /// What a program finds in its environment that works in the copy.
@@ -320,9 +322,20 @@ impl Drop for Scratch {
     }
 }
 
-/// Removes copies of runs that died.
+/// Removes copies of runs that died. One in which a program still works that outlived its run is left to a later sweep.
 fn sweep(folder: &Path) -> io::Result<()> {
-    left_behind(folder)?.iter().try_for_each(|left| remove_folder(left))
+    for left in left_behind(folder)? {
+        // The lock goes last: a copy without one would never be found again.
+        let places = [left.join(ROOT), left.join(TEMPORARY), left.clone()];
+        let removed = places.iter().try_for_each(|place| match remove_folder(place) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        });
+        if let Err(error) = removed {
+            tracing::warn!(folder = %left.display(), %error, "the copy of a run that died could not be removed yet");
+        }
+    }
+    Ok(())
 }
 
 /// The folders of copies that runs have left behind which died.
@@ -497,5 +510,28 @@ pub(crate) async fn blocking<T: Send + 'static>(
         Ok(done) => done,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Err(_) => Err(Error::new(ErrorKind::Io, "the program is shutting down")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_that_cannot_be_removed_yet_is_in_nobodys_way_and_is_found_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, above) = (folder.path().join("from"), folder.path().join("above"));
+        let left = above.join("1-0");
+        fs::create_dir_all(&from).unwrap();
+        fs::create_dir_all(&left).unwrap();
+        fs::write(left.join(LOCK), "").unwrap();
+        // Like a folder that a program still fills, this is no folder that can be removed.
+        fs::write(left.join(ROOT), "").unwrap();
+        let copying = Copying { above: Some(above), ..Copying::default() };
+        drop(Scratch::copy(&copying, &from).unwrap());
+        assert!(left.join(LOCK).exists());
+        fs::remove_file(left.join(ROOT)).unwrap();
+        drop(Scratch::copy(&copying, &from).unwrap());
+        assert!(!left.exists());
     }
 }

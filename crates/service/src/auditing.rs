@@ -40,6 +40,7 @@ pub(crate) async fn audited<T>(
     became: impl FnOnce(&T) -> Option<Became>,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
+    service.check_owner()?;
     let mut record = Record::of(service, asked);
     let result = work.await;
     match &result {

@@ -191,8 +191,14 @@ impl Service {
         Ok(Store::in_memory().await?)
     }
 
+    /// Refuses to change the state of somebody else as the superuser.
+    pub(crate) fn check_owner(&self) -> Result<()> {
+        Ok(syncline_store::check_owner(&self.state)?)
+    }
+
     /// The state, to be changed; refused while another process changes it.
     pub(crate) async fn writing(&self) -> Result<Writing> {
+        self.check_owner()?;
         let store = self.stored().await?;
         let lock = store.lock().map_err(|error| {
             let is_held = error.kind() == syncline_store::ErrorKind::Locked;

@@ -35,6 +35,7 @@ impl WatchPost {
     ) -> Result<Self> {
         // The state folder is made, or refused, before anything is put into it.
         service.stored().await?;
+        service.check_owner()?;
         let record = WatchRecord {
             pid: std::process::id(),
             id: uuid::Uuid::now_v7().to_string(),

@@ -70,7 +70,7 @@ pub use records::{
 };
 pub use requests::Request;
 pub use rows::{DamagedRow, RowAside, Table};
-pub use store::{Store, WorkspaceLock};
+pub use store::{Store, WorkspaceLock, check_owner};
 pub use subscribers::Subscriber;
 pub use tokens::TokenRecord;
 pub use totals::{DURATION_BOUNDS_MS, Ended, RECENT_MAX, RecentEnd, Totals};

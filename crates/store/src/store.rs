@@ -194,6 +194,16 @@ impl Drop for Flag {
     }
 }
 
+/// Refuses the superuser in the state folder of somebody else, who could not change any more what is made there.
+///
+/// # Errors
+/// When it is so.
+pub fn check_owner(folder: &Path) -> Result<()> {
+    let Some(owner) = platform::other_owner(folder) else { return Ok(()) };
+    let reason = format!("it belongs to user {owner}, who could not use any more what root makes in it");
+    Err(refused(folder, &reason).with_hint(format!("as that user: sudo -u '#{owner}' syncline …")))
+}
+
 /// Makes the state folder, or checks that it is one that only its owner can change and look into.
 fn prepare_folder(folder: &Path) -> Result<()> {
     match std::fs::symlink_metadata(folder) {

@@ -84,6 +84,11 @@ pub(crate) fn exposed(_: &Metadata) -> Option<String> {
     None
 }
 
+/// Nobody: rights are those of the folder above.
+pub(crate) fn other_owner(_: &Path) -> Option<u32> {
+    None
+}
+
 /// Creates a folder, and those above it.
 pub(crate) fn create_private_folder(folder: &Path) -> io::Result<()> {
     std::fs::create_dir_all(folder)

@@ -89,6 +89,12 @@ pub(crate) fn exposed(metadata: &Metadata) -> Option<String> {
     (mode & 0o007 != 0).then(|| format!("everyone may look into it (mode {mode:03o})"))
 }
 
+/// The number of the user who owns a folder, where this process is the superuser's and that is somebody else.
+pub(crate) fn other_owner(folder: &Path) -> Option<u32> {
+    let owner = std::fs::metadata(folder).ok()?.uid();
+    (owner != 0 && rustix::process::geteuid().is_root()).then_some(owner)
+}
+
 /// Creates a folder that only its owner may enter, and those above it.
 pub(crate) fn create_private_folder(folder: &Path) -> io::Result<()> {
     if let Some(parent) = folder.parent() {

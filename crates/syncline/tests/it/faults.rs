@@ -168,6 +168,38 @@ fn a_folder_without_permission_is_told_and_not_taken_for_empty() {
     assert_eq!(world.read_remote("closed/file.txt").as_deref(), Some("closed"), "absence needs proof");
 }
 
+#[test]
+fn root_changes_nothing_in_the_state_of_another_user() {
+    let world = World::new();
+    world.write_local("notes.txt", "notes");
+    world.expect(0, &["run"]);
+    // Whoever is not root is kept out by the system.
+    if Command::new("id").arg("-u").output().unwrap().stdout != b"0\n" {
+        return;
+    }
+    let state = world.local(".syncline");
+    let done = Command::new("chown").args(["-R", "65534:65534"]).arg(&state).status().unwrap();
+    assert!(done.success());
+    world.write_local("notes.txt", "notes, edited");
+    for refused in [
+        &["run"][..],
+        &["pause", "main", "--reason", "no"],
+        &["serve", "--listen", "127.0.0.1:0"],
+        &["scrub", "--repair"],
+    ] {
+        let ran = world.run(refused);
+        assert_ne!(ran.code, 0, "{refused:?}");
+        assert!(
+            ran.err.contains("belongs to user 65534") && ran.err.contains("sudo -u"),
+            "{refused:?}: {}",
+            ran.err
+        );
+    }
+    let foreign = Command::new("find").arg(&state).args(["-user", "root"]).output().unwrap().stdout;
+    assert_eq!(String::from_utf8_lossy(&foreign), "", "nothing is left that its owner cannot change");
+    world.expect(0, &["status"]);
+}
+
 fn chmod(path: &Path, mode: &str) {
     assert!(Command::new("chmod").arg(mode).arg(path).status().unwrap().success());
 }
