@@ -93,7 +93,7 @@ pub use caller::Caller;
 pub use operation::{Method, Operation, Route, Scope, ToolHints};
 pub use problem::{Class, Place, Problem, WireProblem, Written};
 pub use replay::{Replay, Ticket};
-pub use serve::{Orders, serve};
+pub use serve::{Orders, check_place, serve};
 pub use serve_once::serve_once;
 pub use service::{Opening, Service, kind_schemas};
 pub use syncline_config::{ServeConfig, TlsConfig};

@@ -8,7 +8,7 @@ use syncline_config::Target as Configured;
 use syncline_core::{Direction, Nanos};
 use syncline_engine::Context;
 use syncline_engine::scheduler::{Agenda, Due, Timetable};
-use syncline_store::{RunQuery, SeenTo};
+use syncline_store::{RunQuery, SeenTo, WatchedTarget};
 use tokio::sync::{Mutex, Notify, mpsc, watch as signal};
 
 use crate::asked::Asked;
@@ -27,6 +27,9 @@ use crate::wire::{LeftOut, News, TargetReport};
 
 /// How long it is waited before another try while another process works in the workspace.
 const LOCK_PAUSE: Duration = Duration::from_millis(200);
+
+/// How often it is looked whether those were looked at that come first.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// What is told as the cause of runs that are due.
 const SCHEDULE: &str = "schedule";
@@ -74,6 +77,15 @@ pub async fn serve(
         next = serving.go(&service).await?;
     }
     Ok(())
+}
+
+/// Refuses what [`serve`] would, before anything is begun that others might see; `listens` as in [`Orders`].
+///
+/// # Errors
+/// The same.
+pub async fn check_place(service: &Service, listens: bool) -> Result<()> {
+    check(service, listens)?;
+    WatchPost::check_free(service).await
 }
 
 /// Whether anything can ever happen, and all of it can be begun.
@@ -286,6 +298,9 @@ impl Stage for Runs<'_> {
     }
 
     async fn run(&mut self, due: &[Due], agenda: &Agenda) {
+        if !self.come_first(due).await {
+            return;
+        }
         let Some((results, left_out)) = self.meet(due, agenda).await else { return };
         for report in results {
             self.held.remove(&report.target);
@@ -303,6 +318,31 @@ impl Stage for Runs<'_> {
 }
 
 impl Runs<'_> {
+    /// Lets watched targets that others are due `after` be looked at first, which each is when the process begins; false when
+    /// it is to end before that.
+    async fn come_first(&mut self, due: &[Due]) -> bool {
+        let workspace = self.service.workspace();
+        let mut first: BTreeSet<&String> = BTreeSet::new();
+        let mut waiting: Vec<&String> = due.iter().map(|due| &due.target).collect();
+        while let Some(target) = waiting.pop().and_then(|name| workspace.target(name)) {
+            waiting.extend(target.after.iter().filter(|name| first.insert(name)));
+        }
+        let is_watched = |name: &&String| workspace.target(name).is_some_and(|target| target.watch);
+        let first: BTreeSet<&String> = first.into_iter().filter(is_watched).collect();
+        let is_new = |watched: &WatchedTarget| {
+            first.contains(&watched.name)
+                && (&watched.last, watched.next, &watched.away) == (&None, None, &None)
+        };
+        while self.post.record().targets.iter().any(is_new) {
+            tokio::select! {
+                biased;
+                _ = self.stop.wait_for(|stop| *stop) => return false,
+                () = tokio::time::sleep(FIRST_PAUSE) => {}
+            }
+        }
+        true
+    }
+
     /// Runs targets that are due, and those that are asked for, and remembers that this was seen to; `None` when there are
     /// none, or when it is to end before that.
     pub(crate) async fn meet(

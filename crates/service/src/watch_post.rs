@@ -27,15 +27,21 @@ pub(crate) struct WatchPost {
 }
 
 impl WatchPost {
+    /// Refuses what [`WatchPost::take`] would: before anything else is begun that somebody might see.
+    pub(crate) async fn check_free(service: &Service) -> Result<()> {
+        // The state folder is made, or refused, before anything is put into it.
+        service.stored().await?;
+        service.check_owner()?;
+        RunningWatch::of(service.state())?.map_or(Ok(()), |other| Err(refused(other)))
+    }
+
     /// Becomes the watch of the workspace.
     pub(crate) async fn take(
         service: &Service,
         how: How,
         names: impl Iterator<Item = String>,
     ) -> Result<Self> {
-        // The state folder is made, or refused, before anything is put into it.
-        service.stored().await?;
-        service.check_owner()?;
+        Self::check_free(service).await?;
         let record = WatchRecord {
             pid: std::process::id(),
             id: uuid::Uuid::now_v7().to_string(),

@@ -223,10 +223,9 @@ async fn endpoints(service: &Service, configured: &syncline_config::Target, chec
         match endpoint.check().await {
             Ok(health) => {
                 checks.push(Check::ok(&name, health.message));
-                if !health.writable {
-                    let location = &endpoint.capabilities().location;
-                    let needed = agreed > 0 && configured.direction.may_write(side);
-                    checks.push(not_writable(&name, location, needed));
+                // What is only read need not be written: a script never is.
+                if !health.writable && configured.direction.may_write(side) {
+                    checks.push(not_writable(&name, &endpoint.capabilities().location, agreed > 0));
                 }
                 checks.extend(health.warnings.into_iter().map(|warning| Check::warn(&name, warning, None)));
             }

@@ -58,6 +58,8 @@ fn what_a_script_makes_is_planned_applied_and_agreed_on() {
     world.expect(0, &["run"]);
     assert_eq!(world.read_local("docs/b.txt").as_deref(), Some("3\n"));
     assert!(!world.local("docs/deep").exists());
+    let doctor = world.run(&["doctor"]).out;
+    assert!(doctor.contains("remote side") && !doctor.contains("may not be written"), "{doctor}");
     world.expect(0, &["restore", "docs/deep/a.txt"]);
     assert_eq!(
         world.read_local("docs/deep/a.txt").as_deref(),

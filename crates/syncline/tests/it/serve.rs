@@ -79,6 +79,26 @@ fn a_file_that_is_away_for_a_moment_is_not_taken_for_that_of_a_folder_above() {
 }
 
 #[test]
+fn what_is_due_at_the_start_comes_after_what_is_watched_where_it_is_to() {
+    let world = World::new();
+    let slow = "triggers: { watch: true }, safety: { pre_sync_checks: [{ name: Slow, command: \"touch ../begun; \
+                while test -e ../gate; do sleep 0.05; done\" }] }";
+    let due = |after: &str| format!("schedule: every 1h, triggers: {{ after: [{after}] }}");
+    configure(&world, &[("last", &due("middle")), ("middle", &due("watched")), ("watched", slow)]);
+    for name in ["last", "middle", "watched"] {
+        world.write_local(&format!("{name}/a.md"), name);
+    }
+    let serving = serve(&world);
+    eventually("all have run", || world.read_remote("last/a.md").is_some());
+    let history = world.json(0, &["history"]);
+    let mut runs: Vec<&str> =
+        history["runs"].as_array().unwrap().iter().map(|run| run["target"].as_str().unwrap()).collect();
+    runs.reverse();
+    runs.dedup();
+    assert_eq!(runs, ["watched", "middle", "last"], "{}", serving.said());
+}
+
+#[test]
 fn what_waits_for_a_run_to_end_is_not_begun_after_a_signal() {
     let world = World::new();
     let slow = "triggers: { watch: true }, safety: { pre_sync_checks: [{ name: Slow, command: \"touch ../begun; \
@@ -143,7 +163,10 @@ fn targets_run_by_their_schedules_and_at_changes_and_others_are_left() {
     let causes: Vec<&str> =
         history["runs"].as_array().unwrap().iter().map(|run| run["cause"].as_str().unwrap()).collect();
     assert!(causes.contains(&"schedule") && causes.contains(&"watch"), "{causes:?}");
-    for second in [&["serve"][..], &["run", "--watch"]] {
+    // An address that is taken as well is the lesser reason.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for second in [&["serve"][..], &["serve", "--listen", &address], &["run", "--watch"]] {
         assert_eq!(world.json(1, second)["error"]["code"], "watch_running");
     }
 

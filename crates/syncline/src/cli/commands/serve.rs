@@ -74,6 +74,8 @@ async fn keep_serving(
     let globals = Globals { config: Some(service.workspace().file.clone()), ..globals.clone() };
     let reopen = || session::open(&globals, output, "serve");
     let working = async {
+        // The other process may hold the address as well, and that says less.
+        syncline_service::check_place(&service, listens).await?;
         // Before anything runs, so that an address that cannot be had is told at once.
         let settings = service.workspace().serve.clone();
         let listening = match address.or(settings.as_ref().map(|settings| settings.listen)) {
