@@ -66,6 +66,10 @@ fn each_change_that_somebody_asked_for_is_written_down_once() {
     );
     assert!(told[0][3].starts_with("main succeeded (run "), "{told:?}");
     assert_eq!(told[2][3], "1 of 1 settled");
+    let page = world.expect(0, &["audit", "--limit", "1000"]).out;
+    for line in ["  pause main (the disk is being replaced): done\n", "  resume main: done\n"] {
+        assert!(page.contains(line), "a target and a reason are told apart: {page}");
+    }
 }
 
 #[test]
