@@ -11,6 +11,11 @@ use crate::problem::{Class, Result};
 use crate::service::Service;
 use crate::wire::{Report, TargetReport};
 
+/// What is told of a record that cannot be written, by what it would have said.
+const UNWRITTEN_CHANGE: &str = "what was changed could not be written to the audit log";
+const UNWRITTEN_FAILURE: &str = "that a request failed could not be written to the audit log";
+const UNWRITTEN_CUT: &str = "that a request was cut short could not be written to the audit log";
+
 /// What is asked for, before anything of it is done.
 pub(crate) struct Asked<'a> {
     /// The use case.
@@ -47,14 +52,14 @@ pub(crate) async fn audited<T>(
         Ok(done) => match became(done) {
             Some(became) => {
                 record.entry.targets = became.targets;
-                record.write(became.outcome).await;
+                record.write(became.outcome, UNWRITTEN_CHANGE).await;
             }
             None => record.open = false,
         },
         Err(problem) if matches!(problem.class, Class::Usage | Class::NotFound | Class::Busy) => {
             record.open = false;
         }
-        Err(problem) => record.write(format!("failed: {}", problem.code)).await,
+        Err(problem) => record.write(format!("failed: {}", problem.code), UNWRITTEN_FAILURE).await,
     }
     result
 }
@@ -101,13 +106,14 @@ impl Record {
         Self { log: AuditLog::of(service.state()), entry, clock: service.shared_clock(), open: true }
     }
 
-    async fn write(&mut self, outcome: String) {
+    /// Writes it down; `otherwise` is told when that cannot be done.
+    async fn write(&mut self, outcome: String, otherwise: &'static str) {
         self.open = false;
         let entry = AuditEntry { at: self.clock.now(), outcome, ..self.entry.clone() };
-        let log = self.log.clone();
-        let written = tokio::task::spawn_blocking(move || append(&log, entry)).await;
+        let (log, operation) = (self.log.clone(), self.entry.operation.clone());
+        let written = tokio::task::spawn_blocking(move || append(&log, entry, otherwise)).await;
         if let Err(error) = written {
-            tracing::error!(%error, "what was changed could not be written to the audit log");
+            tracing::error!(operation, %error, "{otherwise}");
         }
     }
 }
@@ -115,13 +121,15 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         if self.open {
-            append(&self.log, AuditEntry { at: self.clock.now(), ..self.entry.clone() });
+            let entry = AuditEntry { at: self.clock.now(), ..self.entry.clone() };
+            append(&self.log, entry, UNWRITTEN_CUT);
         }
     }
 }
 
-fn append(log: &AuditLog, entry: AuditEntry) {
+fn append(log: &AuditLog, entry: AuditEntry, otherwise: &'static str) {
+    let operation = entry.operation.clone();
     if let Err(error) = log.append(entry) {
-        tracing::error!(%error, "what was changed could not be written to the audit log");
+        tracing::error!(operation, %error, "{otherwise}");
     }
 }

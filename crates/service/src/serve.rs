@@ -167,6 +167,7 @@ impl<R: Fn() -> Result<Service>> Serving<R> {
             turns: Arc::clone(&self.turns),
             stop: ending.clone(),
             held: BTreeMap::new(),
+            halted: Halted::default(),
             asked: Asked::new(service, &store, signs()),
         };
         let agenda = agenda(service).await?;
@@ -285,7 +286,24 @@ pub(crate) struct Runs<'a> {
     pub(crate) stop: signal::Receiver<bool>,
     /// Why a target was left out the last time, so that it is told once.
     pub(crate) held: BTreeMap<String, String>,
+    pub(crate) halted: Halted,
     pub(crate) asked: Asked<'a>,
+}
+
+/// What each target was halted for the last time, so that it is told once.
+#[derive(Default)]
+pub(crate) struct Halted(BTreeMap<String, (Option<String>, String)>);
+
+impl Halted {
+    /// Takes in how a target ran; whether it is halted for just what it was halted for before.
+    fn stays(&mut self, report: &TargetReport) -> bool {
+        if report.halts.is_empty() {
+            self.0.remove(&report.target);
+            return false;
+        }
+        let why = (report.plan_hash.clone(), report.message.clone());
+        self.0.insert(report.target.clone(), why.clone()).is_some_and(|before| before == why)
+    }
 }
 
 impl Stage for Runs<'_> {
@@ -304,6 +322,10 @@ impl Stage for Runs<'_> {
         let Some((results, left_out)) = self.meet(due, agenda).await else { return };
         for report in results {
             self.held.remove(&report.target);
+            let is_asked_for = !due.iter().any(|due| due.target == report.target);
+            if self.halted.stays(&report) && !is_asked_for {
+                continue;
+            }
             // Nobody listening is no reason to stop.
             let _ = self.told.send(WatchNews::Ran(Box::new(report)));
         }

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch as signal};
 use crate::asked::Asked;
 use crate::live::Live;
 use crate::problem::Result;
-use crate::serve::{Runs, agenda, check_names, names};
+use crate::serve::{Halted, Runs, agenda, check_names, names};
 use crate::service::Service;
 use crate::watch::WatchNews;
 use crate::watch_post::{How, WatchPost};
@@ -46,6 +46,7 @@ pub async fn serve_once(
         turns: Arc::default(),
         stop: stop.clone(),
         held: BTreeMap::new(),
+        halted: Halted::default(),
         // Nothing is waited for.
         asked: Asked::new(&service, &store, signal::channel(0).1),
     };

@@ -6,7 +6,7 @@
 //! somebody else by now, or come from another container.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -146,7 +146,8 @@ impl WatchLock {
         Ok(Taking::Ours(lock))
     }
 
-    /// Tells how the watch is doing.
+    /// Tells how the watch is doing. Where there is no room for a new record, the old one is written over: a full disk is
+    /// just what others are to hear of.
     ///
     /// # Errors
     /// When the record cannot be written.
@@ -154,7 +155,11 @@ impl WatchLock {
         let versioned = Versioned { version: VERSION, record: record.clone() };
         let text = serde_json::to_vec(&versioned).map_err(io::Error::from);
         let path = self.folder.join(RECORD);
-        text.and_then(|text| replace(&path, &text)).map_err(|error| Error::io("write", &path, &error))
+        let written = text.and_then(|text| match replace(&path, &text) {
+            Err(error) if is_full(&error) => write_over(&path, &text),
+            other => other,
+        });
+        written.map_err(|error| Error::io("write", &path, &error))
     }
 
     /// Whether somebody has asked this watch to end.
@@ -224,6 +229,26 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::rename(&new, path)
 }
 
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Writes over the text of a file, in the room that it has: first what goes beyond its end, so that the old text stands when
+/// there is no room for that. Who reads meanwhile finds a text that cannot be understood, and may look again.
+fn write_over(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    let had = file.metadata()?.len();
+    let within = usize::try_from(had).unwrap_or(usize::MAX).min(text.len());
+    file.seek(SeekFrom::End(0))?;
+    if let Err(error) = file.write_all(&text[within..]) {
+        file.set_len(had)?;
+        return Err(error);
+    }
+    file.rewind()?;
+    file.write_all(&text[..within])?;
+    file.set_len(text.len() as u64)
+}
+
 fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path, &error)),
@@ -284,6 +309,17 @@ mod tests {
         assert!(!next.is_asked_to_stop(), "another one was meant");
         RunningWatch::ask_to_stop(folder, "b").unwrap();
         assert!(next.is_asked_to_stop());
+    }
+
+    #[test]
+    fn a_record_is_written_over_whether_it_grows_or_shrinks() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(RECORD);
+        fs::write(&path, "as it was").unwrap();
+        for text in ["longer than it was", "short", ""] {
+            write_over(&path, text.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
     }
 
     #[test]

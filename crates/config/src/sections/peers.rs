@@ -12,6 +12,9 @@ use super::{Resolver, is_name, name_rule};
 use crate::secret::{Lookup, Redacted, has_reference, reference_problem};
 use crate::suggest::quote;
 
+/// The least time between two heartbeats: each is sent in copies, the last of them 13 seconds after the first.
+const EVERY_MIN: Duration = Duration::from_secs(15);
+
 /// Other nodes.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -20,9 +23,10 @@ pub(crate) struct Peers {
     nodes: BTreeMap<String, Peer>,
     /// Where heartbeats arrive. Only this machine is heard unless it says otherwise.
     listen: String,
-    /// How often a heartbeat is sent.
+    /// How often a heartbeat is sent: 15 seconds at least.
     every: String,
-    /// Without a heartbeat for this long, a peer is down.
+    /// Without a heartbeat for this long, a peer is down: twice `every` at least, to which 15 seconds are added for what is
+    /// still on its way.
     down_after: String,
     /// The key that all nodes share, by reference.
     #[schemars(example = &"${file:~/.config/syncline/peers.key}")]
@@ -100,6 +104,7 @@ impl Peers {
     pub(crate) fn resolve(self, lookup: &Lookup, resolver: &mut Resolver<'_>) -> PeersConfig {
         let every = read(&self.every, &["peers", "every"], resolver);
         let down_after = read(&self.down_after, &["peers", "down_after"], resolver);
+        self.check_times(every, down_after, resolver);
         let listen = address(&self.listen, &["peers", "listen"], resolver);
         check_key(self.key.as_deref(), &["peers", "key"], resolver);
         let mut nodes = Vec::new();
@@ -124,6 +129,24 @@ impl Peers {
             nodes.push(PeerConfig { name, address, url, targets: peer.targets, key, lookup: lookup.clone() });
         }
         PeersConfig { nodes, listen, every, down_after }
+    }
+
+    /// Reports times that heartbeats cannot keep to.
+    fn check_times(&self, every: Duration, down_after: Duration, resolver: &mut Resolver<'_>) {
+        if every < EVERY_MIN {
+            let message = format!("{} is too short a time between two heartbeats", quote(&self.every));
+            let least = EVERY_MIN.as_secs();
+            let hint = format!("write `{least}s` or more: the copies of one alone take 13 seconds");
+            resolver.error(&["peers", "every"], "too_short", message, hint);
+        }
+        let least = every.max(EVERY_MIN).saturating_mul(2);
+        if down_after < least {
+            let message = format!("{} is too short for a peer to count as down", quote(&self.down_after));
+            let least = least.as_secs() + u64::from(least.subsec_nanos() > 0);
+            let hint =
+                format!("write `{least}s` or more: twice `every`, so that one that is lost is no outage");
+            resolver.error(&["peers", "down_after"], "too_short", message, hint);
+        }
     }
 }
 

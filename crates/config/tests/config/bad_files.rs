@@ -659,3 +659,29 @@ fn addresses_and_hosts_that_cannot_be_understood() {
       = help: write an IP address and a port, such as 127.0.0.1:8080 or "[::1]:8080"
     "#);
 }
+
+#[test]
+fn times_that_heartbeats_cannot_keep_to() {
+    let peers = |times: &str| {
+        let nodes = "nodes: { chad: { key: \"${env:KEY}\" } }";
+        format!("{}peers: {{ {times}, {nodes} }}\n", target("remote: disk"))
+    };
+    assert_snapshot!(refusal(&peers("every: 3s, down_after: 15s")), @r#"
+    error: `3s` is too short a time between two heartbeats
+      --> syncline.yaml:7:17
+       |
+     7 | peers: { every: 3s, down_after: 15s, nodes: { chad: { key: "${env:KEY}" } } }
+       |                 ^^
+      = help: write `15s` or more: the copies of one alone take 13 seconds
+
+    error: `15s` is too short for a peer to count as down
+      --> syncline.yaml:7:33
+       |
+     7 | peers: { every: 3s, down_after: 15s, nodes: { chad: { key: "${env:KEY}" } } }
+       |                                 ^^^
+      = help: write `30s` or more: twice `every`, so that one that is lost is no outage
+    "#);
+    let default = refusal(&peers("every: 5m"));
+    assert!(default.contains("`3m` is too short") && default.contains("write `600s` or more"), "{default}");
+    assert!(load(&peers("every: 15s, down_after: 30s")).is_ok());
+}

@@ -172,13 +172,12 @@ fn health_of(
     now: Nanos,
 ) -> TargetHealth {
     let totals = &known.totals;
-    let last = totals.recent.back();
+    let last_run = LastEnd::of(totals, watched);
     let paused = known.pause.as_ref().filter(|pause| pause.is_on(now));
     let next = watched.and_then(|watched| watched.next);
-    let away = watched.and_then(|watched| watched.away.as_ref());
-    let offline = away.map(|away| Offline::new(away.since, away.tries, next, &away.reason, away.waiting));
+    let offline = watched.and_then(Offline::of);
     let waiting = offline.as_ref().and_then(|offline| offline.waiting).unwrap_or_default();
-    let last_state = last.and_then(|last| RunState::from_name(&last.state));
+    let last_state = last_run.as_ref().and_then(|last| RunState::from_name(&last.state));
     let state = if offline.is_some() {
         "offline"
     } else if paused.is_some() {
@@ -199,12 +198,7 @@ fn health_of(
         served: watched.is_some(),
         last_sync: totals.last_success.map(timestamp),
         next_sync: next.map(timestamp),
-        last_run: last.map(|last| LastEnd {
-            run: last.run.clone(),
-            finished: timestamp(last.finished),
-            state: last.state.clone(),
-            message: last.message.clone(),
-        }),
+        last_run,
         agreed: known.agreed,
         pending: totals.pending.max(waiting),
         open_conflicts: known.open_conflicts,
@@ -218,4 +212,63 @@ fn health_of(
 /// Seconds since a moment; none when there was none.
 pub(super) fn age(since: Option<Nanos>, now: Nanos) -> Option<f64> {
     since.map(|since| seconds(since, now))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use syncline_config::{KindSchema, Role};
+    use syncline_store::{LastRun, RecentEnd};
+
+    use super::*;
+
+    fn workspace() -> Workspace {
+        let text =
+            "version: \"1.0\"\nnode: { name: here }\ntargets: { main: { remote: { kind: folder } } }\n";
+        let schema = serde_json::json!({ "type": "object" });
+        let kind = KindSchema { role: Role::Endpoint, name: "folder", summary: "A folder.", schema };
+        syncline_config::parse(text, Path::new("syncline.yaml"), &BTreeMap::new(), &[kind]).unwrap()
+    }
+
+    fn recorded(state: RunState, finished: Nanos) -> TargetOverview {
+        let (state, message) = (state.name().to_owned(), "as recorded".to_owned());
+        let end = RecentEnd { finished, state, run: None, message, steps: 0, bytes: 0, duration_ns: Some(1) };
+        let mut known = TargetOverview { has_baseline: true, ..TargetOverview::default() };
+        known.totals.recent.push_back(end);
+        known
+    }
+
+    fn looked(known: TargetOverview, success: bool, finished: Nanos) -> Looked {
+        let message = if success { "nothing to do" } else { "database or disk is full" }.to_owned();
+        let last = Some(LastRun { run: None, finished, success, message });
+        let failures = u32::from(!success);
+        let targets = vec![WatchedTarget { name: "main".into(), last, failures, ..WatchedTarget::default() }];
+        let id = "watch".to_owned();
+        let record = WatchRecord { pid: 1, id, since: 0, interval: None, serving: true, targets };
+        let overview = Overview { targets: [("main".to_owned(), known)].into(), ..Overview::default() };
+        Looked::new(&workspace(), overview, &record, 100, &Live::default())
+    }
+
+    #[test]
+    fn a_failure_that_could_not_be_recorded_counts_until_something_newer_is() {
+        let [well, full] = ["as recorded", "database or disk is full"];
+        for (known, (success, finished), (word, state, message)) in [
+            (recorded(RunState::Succeeded, 10), (false, 20), ("degraded", "failing", full)),
+            (TargetOverview::default(), (false, 20), ("degraded", "failing", full)),
+            (recorded(RunState::Succeeded, 30), (false, 20), ("healthy", "ok", well)),
+            (recorded(RunState::Succeeded, 10), (true, 20), ("healthy", "ok", well)),
+            (recorded(RunState::Halted, 10), (false, 20), ("degraded", "halted", well)),
+            (recorded(RunState::Partial, 10), (false, 20), ("degraded", "failing", well)),
+        ] {
+            let looked = looked(known, success, finished);
+            let last = looked.seen.details[0].last_run.as_ref().unwrap();
+            let told = (looked.status(Words::Healthy), &*looked.seen.targets["main"], &*last.message);
+            assert_eq!(told, (word, state, message));
+            let has_succeeded = u8::from(state == "ok");
+            let figure = format!("syncline_target_last_run_success{{target=\"main\"}} {has_succeeded}\n");
+            assert!(super::super::exposition::exposition(&looked, 100, None).contains(&figure));
+        }
+    }
 }

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use syncline_connect::AlertChannel;
 use syncline_core::{Digest, Nanos};
 use syncline_monitor::heartbeat::{BYTES_MAX, Heartbeat, Key, Says};
-use syncline_monitor::peers::{Patience, SENT_AT};
+use syncline_monitor::peers::{Patience, PeerState, SENT_AT};
 use syncline_monitor::{PeerSeen, Peers};
 use syncline_store::{PeerRecord, PeersRecord};
 use tokio::net::UdpSocket;
@@ -35,10 +35,33 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 pub(super) struct Heard {
     peers: Arc<Mutex<Peers>>,
     since: Instant,
+    /// What was believed of each at the last look: all that tells of it says the same.
+    believed: Arc<signal::Sender<BTreeMap<String, PeerState>>>,
 }
 
 impl Heard {
-    pub(super) fn seen(&self) -> Vec<PeerSeen> {
+    fn new(peers: Peers, since: Instant) -> Self {
+        Self {
+            peers: Arc::new(Mutex::new(peers)),
+            since,
+            believed: Arc::new(signal::channel(BTreeMap::new()).0),
+        }
+    }
+
+    /// Looks at what is to be believed of each from now on.
+    pub(super) fn look(&self) -> Vec<PeerSeen> {
+        let seen = self.seen();
+        let now: BTreeMap<String, PeerState> =
+            seen.iter().map(|peer| (peer.name.clone(), peer.state)).collect();
+        self.believed.send_if_modified(|believed| {
+            let is_news = *believed != now;
+            *believed = now;
+            is_news
+        });
+        seen
+    }
+
+    fn seen(&self) -> Vec<PeerSeen> {
         self.peers.lock().unwrap_or_else(PoisonError::into_inner).seen(self.since.elapsed())
     }
 }
@@ -124,7 +147,7 @@ impl Listening {
         }
         let patience = Patience::new(config.every, config.down_after);
         let peers = Peers::new(&service.workspace().node, patience, known, Duration::ZERO);
-        let heard = Heard { peers: Arc::new(Mutex::new(peers)), since };
+        let heard = Heard::new(peers, since);
         let beating = Beating {
             service: Arc::clone(service),
             post,
@@ -172,6 +195,7 @@ impl Beating {
         // The number of this life is on disk before anybody hears it.
         self.write().await;
         let mut write = beat::every(WRITE_EVERY);
+        let mut believed = self.heard.believed.subscribe();
         let mut next = tokio::time::Instant::now();
         let mut copy = 0;
         // One byte more than any heartbeat has, so that what is too long is seen to be.
@@ -189,6 +213,7 @@ impl Beating {
                     };
                 }
                 _ = write.tick() => self.write().await,
+                Ok(()) = believed.changed() => self.write().await,
                 Ok((length, _)) = self.socket.recv_from(&mut bytes) => {
                     let now = self.heard.since.elapsed();
                     let mut peers = self.heard.peers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -238,12 +263,14 @@ impl Beating {
     async fn write(&mut self) {
         let now: Nanos = self.service.clock().now();
         {
+            let believed = self.heard.believed.borrow();
             let peers = self.heard.peers.lock().unwrap_or_else(PoisonError::into_inner);
             let mut known = BTreeMap::new();
             for seen in peers.seen(self.heard.since.elapsed()) {
                 let heard = self.record.peers.get(&seen.name).and_then(|peer| peer.heard);
                 let counted = peers.peers.get(&seen.name).and_then(|peer| peer.counted);
-                known.insert(seen.name, PeerRecord { state: seen.state.name().to_owned(), counted, heard });
+                let state = believed.get(&seen.name).copied().unwrap_or(seen.state).name().to_owned();
+                known.insert(seen.name, PeerRecord { state, counted, heard });
             }
             self.record.peers = known;
             self.record.dropped =

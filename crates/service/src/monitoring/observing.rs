@@ -69,7 +69,7 @@ impl Observing {
         Observed {
             conflicts: targets.as_ref().and(self.read.as_ref()).map(|read| read.conflicts.clone()),
             targets,
-            peers: self.heard.as_ref().map(Heard::seen),
+            peers: self.heard.as_ref().map(Heard::look),
             disk: machine::disk(&self.service.workspace().root),
             memory: machine::memory(),
             died: self.died.map(|since| since.elapsed()),

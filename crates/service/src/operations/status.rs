@@ -2,17 +2,17 @@
 
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
-use syncline_core::Direction as Way;
+use syncline_config::Target as Configured;
 use syncline_engine::Options;
 use syncline_engine::scheduler::{is_open, opens};
-use syncline_store::{ConflictQuery, RunQuery, Store};
+use syncline_store::{ConflictQuery, RunQuery, RunState, Store, Totals, WatchedTarget};
 
 use crate::operation::{Operation, Scope, ToolHints, answer, get, question};
 use crate::problem::{Result, WireProblem};
 use crate::runner::{Job, run_all};
 use crate::service::Service;
 use crate::watch_post;
-use crate::wire::{Direction, Figures, Offline, Pause, Remark, Run, TargetPlan, VERSION, Watch, timestamp};
+use crate::wire::{Direction, Figures, LastEnd, Offline, Pause, Remark, Run, TargetPlan, VERSION, timestamp};
 
 /// The line of this use case in the list.
 pub const OPERATION: Operation = Operation {
@@ -79,8 +79,11 @@ pub struct Target {
     /// What was put aside because it could not go back to its place, and waits to be looked at; empty when nobody
     /// looked.
     pub rescued: Vec<Remark>,
-    /// The last run.
+    /// The last run that left a record.
     pub last_run: Option<Run>,
+    /// How the last run ended, also one that left no record since it found nothing to do, or could not be recorded; `null`
+    /// before the first end. `/health` of a daemon tells the same.
+    pub last_end: Option<LastEnd>,
     /// What the watch of the workspace knows of a remote that is away; `null` while it is there, or nobody watches.
     pub offline: Option<Offline>,
     /// Why a run leaves it alone; `null` when nobody has paused it.
@@ -134,20 +137,20 @@ pub async fn status(service: &Service, request: &Request) -> Result<Response> {
     let store = service.reading().await?;
     let running = watch_post::running(service)?;
     let watched = running.is_some();
-    let watch = running.and_then(|running| running.record).map(Watch::from);
+    let record = running.and_then(|running| running.record);
     let (mut targets, mut all_totals) = (Vec::new(), Vec::new());
     for target in chosen {
         let plan = if request.fast { None } else { Some(look(service, &store, target).await) };
-        let mut described = describe(&store, &target.name, target.direction, plan).await?;
-        let known = watch.iter().flat_map(|watch| &watch.targets).find(|known| known.target == target.name);
-        described.offline = known.and_then(|known| known.offline.clone());
+        let totals = store.totals(&target.name).await?;
+        let known = record.iter().flat_map(|record| &record.targets).find(|known| known.name == target.name);
+        let mut described = describe(&store, target, plan, (&totals, known)).await?;
+        described.offline = known.and_then(Offline::of);
         let now = service.clock().now();
         described.paused =
             store.paused(&target.name).await?.filter(|pause| pause.is_on(now)).map(Pause::from);
         if !is_open(&target.windows, now) {
             described.opens = opens(&target.windows, now).map(timestamp);
         }
-        let totals = store.totals(&target.name).await?;
         described.last_sync = totals.last_success.map(timestamp);
         described.figures = Figures::of([&totals]);
         all_totals.push(totals);
@@ -171,7 +174,7 @@ pub async fn status(service: &Service, request: &Request) -> Result<Response> {
     })
 }
 
-async fn look(service: &Service, store: &Store, target: &syncline_config::Target) -> TargetPlan {
+async fn look(service: &Service, store: &Store, target: &Configured) -> TargetPlan {
     let options = Options { dry_run: true, ..Options::default() };
     let done = run_all(service, store, vec![Job::new(target, options)]).await;
     done.first().map_or_else(
@@ -180,10 +183,23 @@ async fn look(service: &Service, store: &Store, target: &syncline_config::Target
     )
 }
 
-async fn describe(store: &Store, name: &str, direction: Way, plan: Option<TargetPlan>) -> Result<Target> {
+async fn describe(
+    store: &Store,
+    target: &Configured,
+    plan: Option<TargetPlan>,
+    (totals, watched): (&Totals, Option<&WatchedTarget>),
+) -> Result<Target> {
+    let name = target.name.as_str();
     let state = store.peek_target(name).await?;
     let query = RunQuery { target: Some(name.to_owned()), before: None, limit: Some(1) };
     let last_run = store.runs(&query).await?.first().map(Run::from);
+    let last_end = LastEnd::of(totals, watched);
+    let is_going_on = last_run.as_ref().is_some_and(|run| run.state == "running");
+    let last_state = match (&last_end, &last_run) {
+        (Some(end), _) if !is_going_on => RunState::from_name(&end.state),
+        (_, Some(run)) => RunState::from_name(&run.state),
+        _ => None,
+    };
     let query = ConflictQuery { target: Some(name.to_owned()), open_only: true };
     let open_conflicts = store.conflicts(&query).await?.len() as u64;
     let error = plan.as_ref().and_then(|plan| plan.error.clone());
@@ -191,12 +207,12 @@ async fn describe(store: &Store, name: &str, direction: Way, plan: Option<Target
     let problems = plan.iter().flat_map(|plan| &plan.problems);
     let rescued = problems.filter(|problem| problem.code == "rescued").cloned().collect();
     let halted = plan.as_ref().is_some_and(|plan| !plan.halts.is_empty());
-    let ended_badly = last_run.as_ref().is_some_and(|run| matches!(run.state.as_str(), "failed" | "partial"));
+    let ended_badly = matches!(last_state, Some(RunState::Failed | RunState::Partial));
     let word = if error.is_some() || ended_badly {
         State::Failed
-    } else if halted || plan.is_none() && last_run.as_ref().is_some_and(|run| run.state == "halted") {
+    } else if halted || plan.is_none() && last_state == Some(RunState::Halted) {
         State::Halted
-    } else if last_run.as_ref().is_some_and(|run| run.state == "running") {
+    } else if is_going_on {
         // What a run that did not end has done is not in the baseline: nobody can say that both sides agree.
         State::Unfinished
     } else if open_conflicts > 0 {
@@ -210,13 +226,14 @@ async fn describe(store: &Store, name: &str, direction: Way, plan: Option<Target
     };
     Ok(Target {
         target: name.to_owned(),
-        direction: direction.into(),
+        direction: target.direction.into(),
         state: word,
         agreed: state.count(),
         pending,
         open_conflicts,
         rescued,
         last_run,
+        last_end,
         offline: None,
         paused: None,
         opens: None,

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use syncline_store::{LastRun, RunState, Totals, WatchedTarget};
 
-use super::{Direction, Figures, Offline};
+use super::{Direction, Figures, Offline, timestamp};
 
 /// How the workspace is doing, for machines that watch over it.
 ///
@@ -94,7 +95,7 @@ pub struct TargetHealth {
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LastEnd {
-    /// Its identifier; `null` when nothing was to be recorded.
+    /// Its identifier; `null` when nothing was recorded.
     pub run: Option<String>,
     /// When it ended: RFC 3339.
     pub finished: String,
@@ -102,4 +103,33 @@ pub struct LastEnd {
     pub state: String,
     /// What happened, in one line.
     pub message: String,
+}
+
+impl LastEnd {
+    /// How the last run of a target ended, by what was counted of it and by what the watch tells.
+    ///
+    /// What was counted says it best, also of runs from a shell. But a failure that is told only by the watch could not be
+    /// recorded, as on a full disk: it counts unless a later end was counted, or one that is bad in itself.
+    pub(crate) fn of(totals: &Totals, watched: Option<&WatchedTarget>) -> Option<Self> {
+        let counted = totals.recent.back();
+        let failed = watched.and_then(|watched| watched.last.as_ref()).filter(|last| !last.success);
+        let is_news = |failed: &&LastRun| {
+            counted
+                .is_none_or(|end| end.state == RunState::Succeeded.name() && end.finished < failed.finished)
+        };
+        if let Some(failed) = failed.filter(is_news) {
+            return Some(Self {
+                run: failed.run.clone(),
+                finished: timestamp(failed.finished),
+                state: RunState::Failed.name().to_owned(),
+                message: failed.message.clone(),
+            });
+        }
+        counted.map(|end| Self {
+            run: end.run.clone(),
+            finished: timestamp(end.finished),
+            state: end.state.clone(),
+            message: end.message.clone(),
+        })
+    }
 }

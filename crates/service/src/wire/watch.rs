@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use syncline_core::Nanos;
-use syncline_store::WatchRecord;
+use syncline_store::{self as store, WatchRecord};
 
 use super::{seconds, timestamp};
 
@@ -76,6 +76,23 @@ impl Offline {
         let (since, next_try) = (timestamp(since), next.map(timestamp));
         Self { since, tries, next_try, reason: reason.to_owned(), waiting }
     }
+
+    /// What the watch knows of the remote of a target, while it is away.
+    pub(crate) fn of(watched: &store::WatchedTarget) -> Option<Self> {
+        let away = watched.away.as_ref()?;
+        Some(Self::new(away.since, away.tries, watched.next, &away.reason, away.waiting))
+    }
+}
+
+impl From<&store::LastRun> for LastRun {
+    fn from(last: &store::LastRun) -> Self {
+        Self {
+            run: last.run.clone(),
+            finished: timestamp(last.finished),
+            success: last.success,
+            message: last.message.clone(),
+        }
+    }
 }
 
 impl From<WatchRecord> for Watch {
@@ -83,17 +100,10 @@ impl From<WatchRecord> for Watch {
         let interval =
             record.interval.map(|time| seconds(0, Nanos::try_from(time.as_nanos()).unwrap_or(Nanos::MAX)));
         let targets = record.targets.into_iter().map(|target| WatchedTarget {
-            last_run: target.last.map(|last| LastRun {
-                run: last.run,
-                finished: timestamp(last.finished),
-                success: last.success,
-                message: last.message,
-            }),
+            last_run: target.last.as_ref().map(LastRun::from),
             failures: target.failures,
             next_try: target.next.map(timestamp),
-            offline: target
-                .away
-                .map(|away| Offline::new(away.since, away.tries, target.next, &away.reason, away.waiting)),
+            offline: Offline::of(&target),
             target: target.name,
         });
         let (pid, since, serving) = (record.pid, timestamp(record.since), record.serving);

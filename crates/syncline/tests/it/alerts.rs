@@ -174,7 +174,7 @@ fn two_nodes_hear_each_other_and_what_is_forged_is_counted() {
              remote: {{ kind: folder, path: ../remote }} }}\n"
         ));
     }
-    let (_here, mut away) = (serve(&here), serve(&there));
+    let (server, mut away) = (Server::listening(&here, &["serve", "--listen", "127.0.0.1:0"]), serve(&there));
     eventually("they hear each other", || {
         [&here, &there].into_iter().all(|world| {
             let listed = world.json(0, &["peers"]);
@@ -198,7 +198,10 @@ fn two_nodes_hear_each_other_and_what_is_forged_is_counted() {
     );
     away.signal("-TERM");
     assert!(away.ended().success());
-    eventually("it has said goodbye", || here.json(0, &["peers"])["peers"][0]["state"] == "left");
+    eventually("it has said goodbye, and both say so", || {
+        let listed = here.json(0, &["peers"])["peers"][0]["state"].clone();
+        listed == "left" && server.get("/health").json()["peers"]["there"] == listed
+    });
 }
 
 #[test]

@@ -67,8 +67,8 @@ wait
         fs::write(world.path("key"), "a secret of both").unwrap();
         world.configure(&format!(
             "version: \"1.0\"\nnode: {{ name: {own}, state_files: sync }}\nalerts: {{ gather: 1s, calm: 1s, \
-             disk_free_percent: 0, memory_free_percent: 0 }}\npeers:\n  listen: \"{listen}\"\n  every: 14s\n  \
-             down_after: 28s\n  key: \"${{file:../key}}\"\n  nodes: {{ {other}: {{ address: \"{address}\" }} }}\n\
+             disk_free_percent: 0, memory_free_percent: 0 }}\npeers:\n  listen: \"{listen}\"\n  every: 15s\n  \
+             down_after: 30s\n  key: \"${{file:../key}}\"\n  nodes: {{ {other}: {{ address: \"{address}\" }} }}\n\
              targets:\n  main: {{ path: kept, remote: {{ kind: folder, path: ../remote }}, schedule: every 1h }}\n"
         ));
     }

@@ -66,6 +66,27 @@ fn each_change_that_somebody_asked_for_is_written_down_once() {
     );
     assert!(told[0][3].starts_with("main succeeded (run "), "{told:?}");
     assert_eq!(told[2][3], "1 of 1 settled");
+    let page = world.expect(0, &["audit", "--limit", "1000"]).out;
+    for line in ["  pause main (the disk is being replaced): done\n", "  resume main: done\n"] {
+        assert!(page.contains(line), "a target and a reason are told apart: {page}");
+    }
+}
+
+#[test]
+fn a_request_that_failed_is_not_told_as_a_change_that_could_not_be_written_down() {
+    let world = World::new();
+    world.expect(0, &["run"]);
+    // Neither the state nor the log can be written.
+    let state = world.local(".syncline");
+    fs::write(state.join("state.db"), "no database").unwrap();
+    for left in ["state.db-wal", "state.db-shm", "audit.jsonl"] {
+        let _ = fs::remove_file(state.join(left));
+    }
+    fs::create_dir(state.join("audit.jsonl")).unwrap();
+    let refused = world.run(&["pause", "--reason", "the disk is being replaced"]);
+    assert_eq!(refused.code, 1, "{}", refused.err);
+    assert!(refused.err.contains("that a request failed could not be written"), "{}", refused.err);
+    assert!(!refused.err.contains("what was changed"), "{}", refused.err);
 }
 
 #[test]

@@ -64,3 +64,26 @@ fn what_was_rescued_is_told_until_somebody_takes_it_away() {
     assert_eq!(world.json(0, &["run"])["results"][0]["problems"], serde_json::json!([]));
     assert!(!world.expect(0, &["doctor"]).out.contains("rescued"));
 }
+
+#[test]
+fn a_run_that_left_no_record_still_ends_what_the_one_before_it_has_failed_at() {
+    let world =
+        World::with("safety:\n  post_sync_checks:\n    - { name: Gate, command: \"test ! -e ../closed\" }");
+    let target = || world.json(0, &["status", "--fast"])["targets"][0].clone();
+    world.write_local("a.md", "a");
+    world.expect(0, &["run"]);
+    fs::write(world.path("closed"), "").unwrap();
+    world.write_local("b.md", "b");
+    world.expect(1, &["run"]);
+    let failed = target();
+    assert_eq!((&failed["state"], &failed["last_end"]["state"]), (&"failed".into(), &"failed".into()));
+
+    fs::remove_file(world.path("closed")).unwrap();
+    fs::remove_file(world.local("b.md")).unwrap();
+    assert_eq!(world.json(0, &["run"])["results"][0]["run"], serde_json::Value::Null, "no record");
+    let well = target();
+    assert_eq!(well["last_run"], failed["last_run"]);
+    assert_eq!((&well["state"], &well["last_end"]["state"]), (&"in_agreement".into(), &"succeeded".into()));
+    let page = world.expect(0, &["status"]).out;
+    assert!(page.contains("in agreement") && page.contains(": nothing to do"), "{page}");
+}

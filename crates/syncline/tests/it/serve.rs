@@ -392,3 +392,30 @@ fn once_is_refused_where_nothing_can_be_due_and_beside_one_that_goes_on() {
     world.expect(0, &["serve", "--once"]);
     assert_eq!(world.read_remote("seen/a.md").as_deref(), Some("a"));
 }
+
+#[test]
+fn a_scheduled_target_that_stays_halted_is_told_once_until_it_goes_on() {
+    let world = World::new();
+    configure(&world, &[("often", "schedule: every 1s")]);
+    fs::remove_dir_all(world.remote("often")).unwrap();
+    let serving = serve(&world);
+    let runs = |state: &str| {
+        let runs = world.json(0, &["history", "--limit", "1000"])["runs"].clone();
+        runs.as_array().unwrap().iter().filter(|run| run["state"] == state).count()
+    };
+    eventually("it is halted again and again", || runs("halted") >= 3);
+    // What is printed is logged, too.
+    let halts = || {
+        let files = fs::read_dir(world.local(".syncline/logs")).unwrap();
+        let logged: String =
+            files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap_or_default()).collect();
+        logged.lines().filter(|line| line.contains("a target ran") && line.contains("halted: ")).count()
+    };
+    eventually("it is told", || halts() > 0);
+    assert_eq!(halts(), 1, "{}", serving.said());
+    fs::create_dir_all(world.remote("often")).unwrap();
+    world.write_local("often/a.md", "a");
+    eventually("it goes on", || world.read_remote("often/a.md").is_some());
+    fs::remove_dir_all(world.remote("often")).unwrap();
+    eventually("another halt is told", || halts() == 2);
+}

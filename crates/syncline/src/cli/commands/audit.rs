@@ -1,6 +1,6 @@
 //! `syncline audit`.
 
-use syncline_service::operations::list_audit::{Request, Response, list_audit};
+use syncline_service::operations::list_audit::{Record, Request, Response, list_audit};
 use syncline_service::{Class, Problem};
 
 use crate::cli::args::Globals;
@@ -59,13 +59,11 @@ impl Audit {
 fn page(response: &Response) -> String {
     let lines = response.records.iter().map(|record| {
         let who = format!("{} ({})", shown(&record.caller), shown(&record.face));
-        let mut what = vec![shown(&record.operation).to_string()];
-        what.extend((!record.about.is_empty()).then(|| shown(&record.about).to_string()));
         format!(
             "{}  {}  {who}  {}: {}\n",
             paint(style::FAINT, &record.sequence.to_string()),
             local_time(&record.at),
-            paint(style::STRONG, &what.join(" ")),
+            what(record),
             shown(&record.outcome),
         )
     });
@@ -83,4 +81,13 @@ fn page(response: &Response) -> String {
         page.push_str(&format!("head: {head}\n"));
     }
     page
+}
+
+/// What was asked for, of which targets, and what it was about besides.
+fn what(record: &Record) -> String {
+    let targets: Vec<_> = record.targets.iter().map(|target| shown(target)).collect();
+    let mut what = vec![shown(&record.operation)];
+    what.extend((!targets.is_empty()).then(|| targets.join(", ")));
+    let about = if record.about.is_empty() { String::new() } else { format!(" ({})", shown(&record.about)) };
+    format!("{}{about}", paint(style::STRONG, &what.join(" ")))
 }

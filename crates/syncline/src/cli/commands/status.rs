@@ -96,6 +96,20 @@ pub(super) fn offline_line(offline: &Offline) -> String {
     text
 }
 
+/// When the last run was and what became of it, also of one that left no record.
+fn last_run(target: &Target) -> Option<String> {
+    const GOES_ON: &str = "is going on, or was cut short; the next run takes over";
+    let recorded = target.last_run.as_ref();
+    let (at, became) = match (recorded, &target.last_end) {
+        (Some(run), _) if run.state == "running" => (&run.started, GOES_ON.to_owned()),
+        (Some(run), Some(end)) if end.run.as_ref() == Some(&run.run) => (&run.started, shown(&run.message)),
+        (_, Some(end)) => (&end.finished, shown(&end.message)),
+        (Some(run), None) => (&run.started, shown(&run.message)),
+        (None, None) => return None,
+    };
+    Some(format!("last run {}: {became}", local_time(at)))
+}
+
 fn lines(target: &Target, width: usize) -> String {
     let word = match target.state {
         State::NeverRun => paint(style::FAINT, "never run   "),
@@ -111,13 +125,7 @@ fn lines(target: &Target, width: usize) -> String {
     if target.open_conflicts > 0 {
         facts.push(paint(style::WARN, &count(target.open_conflicts, "open conflict")));
     }
-    if let Some(run) = &target.last_run {
-        let became = match run.state.as_str() {
-            "running" => "is going on, or was cut short; the next run takes over".to_owned(),
-            _ => shown(&run.message),
-        };
-        facts.push(format!("last run {}: {became}", local_time(&run.started)));
-    }
+    facts.extend(last_run(target));
     facts.extend(target.paused.as_ref().map(paused));
     let opens =
         target.opens.as_deref().map(|opens| format!("outside of its windows until {}", local_time(opens)));
