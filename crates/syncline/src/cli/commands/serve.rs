@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use syncline_server::{LISTEN_DEFAULT, Listening};
+use syncline_server::Listening;
+use syncline_service::answering::LISTEN_DEFAULT;
 use syncline_service::live::Live;
 use syncline_service::{Orders, Problem, Service, TlsConfig, WatchNews};
 use tokio::sync::{Notify, mpsc, watch as signal};
