@@ -8,13 +8,49 @@ use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use syncline_config::TlsConfig;
+use syncline_config::{ServeConfig, TlsConfig};
 
 use crate::problem::{Problem, Result};
 use crate::service::Service;
 
 /// Where it listens unless it is said otherwise.
 pub const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
+
+/// How a process listens for as long as it lives: other files may be read meanwhile, and it goes on listening so.
+#[derive(Clone, Debug)]
+pub struct Listens {
+    /// The address that it was told when it was started; it counts instead of the one in the file.
+    told: Option<SocketAddr>,
+    written: Option<ServeConfig>,
+}
+
+impl Listens {
+    /// How a process that serves a workspace listens, by its file and by the address that it was told.
+    #[must_use]
+    pub fn new(service: &Service, told: Option<SocketAddr>) -> Self {
+        Self { told, written: service.workspace().serve.clone() }
+    }
+
+    /// Where; `None` when it does not.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.told.or(self.written.as_ref().map(|written| written.listen))
+    }
+
+    /// With which certificate.
+    #[must_use]
+    pub fn tls(&self) -> Option<&TlsConfig> {
+        self.written.as_ref()?.tls.as_ref()
+    }
+
+    /// The keys of a file that was read meanwhile which would have it listen otherwise, and so count from the next start.
+    pub(crate) fn left_for_the_next_start(&self, service: &Service) -> Vec<&'static str> {
+        let next = Self::new(service, self.told);
+        let address = (self.address() != next.address()).then_some("`serve.listen`");
+        let tls = (self.tls() != next.tls()).then_some("`serve.tls`");
+        address.into_iter().chain(tls).collect()
+    }
+}
 
 /// Whether other machines can reach an address.
 #[must_use]

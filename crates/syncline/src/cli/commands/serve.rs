@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use syncline_server::Listening;
-use syncline_service::answering::LISTEN_DEFAULT;
+use syncline_service::answering::{LISTEN_DEFAULT, Listens};
 use syncline_service::live::Live;
 use syncline_service::{Orders, Problem, Service, TlsConfig, WatchNews};
 use tokio::sync::{Notify, mpsc, watch as signal};
@@ -67,18 +67,20 @@ async fn keep_serving(
     let reload = Arc::new(Notify::new());
     let (served, serving) = signal::channel(None);
     let live = Arc::new(Live::default());
-    let listens = address.is_some() || service.workspace().serve.is_some();
-    let orders =
-        Orders { stop: stopped, reload: Arc::clone(&reload), served, live: Arc::clone(&live), listens };
+    let listens = Listens::new(&service, address);
+    let orders = Orders {
+        stop: stopped,
+        reload: Arc::clone(&reload),
+        served,
+        live: Arc::clone(&live),
+        listens: listens.clone(),
+    };
     let logs = service.state().join("logs");
     let reopen = || session::open(globals, output, "serve");
     let working = async {
         // Before anything runs, so that an address that cannot be had is told at once.
-        let settings = service.workspace().serve.clone();
-        let listening = match address.or(settings.as_ref().map(|settings| settings.listen)) {
-            Some(address) => {
-                Some(listen(address, settings.and_then(|settings| settings.tls), &service, output).await?)
-            }
+        let listening = match listens.address() {
+            Some(address) => Some(listen(address, listens.tls().cloned(), &service, output).await?),
             None => None,
         };
         let keeping = syncline_service::serve(service, reopen, tell, orders);
