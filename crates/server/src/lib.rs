@@ -21,5 +21,5 @@ mod stall;
 mod tls;
 mod trying;
 
-pub use listen::{LISTEN_DEFAULT, Listening};
+pub use listen::Listening;
 pub use openapi::document;

@@ -13,6 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use syncline_service::answering::{check_address, is_exposed};
 use syncline_service::live::Live;
 use syncline_service::{Problem, Service, TlsConfig};
 use tokio::net::{TcpListener, TcpStream};
@@ -27,8 +28,6 @@ use crate::seats::{Answer, Seat, Seats};
 use crate::stall::Unstalled;
 use crate::tls::Keeper;
 
-/// Where it listens unless it is said otherwise.
-pub const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
 /// Most connections at once, as far as the system allows so many open files.
 const CONNECTIONS_MAX: u64 = 1_536;
 /// Files that are open besides connections: the state, what runs read and write, programs.
@@ -57,12 +56,7 @@ impl Listening {
         tls: Option<TlsConfig>,
         service: &Service,
     ) -> Result<Self, Problem> {
-        if is_exposed(address) && !service.has_tokens().await? {
-            let message = format!("{address} can be reached from other machines, and nobody has a token yet");
-            return Err(Problem::usage("open_address", message).with_hint(format!(
-                "make one with `syncline token create`, or listen on this machine alone, such as on {LISTEN_DEFAULT}"
-            )));
-        }
+        check_address(service, address).await?;
         let keeper = tls.map(Keeper::open).transpose()?;
         let failed = |error| Problem::io(error, format_args!("listening on {address}"));
         let listener = TcpListener::bind(address).await.map_err(failed)?;
@@ -142,11 +136,6 @@ fn connections_max(open_files: Option<u64>) -> usize {
         files.saturating_sub(OTHER_FILES).max(files / 4).clamp(1, CONNECTIONS_MAX)
     });
     usize::try_from(possible).unwrap_or(usize::MAX)
-}
-
-/// Whether other machines can reach an address.
-fn is_exposed(address: SocketAddr) -> bool {
-    !address.ip().to_canonical().is_loopback()
 }
 
 /// Agrees on how what is said is encrypted; nothing, when the client does not, or takes too long.

@@ -1,15 +1,9 @@
 //! Encryption: the certificate of the file, read again when its files change.
 
 use std::fs::Metadata;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::SystemTime;
 
-use rustls::ServerConfig;
-use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use syncline_service::{Problem, TlsConfig};
+use syncline_service::{Problem, TlsConfig, answering};
 use tokio_rustls::TlsAcceptor;
 
 /// A certificate that is in force.
@@ -54,24 +48,5 @@ fn stamps(files: &TlsConfig) -> Stamps {
 }
 
 fn acceptor(files: &TlsConfig) -> Result<TlsAcceptor, Problem> {
-    let certificates = CertificateDer::pem_file_iter(&files.cert)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| bad(&files.cert, &error))?;
-    // The error names the kind of trouble and nothing of what is in the file.
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| bad(&files.key, &error))?;
-    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| bad(&files.cert, &error))?
-        .with_no_client_auth()
-        .with_single_cert(certificates, key)
-        .map_err(|error| bad(&files.cert, &error))?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
-}
-
-fn bad(file: &Path, error: &dyn std::fmt::Display) -> Problem {
-    let message = format!("the certificate cannot be used: {}: {error}", file.display());
-    Problem::usage("bad_certificate", message).with_hint(
-        "`serve.tls` names two files of PEM: the certificate with those that vouch for it, and its key",
-    )
+    answering::certificate(files).map(TlsAcceptor::from)
 }

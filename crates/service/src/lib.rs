@@ -4,6 +4,7 @@
 //! face is derived. [`Service`] is an open workspace; [`problem`] maps every error to every face; [`wire`] holds
 //! the shapes that leave the program, with their versions.
 
+pub mod answering;
 mod asked;
 mod auditing;
 mod beat;

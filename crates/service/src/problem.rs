@@ -152,6 +152,25 @@ impl Problem {
         }
     }
 
+    /// The whole of it in one line, for logs: where it lies, what is wrong and what to do about it.
+    #[must_use]
+    pub fn in_one_line(&self) -> String {
+        let written = self.written.as_deref();
+        let mut line = written
+            .and_then(|written| written.place.as_ref())
+            .map_or_else(String::new, |at| format!("{at}: "));
+        line.push_str(&self.message);
+        if let Some(hint) = &self.hint {
+            line.push_str("; ");
+            line.push_str(hint);
+        }
+        let more = written.map_or(0, |written| written.others.len());
+        if more > 0 {
+            line.push_str(&format!("; {more} more: see `syncline config check`"));
+        }
+        line
+    }
+
     /// The shape in which programs see it.
     #[must_use]
     pub fn to_wire(&self) -> WireProblem {
@@ -204,6 +223,15 @@ pub struct WireProblem {
     /// More that was found at the same time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<Self>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { file, line, column } => write!(f, "{file}:{line}:{column}"),
+            Self::Variable { variable } => write!(f, "the environment variable {variable}"),
+        }
+    }
 }
 
 impl From<&Location> for Place {

@@ -11,6 +11,7 @@ use syncline_engine::scheduler::{Agenda, Due, Timetable};
 use syncline_store::{RunQuery, SeenTo, WatchedTarget};
 use tokio::sync::{Mutex, Notify, mpsc, watch as signal};
 
+use crate::answering::Listens;
 use crate::asked::Asked;
 use crate::live::{Following, Live};
 use crate::lookout::Lookout;
@@ -44,8 +45,8 @@ pub struct Orders {
     pub served: signal::Sender<Option<Arc<Service>>>,
     /// Learns what goes on.
     pub live: Arc<Live>,
-    /// Whether somebody can ask for something meanwhile, as over HTTP: then no target need run by itself.
-    pub listens: bool,
+    /// Whether somebody can ask for something meanwhile over HTTP: then no target need run by itself.
+    pub listens: Listens,
 }
 
 /// Runs targets by their schedules, and those with `triggers.watch` at changes, until `orders` or another process want
@@ -63,7 +64,7 @@ pub async fn serve(
     told: mpsc::UnboundedSender<WatchNews>,
     orders: Orders,
 ) -> Result<()> {
-    check(&service, orders.listens)?;
+    check(&service, orders.listens.address().is_some())?;
     let how = How { interval: None, serving: true };
     let post = Arc::new(WatchPost::take(&service, how, names(&service)).await?);
     let _ = told.send(WatchNews::Began);
@@ -83,8 +84,8 @@ pub async fn serve(
 ///
 /// # Errors
 /// The same.
-pub async fn check_place(service: &Service, listens: bool) -> Result<()> {
-    check(service, listens)?;
+pub async fn check_place(service: &Service, listens: &Listens) -> Result<()> {
+    check(service, listens.address().is_some())?;
     WatchPost::check_free(service).await
 }
 
@@ -237,17 +238,23 @@ impl<R: Fn() -> Result<Service>> Serving<R> {
     /// The configuration as it is now; what is wrong with it is told.
     fn read_anew(&self) -> Option<Service> {
         let live = &self.orders.live;
-        let opened =
-            (self.reopen)().and_then(|service| check(&service, self.orders.listens).map(|()| service));
+        let opened = (self.reopen)()
+            .and_then(|service| check(&service, self.orders.listens.address().is_some()).map(|()| service));
         let (message, next) = match opened {
             Ok(service) => {
                 let targets = service.workspace().targets.iter().map(|target| target.name.clone());
                 live.feed().tell(News::ConfigurationReloaded { targets: targets.collect() });
-                ("the configuration was read anew".to_owned(), Some(service))
+                let mut message = "the configuration was read anew".to_owned();
+                let later = self.orders.listens.left_for_the_next_start(&service);
+                if !later.is_empty() {
+                    message
+                        .push_str(&format!("; changes of {} count from the next start", later.join(" and ")));
+                }
+                (message, Some(service))
             }
             Err(problem) => {
-                let excerpt = problem.written.as_ref().map(|written| written.excerpt.clone());
-                let why = excerpt.filter(|excerpt| !excerpt.is_empty()).unwrap_or(problem.message);
+                // Logs are one line each: the excerpt of the file would be none.
+                let why = problem.in_one_line();
                 live.feed().tell(News::ConfigurationRefused { message: why.clone() });
                 (format!("the old configuration stays in force: {why}"), None)
             }

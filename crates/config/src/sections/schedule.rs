@@ -27,9 +27,34 @@ pub fn read_schedule(text: &str) -> Option<Schedule> {
     is_cron.then(|| Schedule::Cron(fields.split_ascii_whitespace().collect::<Vec<_>>().join(" ")))
 }
 
+/// Whether a schedule comes at all: fields that are right each for itself may together name no day.
+pub(crate) fn comes(schedule: &Schedule) -> bool {
+    let Schedule::Cron(fields) = schedule else { return true };
+    // A schedule that comes does so within some years of any moment, so it need not be looked for from today.
+    let somewhen = jiff::Timestamp::UNIX_EPOCH.to_zoned(jiff::tz::TimeZone::UTC);
+    Cron::from_str(fields).is_ok_and(|cron| cron.find_next_occurrence(&somewhen, false).is_ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_schedule_that_names_no_day_never_comes() {
+        for (text, expected) in [
+            ("0 0 31 2 *", false),
+            ("0 0 30 2 *", false),
+            ("0 0 31 4,6,9,11 *", false),
+            ("0 0 29 2 *", true),
+            ("0 0 31 2 1", true),
+            ("0 0 31 1-4 *", true),
+            ("59 23 31 12 *", true),
+            ("@yearly", true),
+            ("every 500d", true),
+        ] {
+            assert_eq!(comes(&read_schedule(text).unwrap()), expected, "{text:?}");
+        }
+    }
 
     #[test]
     fn schedules_are_read_or_refused() {

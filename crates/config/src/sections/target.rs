@@ -13,6 +13,7 @@ use super::conflicts::Conflicts;
 use super::defaults::Direction;
 use super::endpoint::{Endpoint, EndpointConfig};
 use super::guard::Guard;
+use super::schedule::{comes, read_schedule};
 use super::script::{self, Limits};
 use super::secrets::WrittenSanitize;
 use super::timing::{self, Missed, Window};
@@ -324,12 +325,19 @@ impl Target {
 
 /// When a target is due.
 fn schedule(text: &str, target: &str, resolver: &mut Resolver<'_>) -> Option<core::Schedule> {
-    let read = super::schedule::read_schedule(text);
-    if read.is_none() {
-        let hint = "write five fields of cron such as `0 2 * * *`, `@daily`, or `every 15m`".to_owned();
-        let message = format!("the schedule {} cannot be understood", quote(text));
-        resolver.error(&["targets", target, "schedule"], "bad_value", message, hint);
-    }
+    let read = read_schedule(text);
+    let (wrong, hint) = match &read {
+        Some(schedule) if comes(schedule) => return read,
+        Some(_) => {
+            ("never comes", "no month that it names has such a day: `0 0 L * *` is the last day of each")
+        }
+        None => (
+            "cannot be understood",
+            "write five fields of cron such as `0 2 * * *`, `@daily`, or `every 15m`",
+        ),
+    };
+    let message = format!("the schedule {} {wrong}", quote(text));
+    resolver.error(&["targets", target, "schedule"], "bad_value", message, hint.to_owned());
     read
 }
 

@@ -634,6 +634,14 @@ fn times_that_cannot_be_understood() {
        |               ^^^^^^^^^^^^
       = help: use a name of the IANA database, such as `Europe/Berlin`, or `UTC`
     ");
+    assert_snapshot!(refusal(&target("remote: disk\nschedule: \"0 0 31 2 *\"")), @r#"
+    error: the schedule `0 0 31 2 *` never comes
+      --> syncline.yaml:7:15
+       |
+     7 |     schedule: "0 0 31 2 *"
+       |               ^^^^^^^^^^^^
+      = help: no month that it names has such a day: `0 0 L * *` is the last day of each
+    "#);
     assert_snapshot!(refusal(&target("remote: disk\nwindows: [{ days: mon-fry, from: \"22:00\", to: \"06:00\" }]")), @r#"
     error: `mon-fry` cannot be understood
       --> syncline.yaml:7:23

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use syncline_config::PeerConfig;
 use syncline_connect::AlertChannel;
 use syncline_core::{Digest, Nanos};
 use syncline_monitor::heartbeat::{BYTES_MAX, Heartbeat, Key, Says};
@@ -18,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use super::delivery::test_message;
 use crate::beat;
+use crate::problem::{Problem, Result};
 use crate::service::Service;
 use crate::watch_post::WatchPost;
 
@@ -89,6 +91,22 @@ async fn ask(heard: Heard, asked: Asked) {
     }
 }
 
+/// The key for the heartbeats from and to a peer.
+///
+/// # Errors
+/// When there is none, or it can be guessed.
+pub(crate) fn key_of(node: &PeerConfig) -> Result<Key> {
+    let key = node.key()?;
+    if key.len() < KEY_BYTES_MIN {
+        let message = format!("the key for heartbeats of {:?} is too short", node.name);
+        let hint = format!(
+            "it takes at least {KEY_BYTES_MIN} bytes: `openssl rand -hex 32` makes one for all nodes"
+        );
+        return Err(Problem::usage("bad_key", message).with_hint(hint));
+    }
+    Ok(Key::of(&key))
+}
+
 /// Somebody who listens, or nobody where there are no peers.
 pub(super) struct Listening {
     heard: Option<Heard>,
@@ -123,15 +141,11 @@ impl Listening {
         let mut receivers = Vec::new();
         let mut asked = Asked::new();
         for node in &config.nodes {
-            let key = match node.key() {
-                Ok(key) if key.len() >= KEY_BYTES_MIN => Key::of(&key),
-                Ok(_) => {
-                    let hint = "a key of heartbeats has at least 16 bytes: `openssl rand -hex 32` makes one";
-                    tracing::error!(peer = node.name, hint, "the key for its heartbeats is too short");
-                    continue;
-                }
-                Err(error) => {
-                    tracing::error!(peer = node.name, %error, "there is no key for its heartbeats");
+            let key = match key_of(node) {
+                Ok(key) => key,
+                Err(problem) => {
+                    let hint = problem.hint.as_deref();
+                    tracing::error!(peer = node.name, %problem, hint, "it is neither heard nor told anything");
                     continue;
                 }
             };

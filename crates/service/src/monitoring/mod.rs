@@ -30,6 +30,7 @@ use crate::watch_post::WatchPost;
 pub(crate) use delivery::{Channels, test_message};
 use delivery::{Sending, Tried};
 use heartbeats::Listening;
+pub(crate) use heartbeats::key_of;
 use observing::Observing;
 use state_files::StateFiles;
 

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use syncline_core::Side;
 use syncline_store::RunQuery;
 
+use crate::answering::{certificate, check_address};
 use crate::git_exclude;
+use crate::monitoring::key_of;
 use crate::operation::{Operation, Scope, ToolHints, answer, get, question};
 use crate::problem::{Problem, Result};
 use crate::service::Service;
@@ -86,6 +88,8 @@ pub async fn doctor(service: &Service) -> Result<Response> {
     state(service, &mut checks).await;
     git(service, &mut checks);
     watching(&mut checks);
+    serving(service, &mut checks).await;
+    peers(service, &mut checks);
     for target in &service.workspace().targets {
         endpoints(service, target, &mut checks).await;
     }
@@ -205,6 +209,31 @@ fn watching(checks: &mut Vec<Check>) {
         }
         Some(limit) => checks.push(Check::ok("watching", format!("up to {limit} folders can be watched"))),
         None => {}
+    }
+}
+
+/// What `syncline serve` would refuse to answer over HTTP with.
+async fn serving(service: &Service, checks: &mut Vec<Check>) {
+    let Some(serve) = &service.workspace().serve else { return };
+    checks.push(match check_address(service, serve.listen).await {
+        Ok(()) => Check::ok("serve", format!("it may listen on {}", serve.listen)),
+        Err(problem) => Check::fail("serve", problem),
+    });
+    let Some(tls) = &serve.tls else { return };
+    checks.push(match certificate(tls) {
+        Ok(_) => Check::ok("serve", format!("the certificate {} can be used", tls.cert.display())),
+        Err(problem) => Check::fail("serve", problem),
+    });
+}
+
+/// Whether there is a key for the heartbeats of each peer.
+fn peers(service: &Service, checks: &mut Vec<Check>) {
+    for peer in &service.workspace().peers.nodes {
+        let name = format!("peer {}", peer.name);
+        checks.push(match key_of(peer) {
+            Ok(_) => Check::ok(name, "there is a key for its heartbeats"),
+            Err(problem) => Check::fail(name, problem),
+        });
     }
 }
 

@@ -224,7 +224,11 @@ fn a_changed_file_is_read_anew_and_a_wrong_one_leaves_the_old_one_in_force() {
 
     world.configure("version: \"1.0\"\ntargets:\n  often: { pth: often }\n");
     eventually("it tells", || serving.said().contains("the old configuration stays in force"));
-    assert!(serving.said().contains("syncline.yaml:3"), "it says where: {}", serving.said());
+    let said = serving.said();
+    let line = said.lines().find(|line| line.contains("stays in force")).unwrap();
+    assert!(line.contains("syncline.yaml:3:12: unknown key"), "it says where and what: {line}");
+    assert!(line.contains("did you mean"), "it says what to do: {line}");
+    assert!(!said.contains("u{a}"), "a line is one line: {said}");
     world.write_local("often/a.md", "a");
     eventually("the old one is in force", || world.read_remote("often/a.md").is_some());
     configure(&world, &[("often", "priority: 1")]);
@@ -418,4 +422,40 @@ fn a_scheduled_target_that_stays_halted_is_told_once_until_it_goes_on() {
     eventually("it goes on", || world.read_remote("often/a.md").is_some());
     fs::remove_dir_all(world.remote("often")).unwrap();
     eventually("another halt is told", || halts() == 2);
+}
+
+#[test]
+fn what_of_a_changed_file_counts_from_the_next_start_is_told() {
+    let world = World::new();
+    let text = fs::read_to_string(world.local("syncline.yaml")).unwrap();
+    let configure = |section: &str| {
+        fs::write(world.path("new.yaml"), format!("{text}{section}")).unwrap();
+        fs::rename(world.path("new.yaml"), world.local("syncline.yaml")).unwrap();
+    };
+    let tls = "tls: { cert: c.pem, key: k.pem }";
+    let later = |server: &Server, told: usize| {
+        eventually("it is read", || server.serving.said().matches("was read anew").count() == told);
+        let said = server.serving.said();
+        let line = said.lines().rfind(|line| line.contains("was read anew")).unwrap();
+        line.split_once("anew").unwrap().1.to_owned()
+    };
+    configure("serve: { listen: \"127.0.0.1:0\" }\n");
+    let server = Server::listening(&world, &["serve"]);
+    configure(&format!("serve: {{ listen: \"127.0.0.2:0\", {tls} }}\n"));
+    assert_eq!(
+        later(&server, 1),
+        "; changes of `serve.listen` and `serve.tls` count from the next start",
+        "{}",
+        server.serving.said()
+    );
+    configure("serve: { listen: \"127.0.0.2:0\" }\n# Once more.\n");
+    assert_eq!(later(&server, 2), "; changes of `serve.listen` count from the next start");
+    configure("serve: { listen: \"127.0.0.1:0\", require_token: true }\n");
+    assert_eq!(later(&server, 3), "", "it listens as the file says");
+    assert_eq!(server.get("/api/v1/status").status, 401, "the rest is in force");
+    drop(server);
+
+    let told = Server::listening(&world, &["serve", "--listen", "127.0.0.1:0"]);
+    configure("serve: { listen: \"127.0.0.2:0\" }\n");
+    assert_eq!(later(&told, 1), "", "the address that it was told counts anyway");
 }

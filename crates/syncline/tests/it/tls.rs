@@ -5,6 +5,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use serde_json::Value;
+
 use crate::http::Server;
 use crate::support::World;
 use crate::watch_place::eventually;
@@ -78,4 +80,64 @@ fn a_certificate_that_cannot_be_used_is_told_before_anything_runs() {
     let refused = world.json(2, &["serve", "--listen", "127.0.0.1:0"]);
     assert_eq!(refused["error"]["code"], "bad_certificate", "{refused}");
     assert!(refused["error"]["message"].as_str().unwrap().contains("none.pem"), "{refused}");
+}
+
+#[test]
+fn doctor_finds_what_serve_would_refuse() {
+    let world = World::with("schedule: \"@yearly\"");
+    let folder = world.path("certificates");
+    fs::create_dir(&folder).unwrap();
+    certify(&folder, "one");
+    certify(&folder, "two");
+    fs::write(folder.join("text.pem"), "nonsense").unwrap();
+    let text = fs::read_to_string(world.local("syncline.yaml")).unwrap();
+    let with_tls = |cert: &str, key: &str| {
+        let tls = format!("tls: {{ cert: ../certificates/{cert}, key: ../certificates/{key} }}");
+        world.configure(&format!("{text}serve: {{ listen: \"127.0.0.1:0\", {tls} }}\n"));
+    };
+    let refused = |code: &str| {
+        let problem = world.json(2, &["serve"])["error"].clone();
+        assert_eq!(problem["code"], code, "{problem}");
+        let checks = world.json(1, &["doctor"])["checks"].clone();
+        let failed =
+            checks.as_array().unwrap().iter().find(|check| check["status"] == "fail").unwrap().clone();
+        assert_eq!(
+            (&failed["name"], &failed["message"], &failed["hint"]),
+            (&Value::from("serve"), &problem["message"], &problem["hint"])
+        );
+    };
+    for (cert, key) in
+        [("none.pem", "one.key"), ("one.pem", "none.key"), ("text.pem", "one.key"), ("one.pem", "two.key")]
+    {
+        with_tls(cert, key);
+        refused("bad_certificate");
+    }
+    with_tls("one.pem", "one.key");
+    world.expect(0, &["doctor"]);
+
+    world.configure(&format!("{text}serve: {{ listen: \"0.0.0.0:0\" }}\n"));
+    refused("open_address");
+    assert!(!world.local(".syncline").join("state.db").exists(), "looking makes nothing");
+    world.expect(0, &["token", "create", "--name", "one", "--scope", "read"]);
+    world.expect(0, &["doctor"]);
+}
+
+#[test]
+fn doctor_finds_peers_whose_heartbeats_have_no_key() {
+    let world = World::new();
+    let text = fs::read_to_string(world.local("syncline.yaml")).unwrap();
+    world.configure(&format!(
+        "{text}peers:\n  key: \"${{file:peers.key}}\"\n  nodes: {{ far: {{ address: \"127.0.0.1:9\" }} }}\n"
+    ));
+    for (key, told) in [(None, "does not exist"), (Some("short"), "is too short")] {
+        key.into_iter().for_each(|key| world.write_local("peers.key", key));
+        let told_by_doctor = world.expect(1, &["doctor"]).out;
+        assert!(
+            told_by_doctor.contains("FAIL  peer far: ") && told_by_doctor.contains(told),
+            "{told_by_doctor}"
+        );
+        assert!(!told_by_doctor.contains("\"short\""), "{told_by_doctor}");
+    }
+    world.write_local("peers.key", &"k".repeat(16));
+    world.expect(0, &["doctor"]);
 }

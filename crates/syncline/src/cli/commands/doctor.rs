@@ -12,8 +12,8 @@ use crate::cli::{runtime, session};
 
 /// Check everything that must be right for Syncline to work.
 ///
-/// Configuration, clock, state, Git, watching, and both sides of every target; each line says what to do about what
-/// is not right.
+/// Configuration, clock, state, Git, watching, what `syncline serve` would refuse to begin with, the keys for the heartbeats
+/// of peers, and both sides of every target; each line says what to do about what is not right.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit codes: 0 nothing failed, 1 something did.")]
 pub(crate) struct Doctor {}

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use syncline_server::{LISTEN_DEFAULT, Listening};
+use syncline_server::Listening;
+use syncline_service::answering::{LISTEN_DEFAULT, Listens};
 use syncline_service::live::Live;
 use syncline_service::{Orders, Problem, Service, TlsConfig, WatchNews};
 use tokio::sync::{Notify, mpsc, watch as signal};
@@ -66,22 +67,24 @@ async fn keep_serving(
     let reload = Arc::new(Notify::new());
     let (served, serving) = signal::channel(None);
     let live = Arc::new(Live::default());
-    let listens = address.is_some() || service.workspace().serve.is_some();
-    let orders =
-        Orders { stop: stopped, reload: Arc::clone(&reload), served, live: Arc::clone(&live), listens };
+    let listens = Listens::new(&service, address);
+    let orders = Orders {
+        stop: stopped,
+        reload: Arc::clone(&reload),
+        served,
+        live: Arc::clone(&live),
+        listens: listens.clone(),
+    };
     let logs = service.state().join("logs");
     // The same file always: while it is away, one of a folder above must not take its place.
     let globals = Globals { config: Some(service.workspace().file.clone()), ..globals.clone() };
     let reopen = || session::open(&globals, output, "serve");
     let working = async {
         // The other process may hold the address as well, and that says less.
-        syncline_service::check_place(&service, listens).await?;
+        syncline_service::check_place(&service, &listens).await?;
         // Before anything runs, so that an address that cannot be had is told at once.
-        let settings = service.workspace().serve.clone();
-        let listening = match address.or(settings.as_ref().map(|settings| settings.listen)) {
-            Some(address) => {
-                Some(listen(address, settings.and_then(|settings| settings.tls), &service, output).await?)
-            }
+        let listening = match listens.address() {
+            Some(address) => Some(listen(address, listens.tls().cloned(), &service, output).await?),
             None => None,
         };
         let keeping = syncline_service::serve(service, reopen, tell, orders);
