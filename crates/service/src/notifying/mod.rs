@@ -18,7 +18,7 @@ use tokio::sync::{Notify, watch as signal};
 use tokio::task::JoinHandle;
 
 pub(crate) use composing::of_test;
-pub(crate) use sending::send;
+pub(crate) use sending::{check, send};
 
 use crate::lookout::Signs;
 use crate::problem::Result;
@@ -70,6 +70,11 @@ async fn go(service: Arc<Service>, signs: Signs, mut ending: signal::Receiver<bo
         }
     };
     let Some((store, onlooker)) = begun else { return };
+    for to in service.workspace().notify.iter().filter(|to| !to.disabled) {
+        if let Err(problem) = check(to) {
+            tracing::error!(%problem, "what happens waits until that is mended");
+        }
+    }
     // Each has a place of its own to wait in, so that one which is slow holds up none of the others.
     let receivers: Vec<Receiver<'_>> = service
         .workspace()

@@ -7,6 +7,7 @@ use syncline_connect::standard_webhooks::{ID, Key, SIGNATURE, TIMESTAMP};
 use syncline_connect::{Parcel, Receipt};
 use syncline_store::{AttemptRecord, NewMessage};
 
+use crate::problem::Problem;
 use crate::service::Service;
 
 /// Longest reason that is kept, in characters.
@@ -31,6 +32,17 @@ pub(crate) async fn send(
         error: None,
     };
     (answer, attempt)
+}
+
+/// Refuses a receiver to which nothing could be sent, for want of a secret.
+pub(crate) fn check(to: &Notification) -> Result<(), Problem> {
+    let nothing = NewMessage { id: String::new(), target: None, event: String::new(), body: String::new() };
+    parcel(to, &nothing, 0).map(drop).map_err(|reason| {
+        Problem::usage(
+            "webhook_unusable",
+            format!("nothing can be sent to the webhook {:?}: {reason}", to.name),
+        )
+    })
 }
 
 /// A message, ready to go. Secrets are looked up each time, so that one which was replaced counts at once.

@@ -9,7 +9,8 @@ use syncline_store::RunQuery;
 
 use crate::answering::{certificate, check_address};
 use crate::git_exclude;
-use crate::monitoring::key_of;
+use crate::monitoring::{Channels, key_of};
+use crate::notifying;
 use crate::operation::{Operation, Scope, ToolHints, answer, get, question};
 use crate::problem::{Problem, Result};
 use crate::service::Service;
@@ -90,6 +91,7 @@ pub async fn doctor(service: &Service) -> Result<Response> {
     watching(&mut checks);
     serving(service, &mut checks).await;
     peers(service, &mut checks);
+    told(service, &mut checks);
     for target in &service.workspace().targets {
         endpoints(service, target, &mut checks).await;
     }
@@ -232,6 +234,28 @@ fn peers(service: &Service, checks: &mut Vec<Check>) {
         let name = format!("peer {}", peer.name);
         checks.push(match key_of(peer) {
             Ok(_) => Check::ok(name, "there is a key for its heartbeats"),
+            Err(problem) => Check::fail(name, problem),
+        });
+    }
+}
+
+/// Whether those can be told who are to be told: nothing is sent.
+fn told(service: &Service, checks: &mut Vec<Check>) {
+    for channel in &service.workspace().alerts.channels {
+        let name = format!("alerts, {}", channel.name);
+        checks.push(match Channels::one(service, &channel.name) {
+            Ok(_) => {
+                Check::ok(name, "its secrets are there; `syncline alerts test` shows whether it arrives")
+            }
+            Err(problem) => Check::fail(name, problem),
+        });
+    }
+    for webhook in &service.workspace().notify {
+        let name = format!("notify, {}", webhook.name);
+        checks.push(match notifying::check(webhook) {
+            Ok(_) => {
+                Check::ok(name, "its secret is there; `syncline webhooks test` shows whether it arrives")
+            }
             Err(problem) => Check::fail(name, problem),
         });
     }

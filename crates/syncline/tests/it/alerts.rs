@@ -243,3 +243,31 @@ fn a_token_that_is_limited_to_targets_hears_of_these_alone() {
     let audit = world.json(0, &["audit"]).to_string();
     assert!(audit.contains("acknowledge_alert") && audit.contains("limited"), "{audit}");
 }
+
+#[test]
+fn doctor_tells_of_those_who_could_not_be_told() {
+    let world = World::new();
+    let text = fs::read_to_string(world.local("syncline.yaml")).unwrap();
+    let channels = "alerts:\n  channels:\n    team: { kind: discord, webhook: \"${file:../team.url}\" }\n    \
+                    office: { kind: email, server: mail.example.com, from: nobody, to: [ops@example.com] }\n";
+    let notify = "notify: { webhooks: { desk: { url: \"https://desk.example.com/\", secret: \"${file:../desk.key}\" } } }\n";
+    fs::write(world.local("syncline.yaml"), format!("{text}{channels}{notify}")).unwrap();
+    let checks = |code: i32| {
+        let checks = world.json(code, &["doctor"])["checks"].clone();
+        let check = |name: &str| {
+            let all = checks.as_array().unwrap();
+            let check =
+                all.iter().find(|check| check["name"] == name).unwrap_or_else(|| panic!("{name}: {checks}"));
+            (check["status"].as_str().unwrap().to_owned(), check["message"].as_str().unwrap().to_owned())
+        };
+        ["alerts, team", "alerts, office", "notify, desk"].map(check)
+    };
+    let found = checks(1);
+    for (check, why) in found.iter().zip(["team.url", "`from`", "desk.key"]) {
+        assert!(check.0 == "fail" && check.1.contains(why), "{found:?}");
+    }
+    fs::write(world.path("team.url"), "https://discord.example.com/api/webhooks/1/x").unwrap();
+    fs::write(world.path("desk.key"), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLjSw").unwrap();
+    let found = checks(1);
+    assert_eq!(found.map(|(status, _)| status), ["ok", "fail", "ok"]);
+}
