@@ -11,11 +11,12 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream::{self, Stream, StreamExt as _};
+use syncline_service::Caller;
 use syncline_service::live::{Listener, Message};
 use tokio::sync::{OwnedSemaphorePermit, watch as signal};
 
-use crate::problems::refused;
-use crate::routes::App;
+use crate::problems::{problem, refused};
+use crate::routes::{App, seen_by};
 use crate::seats::Seat;
 
 /// Most targets of a filter.
@@ -30,8 +31,9 @@ pub(crate) async fn stream(
     State(app): State<App>,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
+    caller: Option<Extension<Caller>>,
 ) -> Response {
-    let (listener, place) = match listen(&app, &headers, query.as_deref()) {
+    let (listener, place) = match listen(&app, caller, &headers, query.as_deref()) {
         Ok(listening) => listening,
         Err(response) => return response,
     };
@@ -54,7 +56,7 @@ pub(crate) async fn socket(
     State(app): State<App>,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
-    seat: Option<Extension<Seat>>,
+    (caller, seat): (Option<Extension<Caller>>, Option<Extension<Seat>>),
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let upgrade = match upgrade {
@@ -63,7 +65,7 @@ pub(crate) async fn socket(
             return refused(rejection.status(), "no_websocket", "this is for WebSockets: see /api/v1/events");
         }
     };
-    match listen(&app, &headers, query.as_deref()) {
+    match listen(&app, caller, &headers, query.as_deref()) {
         Ok((listener, place)) => {
             if let Some(Extension(seat)) = &seat {
                 seat.stay();
@@ -111,6 +113,7 @@ async fn converse(mut socket: WebSocket, mut listener: Listener, mut stop: signa
 #[expect(clippy::result_large_err, reason = "a response, which is made once for each request")]
 fn listen(
     app: &App,
+    caller: Option<Extension<Caller>>,
     headers: &HeaderMap,
     query: Option<&str>,
 ) -> Result<(Listener, OwnedSemaphorePermit), Response> {
@@ -127,6 +130,12 @@ fn listen(
                 return Err(refused(StatusCode::BAD_REQUEST, "bad_request", detail));
             }
         }
+    }
+    // What is asked of a target that there is not would be waited for in vain.
+    let caller = caller.map(|Extension(caller)| caller);
+    let service = seen_by(&app.gate.served, caller.as_ref()).map_err(|response| *response)?;
+    for target in &targets {
+        service.check_target(target).map_err(|wrong| problem(&wrong))?;
     }
     let place = Arc::clone(&app.places).try_acquire_owned().map_err(|_| {
         let detail = "so many listen already that there is no place left: try again later";

@@ -124,6 +124,19 @@ impl Service {
         self.caller.targets.is_empty() || self.workspace.target(target).is_some()
     }
 
+    /// Refuses what is the name of no target for whoever asks.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn check_target(&self, name: &str) -> Result<()> {
+        if self.workspace.target(name).is_some() {
+            return Ok(());
+        }
+        // A pattern names targets elsewhere, and is the name of none.
+        self.configured(name)?;
+        Err(Problem::not_found(format!("there is no target {name:?}")))
+    }
+
     /// The same workspace, to whose runs another one listens as well.
     pub(crate) fn heard_by(self, live: &Live) -> Self {
         Self { events: live.beside(Arc::clone(&self.events)), ..self }

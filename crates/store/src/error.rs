@@ -4,6 +4,10 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+/// What to do about a baseline that is damaged: a run does not believe it.
+pub const BASELINE_HINT: &str =
+    "`syncline run` compares both sides afresh, removes nothing, and keeps both versions of what differs";
+
 /// The result of every call of the store.
 pub type Result<T> = std::result::Result<T, Error>;
 

@@ -54,7 +54,7 @@ pub use answers::{Answered, KEEP_ANSWERS, Question};
 pub use audit::{AuditEntry, AuditLog, AuditRecord, Break};
 pub use bases::{BASE_BYTES_MAX, BaseKeeper, Bases, FoundBases};
 pub use deliveries::{Arrival, DELIVERIES_MAX, DELIVERY_TIME, Delivery, keep_token};
-pub use error::{Error, ErrorKind, Result};
+pub use error::{BASELINE_HINT, Error, ErrorKind, Result};
 pub use journal::{Opening, Right};
 pub use news::{Happening, NEWS_MAX, NewsRecord};
 pub use objects::{ObjectReader, Objects, Total};

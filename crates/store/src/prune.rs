@@ -9,7 +9,7 @@ use syncline_core::{Digest, Nanos, baseline};
 use crate::baseline_file::{BaseFile, BaseFrames};
 use crate::conflicts;
 use crate::database::{begin, check_integrity};
-use crate::error::Result;
+use crate::error::{BASELINE_HINT, Error, Result};
 use crate::layers::visit_contents;
 use crate::merge::merge;
 use crate::objects::Objects;
@@ -21,6 +21,13 @@ use crate::targets::TargetRow;
 
 /// An object is never removed sooner than this after it was put: a run may be about to refer to it.
 const AGE_MIN: Duration = Duration::from_secs(3600);
+
+/// What to do about a row that stands for itself.
+const ROW_HINT: &str =
+    "`syncline scrub` tells what to do about it; with `--repair` it sets aside what nobody decided on";
+/// What to do about the record of what a run changed.
+const CHANGES_HINT: &str =
+    "`syncline scrub --repair` mends it or sets it aside; then that run cannot be rolled back any more";
 
 /// What [`Store::prune`] removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -139,22 +146,23 @@ impl Store {
         self.blocking(sweep).await
     }
 
-    /// Checks the database and everything that it points at; returns what was found, one line each, for people.
+    /// Checks the database and everything that it points at; returns what was found, each with what to do about it.
     ///
     /// # Errors
     /// When it could not be checked.
-    pub async fn check(&self) -> Result<Vec<String>> {
+    pub async fn check(&self) -> Result<Vec<Error>> {
         let mut findings = Vec::new();
-        findings.extend(self.damaged_rows().await?.1.into_iter().map(|row| row.message));
+        let rows = self.damaged_rows().await?.1.into_iter();
+        findings.extend(rows.map(|row| Error::damaged(row.message).with_hint(ROW_HINT)));
         let roots = {
             let mut connection = self.database().reader().await?;
             if let Err(error) = check_integrity(&mut connection).await {
-                findings.push(error.to_string());
+                findings.push(error);
             }
             match Roots::load(&mut connection).await {
                 Ok(roots) => roots,
                 Err(error) => {
-                    findings.push(error.to_string());
+                    findings.push(error);
                     return Ok(findings);
                 }
             }
@@ -162,7 +170,8 @@ impl Store {
         let check = move |store: &Self| {
             for (target, pointer) in &roots.pointers {
                 if let Err(error) = check_baseline(store.objects(), pointer) {
-                    findings.push(format!("the baseline of {target:?}: {error}"));
+                    let message = format!("the baseline of {target:?}: {error}");
+                    findings.push(Error::damaged(message).with_hint(BASELINE_HINT));
                 }
             }
             for (run, delta) in &roots.deltas {
@@ -170,7 +179,8 @@ impl Store {
                     continue;
                 }
                 if let Err(error) = visit_contents(store.objects(), delta, &mut |_| {}) {
-                    findings.push(format!("the changes of the run {run:?}: {error}"));
+                    let message = format!("the changes of the run {run:?}: {error}");
+                    findings.push(Error::damaged(message).with_hint(CHANGES_HINT));
                 }
             }
             Ok(findings)
@@ -184,11 +194,11 @@ fn check_baseline(objects: &Objects, pointer: &Pointer) -> Result<()> {
     let layered = Layered::open(objects, pointer, None)?;
     let mut count = 0;
     baseline::visit_all(&layered, &mut |_, _| count += 1)
-        .map_err(|error| crate::error::Error::damaged(error.to_string()))?;
+        .map_err(|error| Error::damaged(error.to_string()))?;
     if count == pointer.count {
         return Ok(());
     }
-    Err(crate::error::Error::damaged(format!("it holds {count} items instead of {}", pointer.count)))
+    Err(Error::damaged(format!("it holds {count} items instead of {}", pointer.count)))
 }
 
 /// How old an object must be so that no run can be about to refer to it.

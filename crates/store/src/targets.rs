@@ -7,7 +7,7 @@ use syncline_core::{Baseline, Digest, Mark, MemoryBaseline, Sides};
 
 use crate::codec::{Reader, malformed, write_varint};
 use crate::database::begin;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{BASELINE_HINT, Error, ErrorKind, Result};
 use crate::records::{Layer, Lease, Pointer, TargetState};
 use crate::seal::Seal;
 use crate::store::Store;
@@ -238,6 +238,7 @@ impl Store {
             let row = TargetRow::load(&mut *self.database().reader().await?, &state.name).await?;
             match row.map(|row| row.state.pointer) {
                 Some(moved) if error.kind() == ErrorKind::Damaged && moved != pointer => pointer = moved,
+                _ if error.kind() == ErrorKind::Damaged => return Err(error.with_hint(BASELINE_HINT)),
                 _ => return Err(error),
             }
         }

@@ -94,7 +94,8 @@ impl Timetable {
     /// run.
     ///
     /// - What was missed counts as `missed` says: not at all, the last of it, or all of it, at most [`MOMENTS_MAX`].
-    /// - A target that never ran has missed nothing: an interval begins at once, and a time of day is waited for.
+    /// - A target that never ran has missed nothing: an interval begins at once, and a time of day is waited for,
+    ///   unless it came within the last minute.
     /// - A clock that was put back makes nothing due twice: moments before `last` are over.
     #[must_use]
     pub fn due(&self, last: Option<Nanos>, now: Nanos) -> Vec<Nanos> {

@@ -205,6 +205,17 @@ mod tests {
         assert!(!tool_size("sync_trigger").contains("PlannedStep"), "a saved plan is none of a tool's");
     }
 
+    #[test]
+    fn the_guide_names_every_tool_and_no_other() {
+        let page = include_str!("../../../../docs/src/mcp.md");
+        let (_, section) = page.split_once("## Tools\n").unwrap();
+        let rows = section.lines().skip_while(|line| !line.starts_with("|---")).skip(1);
+        let cells = rows.map_while(|row| row.strip_prefix('|')?.split('|').next());
+        let told: BTreeSet<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+        let offered: BTreeSet<&str> = offers().iter().map(|offer| &*offer.tool.name).collect();
+        assert_eq!(told, offered);
+    }
+
     fn tool_size(name: &str) -> String {
         Value::Object(named(name).unwrap().tool.input_schema.as_ref().clone()).to_string()
     }

@@ -166,12 +166,9 @@ async fn state(service: &Service, checks: &mut Vec<Check>) {
     };
     match store.check().await {
         Ok(findings) if findings.is_empty() => checks.push(Check::ok("state", format!("{folder} is sound"))),
-        Ok(findings) => checks.extend(findings.into_iter().map(|finding| {
-            let problem = Problem::new(crate::Class::Damaged, "state_damaged", finding);
-            let hint = "`syncline scrub --repair` mends what is damaged, or sets it aside; when the database itself is, \
-                        move the state folder away: the next run compares both sides afresh, and removes nothing";
-            Check::fail("state", problem.with_hint(hint))
-        })),
+        Ok(findings) => {
+            checks.extend(findings.into_iter().map(|finding| Check::fail("state", finding.into())));
+        }
         Err(error) => checks.push(Check::fail("state", error.into())),
     }
     let aside = store.objects().aside_count();

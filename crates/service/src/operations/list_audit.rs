@@ -32,7 +32,7 @@ pub struct Request {
     /// At most so many, up to 10000; all are checked whatever is listed.
     #[schemars(range(max = 10_000))]
     pub limit: u32,
-    /// Only records before the one of this number.
+    /// Only records before the one of this number: `next` of the answer before.
     pub before: Option<u64>,
     /// A hash that was the last one at some time: without its record the list was written anew or cut off.
     #[schemars(regex(pattern = r"^[0-9a-f]{64}$"))]
@@ -60,6 +60,8 @@ pub struct Response {
     pub head: Option<String>,
     /// The records, the newest first.
     pub records: Vec<Record>,
+    /// What `before` is to be for those that follow; `null` when there are none.
+    pub next: Option<u64>,
 }
 
 /// Where the list is broken.
@@ -135,14 +137,17 @@ pub async fn list_audit(service: &Service, request: &Request) -> Result<Response
         broken = Some(Broken { record: None, reason: reason.to_owned() });
     }
     let is_listed = |record: &&AuditRecord| request.before.is_none_or(|before| record.sequence < before);
-    let listed = records.iter().rev().filter(is_listed).take(request.limit as usize);
+    let mut following = records.iter().rev().filter(is_listed);
+    let listed: Vec<Record> = following.by_ref().take(request.limit as usize).map(Record::from).collect();
+    let next = following.next().and(listed.last()).map(|record| record.sequence);
     Ok(Response {
         version: VERSION,
         sound: broken.is_none(),
         broken,
         count: records.len() as u64,
         head: records.last().map(|record| record.hash.to_string()),
-        records: listed.map(Record::from).collect(),
+        records: listed,
+        next,
     })
 }
 

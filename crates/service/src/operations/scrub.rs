@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use syncline_connect::{Endpoint, ErrorKind};
 use syncline_core::{Digest, Entry, Found, ItemPath, Seen, Side, Sides, Version, baseline};
 use syncline_engine::Target;
-use syncline_store::Store;
+use syncline_store::{BASELINE_HINT, Store};
 
 use crate::auditing::{Asked, Became, audited, each};
 use crate::glance;
@@ -239,7 +239,8 @@ async fn scrub_target(store: &Store, target: &Target) -> Result<ScrubbedTarget> 
         if !entry.kind.is_directory() {
             entries.push((path, entry));
         }
-    })?;
+    })
+    .map_err(|damaged| Problem::from(damaged).with_hint(BASELINE_HINT))?;
     let entries = Arc::new(entries);
     let mut scrubbed = ScrubbedTarget {
         target: target.name.clone(),

@@ -176,17 +176,25 @@ fn history_is_read_page_by_page() {
         world.expect(0, &["run"]);
     }
     let server = Server::start(&world);
-    let whole = server.get("/api/v1/runs").json();
-    assert_eq!(whole["next"], Value::Null);
-    let (mut pages, mut path) = (Vec::new(), "/api/v1/runs?limit=2".to_owned());
-    loop {
-        let page = server.get(&path).json();
-        pages.push(page["runs"].as_array().unwrap().clone());
-        let Some(next) = page["next"].as_str() else { break };
-        path = format!("/api/v1/runs?limit=2&before={next}");
+    for (route, list) in [("runs", "runs"), ("audit", "records")] {
+        let whole = server.get(&format!("/api/v1/{route}")).json();
+        assert_eq!(whole["next"], Value::Null);
+        let (mut pages, mut path) = (Vec::new(), format!("/api/v1/{route}?limit=2"));
+        loop {
+            let page = server.get(&path).json();
+            pages.push(page[list].as_array().unwrap().clone());
+            let next = match &page["next"] {
+                Value::Null => break,
+                Value::String(next) => next.clone(),
+                next => next.to_string(),
+            };
+            path = format!("/api/v1/{route}?limit=2&before={next}");
+        }
+        assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 1]);
+        assert_eq!(Value::from(pages.concat()), whole[list]);
+        // What fills the last page to the brim is not followed by an empty one.
+        assert_eq!(server.get(&format!("/api/v1/{route}?limit=5")).json()["next"], Value::Null);
     }
-    assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 1]);
-    assert_eq!(Value::from(pages.concat()), whole["runs"]);
 }
 
 #[test]

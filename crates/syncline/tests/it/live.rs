@@ -223,13 +223,14 @@ fn events_tell_of_every_run_and_can_be_gone_on_with() {
     // Whoever comes back hears everything behind what was heard last, once.
     let mut again = Listening::begin(&server, "", &format!("Last-Event-ID: {}\r\n", ended.id));
     assert_eq!(again.wait_for("run_started").id, started.id);
+    let text = std::fs::read_to_string(world.local("syncline.yaml")).unwrap();
+    let other = "  other: { path: other, remote: { kind: folder, path: ../other } }\n";
+    world.configure(&format!("{text}{other}"));
+    let reloaded = listening.wait_for("configuration_reloaded");
+    assert_eq!(reloaded.data["targets"], json!(["main", "other"]));
+    eventually("it is in force", || server.get("/api/v1/targets").body.contains("\"other\""));
     let mut behind = Listening::begin(&server, &format!("?after={}&target=other", started.id), "");
-    world.configure(
-        &std::fs::read_to_string(world.local("syncline.yaml")).unwrap().replace("@yearly", "@monthly"),
-    );
-    let reloaded = behind.next().unwrap();
-    assert_eq!(reloaded.name, "configuration_reloaded", "what is of other targets is not heard");
-    assert_eq!(reloaded.data["targets"], json!(["main"]));
+    assert_eq!(behind.next().unwrap().id, reloaded.id, "what is of other targets is not heard");
     let mut stranger = Listening::begin(&server, "?after=0123456789abcdef-7", "");
     assert_eq!(stranger.next().unwrap().data["reason"], "another_process");
 
@@ -241,13 +242,13 @@ fn events_tell_of_every_run_and_can_be_gone_on_with() {
 }
 
 /// Asks for a WebSocket; the connection, and the head of the answer.
-fn upgrade(server: &Server, origin: &str) -> (TcpStream, String) {
+fn upgrade(server: &Server, query: &str, origin: &str) -> (TcpStream, String) {
     let mut stream = TcpStream::connect(&server.address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let host = &server.address;
     write!(
         stream,
-        "GET /api/v1/events/ws HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        "GET /api/v1/events/ws{query} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{origin}\r\n"
     )
     .unwrap();
@@ -281,11 +282,13 @@ fn a_websocket_hears_the_same_and_pages_of_other_origins_get_none() {
     let world = World::with("schedule: \"@yearly\"");
     world.write_local("a.md", "a");
     let server = Server::start(&world);
-    let (_, refused) = upgrade(&server, "Origin: http://example.org\r\n");
+    let (_, refused) = upgrade(&server, "", "Origin: http://example.org\r\n");
     assert!(refused.starts_with("http/1.1 403"), "{refused}");
+    let (_, unknown) = upgrade(&server, "?target=nope", "");
+    assert!(unknown.starts_with("http/1.1 404"), "{unknown}");
     let plain = server.get("/api/v1/events/ws");
     assert_eq!(plain.json()["code"], "no_websocket", "{}", plain.body);
-    let (mut socket, head) = upgrade(&server, &format!("Origin: http://{}\r\n", server.address));
+    let (mut socket, head) = upgrade(&server, "", &format!("Origin: http://{}\r\n", server.address));
     assert!(head.starts_with("http/1.1 101") && head.contains("s3pplmbitxaq9kygzzhzrbk+xoo="), "{head}");
     let mut next = || {
         let (kind, data) = frame(&mut socket);
@@ -329,4 +332,17 @@ fn a_thousand_listeners_hear_a_run_and_others_are_answered_meanwhile() {
     let mut ids: Vec<String> = all.iter_mut().map(|listening| listening.wait_for("run_ended").id).collect();
     ids.dedup();
     assert_eq!(ids.len(), 1, "all hear the same event");
+}
+
+#[test]
+fn a_target_that_there_is_not_is_not_listened_to() {
+    let world = World::with("schedule: \"@yearly\"");
+    let server = Server::start(&world);
+    let elsewhere = server.get("/api/v1/runs?target=mian");
+    for path in ["/api/v1/events?target=mian", "/api/v1/events?target=main&target=mian"] {
+        let answer = server.get(path);
+        assert_eq!((answer.status, &answer.body), (404, &elsewhere.body), "{path}");
+    }
+    assert_eq!(server.get("/api/v1/events?target=m*").status, 404, "a pattern is no name");
+    Listening::begin(&server, "?target=main", "").wait_for("listening");
 }

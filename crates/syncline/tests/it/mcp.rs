@@ -366,7 +366,8 @@ fn over_http_it_is_stateless_and_refuses_what_contradicts_itself() {
         "tools/call",
         json!({ "name": "sync_status", "arguments": { "fast": true } }),
     );
-    let answer = post("MCP-Protocol-Version: 2025-11-25\r\nMcp-Session-Id: guessed\r\n", &old);
+    let unknown = "Mcp-Session-Id: guessed\r\nMcp-Method: tools/list\r\nMcp-Name: sync_trigger\r\n";
+    let answer = post(&format!("MCP-Protocol-Version: 2025-11-25\r\n{unknown}"), &old);
     assert_eq!(answer.status, 200, "{}", answer.body);
     assert_eq!(answer.json()["result"]["structuredContent"]["result"]["targets"][0]["target"], "main");
     assert_eq!(server.ask("GET", "/mcp", "Accept: text/event-stream\r\n", "").status, 405);

@@ -336,3 +336,33 @@ fn rows_of_what_is_told_to_webhooks_are_looked_at_and_taken_out() {
     world.expect(0, &["run"]);
     serve(&|| deliveries().iter().any(|delivery| delivery["target"] == "main"));
 }
+
+#[test]
+fn a_damaged_baseline_is_healed_by_a_run_as_every_command_says() {
+    let world = World::new();
+    for name in ["a.md", "b.md"] {
+        world.write_local(name, name);
+    }
+    world.expect(0, &["run"]);
+    let bases =
+        objects(&world, |content| content.starts_with(b"SYNCBASE") || content.starts_with(b"SYNCDELT"));
+    bases.iter().for_each(|file| damage(file));
+    let hint = "`syncline run` compares both sides afresh";
+    let doctor = world.json(1, &["doctor"]);
+    let failed = doctor["checks"].as_array().unwrap().iter().filter(|check| check["status"] == "fail");
+    let baseline =
+        failed.clone().find(|check| check["message"].as_str().unwrap().contains("the baseline of"));
+    assert!(baseline.unwrap()["hint"].as_str().unwrap().starts_with(hint), "{doctor:#}");
+    for arguments in [&["scrub"][..], &["scrub", "--repair"], &["scrub"]] {
+        let page = world.expect(1, arguments).out;
+        assert!(page.contains(hint) && !page.contains("folder away"), "{page}");
+    }
+    let page = world.expect(1, &["scrub"]).out;
+    assert!(!page.contains("--repair"), "it has done what it can: {page}");
+
+    world.expect(0, &["run"]);
+    assert_eq!(world.agreed("a.md").as_deref(), Some("a.md"));
+    world.expect(0, &["scrub"]);
+    world.expect(0, &["doctor"]);
+    assert_eq!(world.json(0, &["history"])["runs"].as_array().unwrap().len(), 2, "history is still there");
+}

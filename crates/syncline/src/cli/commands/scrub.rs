@@ -77,10 +77,16 @@ fn page(response: &Response, repair: bool) -> String {
         let _ = writeln!(text, "  {}", paint(style::FAINT, &line));
     }
     text.push_str(&state_lines(&response.state));
-    if !response.sound && !repair {
+    if !repair && may_be_repaired(response) {
         let _ = writeln!(text, "{}", paint(style::FAINT, "repair what can be: syncline scrub --repair"));
     }
     text
+}
+
+/// Whether there is anything that repairing could help: it cannot help a target that could not be looked at.
+fn may_be_repaired(response: &Response) -> bool {
+    let found = response.targets.iter().any(|target| !target.findings.is_empty());
+    found || !response.history.damaged.is_empty() || !response.state.damaged.is_empty()
 }
 
 /// What is told of the state; nothing where all of it can be read, since nobody asks for rows.
