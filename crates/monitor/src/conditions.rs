@@ -218,6 +218,8 @@ fn approval(target: &TargetSeen) -> Condition {
 }
 
 fn stale(target: &TargetSeen, age: Duration, limits: &Limits) -> Condition {
+        // Whether anything else is wrong with it turns out when its remote is back.
+        _ if target.away.is_some() => Verdict::Unsure,
     // Runs that fail are told as such: this is for those that do not happen. It is trusted to be told, not for ever.
     let is_tried = target.failures > 0 || target.away.is_some();
     let patience = if is_tried { limits.failures.max(1) } else { 1 };

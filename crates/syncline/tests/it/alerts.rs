@@ -240,3 +240,63 @@ fn a_token_that_is_limited_to_targets_hears_of_these_alone() {
     let audit = world.json(0, &["audit"]).to_string();
     assert!(audit.contains("acknowledge_alert") && audit.contains("limited"), "{audit}");
 }
+
+/// A workspace with one target that runs every second, and whose remote is told of when it was tried twice in vain.
+fn configure_remote(world: &World, remote: &str) {
+    world.configure(&format!(
+        "version: \"1.0\"\nnode: {{ name: here }}\nalerts: {{ gather: 1s, calm: 1s, failures: 2, disk_free_percent: 0, \
+         memory_free_percent: 0 }}\ntargets:\n  main:\n    direction: pull\n    schedule: every 1s\n    remote: {remote}\n"
+    ));
+}
+
+/// What is told of a remote that is away, on every face, and that nothing else is.
+fn is_away(world: &World, server: &Server, reason: &str) {
+    eventually("it is told", || !rules(world).is_empty());
+    // Whatever else would be told of it is found by looks at the same and at later runs.
+    let tries = || {
+        let health = server.get("/health").json();
+        health["details"][0]["offline"]["tries"].as_u64().unwrap_or(0)
+    };
+    let before = tries();
+    eventually("it was tried again", || tries() > before);
+    let listed = world.json(0, &["alerts"]);
+    assert_eq!(rules(world), ["unreachable"], "{listed}");
+    assert!(listed["alerts"][0]["message"].as_str().unwrap().contains(reason), "{listed}");
+    let health = server.get("/health").json();
+    assert_eq!(
+        (&health["sources"]["main"], &health["targets"]["main"]),
+        (&json!("unreachable"), &json!("offline"))
+    );
+    let metrics = server.get("/metrics").body;
+    for line in [
+        "syncline_target_offline{target=\"main\"} 1",
+        "syncline_target_reachable{target=\"main\"} 0",
+        "syncline_source_available{source=\"main\"} 0",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+}
+
+#[test]
+fn a_host_that_refuses_connections_is_unreachable_for_a_scheduled_target() {
+    let world = World::new();
+    // A port that was free a moment ago.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    configure_remote(&world, &format!("{{ kind: git, url: \"https://127.0.0.1:{port}/x.git\" }}"));
+    let server = Server::start(&world);
+    is_away(&world, &server, "cannot be reached");
+}
+
+#[test]
+fn a_remote_folder_that_is_gone_is_unreachable_until_it_is_back_and_waits_for_no_approval() {
+    let world = World::new();
+    configure_remote(&world, "{ kind: folder, path: ../remote }");
+    world.write_remote("a.md", "a");
+    world.expect(0, &["run"]);
+    let server = Server::start(&world);
+    fs::rename(world.path("remote"), world.path("unmounted")).unwrap();
+    is_away(&world, &server, "the remote root is gone");
+    fs::rename(world.path("unmounted"), world.path("remote")).unwrap();
+    eventually("it is over", || rules(&world).is_empty());
+    assert_eq!(server.get("/health").json()["sources"]["main"], "ok");
+}
