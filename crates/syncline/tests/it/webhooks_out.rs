@@ -211,6 +211,11 @@ fn conflicts_and_pauses_are_told_to_those_who_want_to_know() {
     assert_eq!(opened.len(), 1, "once");
     let data = opened[0].json()["data"].clone();
     assert_eq!((&data["conflict"], &data["path"]), (&conflict.as_str().into(), &"a.md".into()));
+    let resolved = conflicts.asked().into_iter().find(|asked| asked.json()["type"] == "conflict.resolved");
+    assert_eq!(resolved.unwrap().json()["data"]["resolution"], "took local");
+    // That it still waits is told once, however often that is found.
+    let waits = |asked: &&Asked| asked.json()["data"]["message"] == "1 open conflict";
+    assert_eq!(everything.asked().iter().filter(waits).count(), 1);
     let all = world.json(0, &["webhooks", "log", "all", "-n", "2"]);
     let next = all["next"].as_str().unwrap();
     let more = world.json(0, &["webhooks", "log", "all", "-n", "2", "--before", next]);
