@@ -101,6 +101,7 @@ fn what_fails_is_told_once_and_its_message_is_edited_when_it_is_over() {
     let serving = serve(&world);
     eventually("it is told", || !discord.asked().is_empty());
     let listed = world.json(0, &["alerts"]);
+    assert!(world.expect(0, &["-q", "alerts"]).out.contains("runs in a row failed"));
     let alert = &listed["alerts"][0];
     assert_eq!((&alert["rule"], &alert["subject"]), (&json!("failing"), &json!("job")), "{listed}");
     let id = alert["id"].to_string();
@@ -115,6 +116,7 @@ fn what_fails_is_told_once_and_its_message_is_edited_when_it_is_over() {
     assert!(asked[0].1.contains("job: ") && asked[0].1.contains("runs in a row failed"), "{asked:?}");
     assert!(asked[1].1.contains(": over"), "{asked:?}");
     assert!(rules(&world).is_empty());
+    assert_eq!(world.expect(0, &["-q", "alerts"]).out, "");
     assert!(!serving.said().contains("secret-token"), "{}", serving.said());
 }
 
@@ -150,6 +152,8 @@ fn a_test_message_arrives_or_says_why_not_without_its_address() {
     assert_eq!(ran.err, "", "nothing to warn of, and the audit log is begun");
     assert!(discord.asked()[0].1.contains("nothing is wrong"));
     *discord.broken.lock().unwrap() = true;
+    let quiet = world.expect(1, &["-q", "alerts", "test"]);
+    assert!(quiet.out.contains("discord answered 500"), "what is wrong is told also then: {quiet:?}");
     let failed = world.expect(1, &["alerts", "test", "team"]);
     assert!(
         failed.out.contains("discord answered 500") && !failed.out.contains("secret-token"),

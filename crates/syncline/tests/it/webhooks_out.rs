@@ -267,6 +267,7 @@ fn a_receiver_that_wants_nothing_more_is_left_alone_until_a_test_arrives() {
     let failed = world.expect(1, &["webhooks", "test", "team"]);
     assert!(failed.out.contains("it answered 307"), "{}", failed.out);
     assert!(team()["gone"].is_string());
+    assert!(world.expect(1, &["-q", "webhooks", "test", "team"]).out.contains("it answered 307"));
     receiver.answers("200 OK");
     assert!(world.expect(0, &["webhooks", "test", "team"]).out.contains("team: arrived"));
     assert_eq!(team()["gone"], Value::Null);

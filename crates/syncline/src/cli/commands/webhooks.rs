@@ -115,8 +115,9 @@ impl Webhooks {
             Some(Command::Test { webhooks }) => {
                 let request = test_webhooks::Request { webhooks };
                 let response = runtime::block_on(test_webhooks(&service, &request))?;
-                output.result(&response, || tested(&response));
-                Ok(u8::from(response.webhooks.iter().any(|webhook| webhook.error.is_some())))
+                let wrong = response.webhooks.iter().any(|webhook| webhook.error.is_some());
+                output.outcome(&response, wrong, || tested(&response));
+                Ok(u8::from(wrong))
             }
         }
     }
