@@ -221,6 +221,7 @@ fn conflicts_and_pauses_are_told_to_those_who_want_to_know() {
     let more = world.json(0, &["webhooks", "log", "all", "-n", "2", "--before", next]);
     assert_ne!(all["deliveries"][1]["id"], more["deliveries"][0]["id"]);
     assert!(world.expect(1, &["webhooks", "log", "--before", "msg_none"]).err.contains("no message"));
+    assert!(world.expect(1, &["webhooks", "log", "nope"]).err.contains("names no webhook \"nope\""));
 }
 
 #[test]
