@@ -117,6 +117,7 @@ impl Observing {
                 away: watched.away.as_ref().map(|away| (away.reason.clone(), away.tries.saturating_add(1))),
                 waiting: waits.map(|last| last.message.clone()),
                 stale_after: self.patience.with(configured, paused, agreed, now),
+                stale_is_said: service.workspace().alerts.stale_after.is_some(),
             });
         }
         Some(seen)
