@@ -124,6 +124,8 @@ pub struct Options {
     pub dry_run: bool,
     /// What is already decided.
     pub choices: Choices,
+    /// How the conflicts that `choices` settle are told to be settled, where people decided about them.
+    pub settled_as: Option<String>,
     /// The hash of the only plan that may be applied, when one was saved.
     pub plan: Option<String>,
     /// How many removals the runs just before this one have made: the guard counts them too.

@@ -216,18 +216,19 @@ pub(crate) async fn cycle(
     if result.as_ref().is_ok_and(|result| result.halts.is_empty()) {
         Keeper::finish(keeper);
     }
-    concluded(context, target, lease.as_ref(), result?).await
+    concluded(context, target, options, lease.as_ref(), result?).await
 }
 
 /// A run that is over, with what became of the decisions about its conflicts.
 async fn concluded(
     context: &Context,
     target: &Target,
+    options: &Options,
     lease: Option<&Lease>,
     mut result: RunResult,
 ) -> Result<RunResult> {
     if let (Some(lease), Some(_)) = (lease, &result.run) {
-        let waiting = settling::conclude(context, target, lease, Some(&result.plan)).await?;
+        let waiting = settling::conclude(context, target, lease, Some((&result.plan, options))).await?;
         result.admit(&waiting);
     }
     Ok(result)

@@ -9,7 +9,7 @@ use syncline_core::{
 };
 use syncline_store::{ConflictQuery, ConflictRecord, Decided, Lease};
 
-use crate::context::{Context, Target};
+use crate::context::{Context, Options, Target};
 use crate::cycle::Session;
 use crate::error::Result;
 
@@ -82,12 +82,13 @@ pub(crate) fn not_reached(plan: &Plan, outcomes: &[Option<Outcome>]) -> HashSet<
 }
 
 /// Brings the records of open conflicts up to what both sides agree on by now: pending decisions that are carried out,
-/// and files that `plan`, or people on both sides, moved. Gives the identifiers of what still waits to be carried out.
+/// and files that the plan of a run, or people on both sides, moved. Gives the identifiers of what still waits to be carried
+/// out.
 pub(crate) async fn conclude(
     context: &Context,
     target: &Target,
     lease: &Lease,
-    plan: Option<&Plan>,
+    run: Option<(&Plan, &Options)>,
 ) -> Result<HashSet<String>> {
     let query = ConflictQuery { target: Some(target.name.clone()), open_only: true };
     let open = context.store.conflicts(&query).await?;
@@ -103,12 +104,12 @@ pub(crate) async fn conclude(
         let was = (record.path.clone(), record.copy.clone());
         if record.pending.is_some() {
             if is_carried_out(baseline.as_ref(), target, &record)? {
-                record.carry_out(now);
+                record.carry_out(now, settled_as(&record, run.map(|(_, options)| options)));
                 changed.push(record);
             } else {
                 waiting.insert(record.id);
             }
-        } else if let Some(plan) = plan.filter(|_| !record.is_untouched()) {
+        } else if let Some((plan, _)) = run.filter(|_| !record.is_untouched()) {
             let mut places = [Some(&mut record.path), record.copy.as_mut()];
             for path in places.iter_mut().flatten() {
                 if baseline.get(path)?.is_none() {
@@ -124,6 +125,15 @@ pub(crate) async fn conclude(
         context.store.put_conflicts(lease, &changed).await?;
     }
     Ok(waiting)
+}
+
+/// How a conflict is settled by what is carried out: as people have decided in this run, or by its policy.
+fn settled_as<'a>(record: &ConflictRecord, options: Option<&'a Options>) -> &'a str {
+    let is_decided = |options: &&Options| {
+        options.choices.takes.contains_key(&record.id) || options.choices.desired.contains_key(&record.path)
+    };
+    let options = options.filter(is_decided);
+    options.and_then(|options| options.settled_as.as_deref()).unwrap_or(ConflictRecord::BY_POLICY)
 }
 
 /// Where what was at `path` is now: a step moved it, or people did so on both sides, and no step tells of it.

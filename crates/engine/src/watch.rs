@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use syncline_connect::layers::retry::{Delays, Retries};
-use syncline_connect::{ErrorKind, WatchEvent, Watcher};
+use syncline_connect::{WatchEvent, Watcher};
 use syncline_core::{ItemPath, Nanos, Side, Sides};
 use syncline_store::RunState;
 use tokio::time::{Instant, sleep_until};
 
 use crate::context::{Context, Options, Target};
 use crate::cycle::{preview, run_in_turn, turn};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::reach::Reach;
 use crate::result::RunResult;
 use crate::scheduler::{Hold, hold};
 
@@ -105,7 +106,7 @@ pub async fn watch(
                 let result = run_in_turn(context, target, &options, turn).await;
                 watch.note(&result, context);
                 told(Told::Run(&result, watch.next(context)));
-                if let Some(reason) = why_away(&result) {
+                if let Some(reason) = Reach::of(&result).why_away() {
                     watch.stays_away(reason, context, told);
                 }
             }
@@ -152,23 +153,6 @@ pub struct Away {
     /// At how many paths something changed here since; `None` where changes are not noticed one by one.
     pub waiting: Option<u64>,
     delays: Delays,
-}
-
-/// Why a run did not find the remote, when it is that: what cannot be reached, is not there, or was not mounted may
-/// come back by itself.
-fn why_away(result: &Result<RunResult>) -> Option<String> {
-    const HALTS: [&str; 3] = ["root_missing", "root_emptied", "sentinel_missing"];
-    match result {
-        Err(Error::Connect(error)) if error.side() == Some(Side::Remote) => {
-            let kinds = [ErrorKind::Unreachable, ErrorKind::TimedOut, ErrorKind::NotFound];
-            kinds.contains(&error.kind()).then(|| error.to_string())
-        }
-        Err(_) => None,
-        Ok(result) => {
-            let away = |halt: &&syncline_core::Halt| halt.side == Side::Remote && HALTS.contains(&halt.code);
-            result.halts.iter().find(away).map(|halt| halt.message.clone())
-        }
-    }
 }
 
 /// What a look before a run came to.
@@ -245,7 +229,7 @@ impl Watch {
                 return Look::Run;
             }
             let result = preview(&context, &target, &options).await;
-            match (why_away(&result), &result) {
+            match (Reach::of(&result).why_away(), &result) {
                 (Some(reason), _) if away => Look::Away(reason),
                 (_, Ok(result)) if !result.halts.is_empty() && halted.as_ref() == Some(&result.plan_hash) => {
                     Look::Halted

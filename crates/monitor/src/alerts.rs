@@ -1,7 +1,8 @@
 //! What becomes of what is wrong over time: what is told, once, and what is not.
 //!
 //! - *Gathering*: an alert waits a moment for others, and they are told as one incident.
-//! - *Inhibition*: what follows from something else that is wrong is not told; it is when it stays after that is over.
+//! - *Inhibition*: what follows from something else that is wrong is not told; it is when it stays after that is over. Of
+//!   two that follow from each other, the one that was wrong first is told.
 //! - *Calm*: something counts as right only when it has been so for a while.
 //! - *Cooldown*: the same alert is told again only after a while. It is late then, and not lost.
 //! - *Quiet hours*: all but the critical waits until they are over, also what is right again by then.
@@ -108,17 +109,15 @@ impl Alerts {
 
     /// Holds back what follows from something else, and for a while after that is over.
     fn inhibit(&mut self, found: &[Condition], now: Moment) {
-        let wrong: Vec<(String, String)> = self
-            .book
-            .alerts
-            .iter()
-            .filter(|alert| alert.cleared.is_none())
-            .map(|alert| (alert.rule.clone(), alert.subject.clone()))
-            .collect();
+        let open = self.book.alerts.iter().filter(|alert| alert.cleared.is_none());
+        let wrong: Vec<(u64, String, String)> =
+            open.map(|alert| (alert.id, alert.rule.clone(), alert.subject.clone())).collect();
         for alert in &mut self.book.alerts {
             let Some(condition) = found.iter().find(|condition| is_of(alert, condition)) else { continue };
             let is_wrong = |(rule, subject): &&(Rule, String)| {
-                wrong.iter().any(|(name, of)| name == rule.name() && of == subject)
+                let is_it = |(_, name, of): &&(u64, String, String)| name == rule.name() && of == subject;
+                let is_first = |id: u64| id < alert.id || !follows_from(found, (*rule, subject), condition);
+                wrong.iter().find(is_it).is_some_and(|(id, ..)| is_first(*id))
             };
             if let Some((rule, subject)) = condition.follows.iter().find(is_wrong) {
                 let until = now.clock.saturating_add(nanos(condition.grace));
@@ -211,6 +210,13 @@ impl Alerts {
 fn is_of(alert: &AlertRecord, condition: &Condition) -> bool {
     // What is over and has still to be told stays as it was: the same trouble is another alert then.
     alert.cleared.is_none() && alert.rule == condition.rule.name() && alert.subject == condition.subject
+}
+
+/// Whether something, by its rule and subject, follows from `cause`.
+fn follows_from(found: &[Condition], (rule, subject): (Rule, &str), cause: &Condition) -> bool {
+    let is_it = |condition: &&Condition| condition.rule == rule && condition.subject == subject;
+    let is_cause = |(rule, subject): &(Rule, String)| *rule == cause.rule && *subject == cause.subject;
+    found.iter().find(is_it).is_some_and(|condition| condition.follows.iter().any(is_cause))
 }
 
 fn key(rule: &str, subject: &str) -> String {

@@ -75,10 +75,12 @@ pub fn conditions(
     if let Some(targets) = &observed.targets {
         let names: BTreeSet<&str> = targets.iter().map(|target| target.name.as_str()).collect();
         ages.agreed.retain(|name, _| names.contains(name.as_str()));
-        found.extend(unreachable(targets, limits));
+        let aged: Vec<Aged<'_>> =
+            targets.iter().map(|target| Aged { target, age: age_of_target(ages, target, now) }).collect();
+        found.extend(unreachable(&aged, limits));
         found.extend(targets.iter().map(|target| failing(target, limits)));
         found.extend(targets.iter().map(approval));
-        found.extend(targets.iter().map(|target| stale(target, age_of_target(ages, target, now), limits)));
+        found.extend(aged.iter().map(|target| stale(target, limits)));
     }
     if let Some(conflicts) = &observed.conflicts {
         found.extend(open_conflicts(conflicts, now, limits, ages));
@@ -106,6 +108,19 @@ impl Condition {
     fn new(rule: Rule, subject: &str, verdict: Verdict, message: String) -> Self {
         let subject = subject.to_owned();
         Self { rule, subject, verdict, message, follows: Vec::new(), grace: SETTLE, delay: Duration::ZERO }
+    }
+}
+
+/// A target, and for how long nothing was agreed on for it.
+struct Aged<'a> {
+    target: &'a TargetSeen,
+    age: Duration,
+}
+
+impl Aged<'_> {
+    /// Whether that is longer than people have said that it may be, whatever became of its runs.
+    fn is_overdue(&self) -> bool {
+        self.target.stale_is_said && self.target.stale_after.is_some_and(|after| self.age > after)
     }
 }
 
@@ -161,23 +176,26 @@ fn died(ago: Duration) -> Condition {
 }
 
 /// Remotes that are away: one outage, however many targets have it.
-fn unreachable(targets: &[TargetSeen], limits: &Limits) -> Vec<Condition> {
-    let mut remotes: BTreeMap<&str, Vec<&TargetSeen>> = BTreeMap::new();
-    for target in targets.iter().filter(|target| !target.paused) {
-        remotes.entry(&target.remote).or_default().push(target);
+fn unreachable(targets: &[Aged<'_>], limits: &Limits) -> Vec<Condition> {
+    let mut remotes: BTreeMap<&str, Vec<&Aged<'_>>> = BTreeMap::new();
+    for aged in targets.iter().filter(|aged| !aged.target.paused) {
+        remotes.entry(&aged.target.remote).or_default().push(aged);
     }
-    let judge = |(remote, targets): (&str, Vec<&TargetSeen>)| {
+    let judge = |(remote, targets): (&str, Vec<&Aged<'_>>)| {
         let away: Vec<_> =
-            targets.iter().filter_map(|target| Some((&target.name, target.away.as_ref()?))).collect();
+            targets.iter().filter_map(|aged| Some((*aged, aged.target.away.as_ref()?))).collect();
+        // What is told of it is that its remote is away, also when it has been without success for too long before it
+        // was tried that often.
+        let is_overdue = away.iter().any(|(aged, _)| aged.is_overdue());
         let verdict = match away.iter().map(|(_, (_, tries))| *tries).max() {
             None => Verdict::Well,
-            Some(tries) if tries >= limits.failures => Verdict::Wrong,
+            Some(tries) if tries >= limits.failures || is_overdue => Verdict::Wrong,
             Some(_) => Verdict::Unsure,
         };
-        let names: Vec<&str> = away.iter().map(|(name, _)| name.as_str()).collect();
+        let names: Vec<&str> = away.iter().map(|(aged, _)| aged.target.name.as_str()).collect();
         let why = away.first().map_or("", |(_, (reason, _))| reason);
         let message = format!("{remote} cannot be reached (for {}): {why}", names.join(", "));
-        let peers = targets.iter().filter_map(|target| target.peer.clone());
+        let peers = targets.iter().filter_map(|aged| aged.target.peer.clone());
         let follows: Vec<_> = peers.map(|peer| (Rule::PeerDown, peer)).collect();
         let delay = if follows.is_empty() { Duration::ZERO } else { PEER_FIRST };
         let condition = Condition::new(Rule::Unreachable, remote, verdict, message);
@@ -200,13 +218,15 @@ fn failing(target: &TargetSeen, limits: &Limits) -> Condition {
     let verdict = match target.failures {
         _ if target.paused => Verdict::Well,
         0 => Verdict::Well,
+        // Whether anything else is wrong with it turns out when its remote is back.
+        _ if target.away.is_some() => Verdict::Unsure,
         failures if failures >= limits.failures => Verdict::Wrong,
         _ => Verdict::Unsure,
     };
     let why = target.failed.as_deref().unwrap_or_default();
     let message = format!("{}: {} runs in a row failed: {why}", target.name, target.failures);
     let mut condition = caused(target, Condition::new(Rule::Failing, &target.name, verdict, message));
-    condition.follows.push((Rule::Approval, target.name.clone()));
+    condition.follows.extend([Rule::Approval, Rule::Stale].map(|rule| (rule, target.name.clone())));
     condition
 }
 
@@ -217,17 +237,20 @@ fn approval(target: &TargetSeen) -> Condition {
     Condition::new(Rule::Approval, &target.name, verdict, message)
 }
 
-fn stale(target: &TargetSeen, age: Duration, limits: &Limits) -> Condition {
-    // Runs that fail are told as such: this is for those that do not happen. It is trusted to be told, not for ever.
+fn stale(aged: &Aged<'_>, limits: &Limits) -> Condition {
+    let Aged { target, age } = *aged;
+    // Runs that fail are told as such: what the schedule allows is for those that do not happen. It is trusted to be told,
+    // not for ever. What people have said is meant as it stands.
     let is_tried = target.failures > 0 || target.away.is_some();
-    let patience = if is_tried { limits.failures.max(1) } else { 1 };
+    let patience = if is_tried && !target.stale_is_said { limits.failures.max(1) } else { 1 };
     let verdict = match target.stale_after {
         _ if target.paused => Verdict::Well,
         Some(after) if age > after.saturating_mul(patience) => Verdict::Wrong,
         Some(after) if age > after => Verdict::Unsure,
         _ => Verdict::Well,
     };
-    let message = format!("{}: nothing was agreed on for {}", target.name, span(age));
+    let why = target.failed.as_ref().map(|why| format!("; the last run failed: {why}")).unwrap_or_default();
+    let message = format!("{}: nothing was agreed on for {}{why}", target.name, span(age));
     let mut condition = caused(target, Condition::new(Rule::Stale, &target.name, verdict, message));
     let also = [Rule::Failing, Rule::Approval].map(|rule| (rule, target.name.clone()));
     condition.follows.extend(also);

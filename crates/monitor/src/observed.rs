@@ -44,6 +44,8 @@ pub struct TargetSeen {
     pub waiting: Option<String>,
     /// For how long it may be that nothing is agreed on; `None` where that is no sign of trouble.
     pub stale_after: Option<Duration>,
+    /// Whether people have said that time; otherwise it is what the schedule allows.
+    pub stale_is_said: bool,
 }
 
 /// An open conflict.

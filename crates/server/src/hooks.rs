@@ -59,14 +59,21 @@ async fn deliver(State(hooks): State<Hooks>, Path(name): Path<String>, request: 
     };
     Seat::settle_of(&head.extensions);
     // A task of its own: what is being recorded is recorded, also when nobody waits for it any more.
+    let hook = name.clone();
     let recorded = tokio::spawn(async move {
-        let received = record(&service, &name, &head.headers, &body).await;
+        let received = record(&service, &hook, &head.headers, &body).await;
         drop(place);
         received
     });
     match timeout(ANSWER_TIME, recorded).await {
-        Ok(Ok(Ok(received))) => answer(received).unwrap_or_else(|| hooks.refusal(from, unsigned())),
-        Ok(Ok(Err(wrong))) if wrong.class == Class::NotFound => hooks.refusal(from, problem(&wrong)),
+        Ok(Ok(Ok(received))) => answer(received).unwrap_or_else(|why| {
+            let log = || tracing::warn!(%from, webhook = name, "a delivery was refused: {why}");
+            hooks.refusal(from, unsigned(), log)
+        }),
+        Ok(Ok(Err(wrong))) if wrong.class == Class::NotFound => {
+            let log = || tracing::warn!(%from, "a delivery was refused: the file names no such webhook");
+            hooks.refusal(from, problem(&wrong), log)
+        }
         Ok(Ok(Err(wrong))) => {
             tracing::warn!(%wrong, "a delivery could not be taken");
             unavailable("not_recorded", "the delivery could not be recorded: send it again")
@@ -77,14 +84,15 @@ async fn deliver(State(hooks): State<Hooks>, Path(name): Path<String>, request: 
 
 impl Hooks {
     /// The answer to a delivery that is not genuine: `refused`, and when there are too many of one address,
-    /// that it may come again later. A genuine one is told from them by its signature alone, wherever it comes from.
-    fn refusal(&self, from: IpAddr, refused: Response) -> Response {
+    /// that it may come again later. A genuine one is told from them by its signature alone, wherever it comes from. What was
+    /// wrong with it is for `log` alone.
+    fn refusal(&self, from: IpAddr, refused: Response, log: impl FnOnce()) -> Response {
         match self.failures.note(from, Instant::now(), "deliveries that are not genuine") {
             Some(rest) => {
                 too_many(rest, "too many deliveries that are not signed as they must be: try again later")
             }
             None => {
-                tracing::warn!(%from, "a delivery was refused: its webhook, its signature or its time is wrong");
+                log();
                 refused
             }
         }
@@ -120,18 +128,18 @@ async fn record(
     receive(service, name, Incoming { header: &header, body }).await
 }
 
-/// The answer to a delivery that is genuine.
-fn answer(received: Received) -> Option<Response> {
+/// The answer to a delivery that is genuine, or why it is not.
+fn answer(received: Received) -> Result<Response, &'static str> {
     let status = match received {
         Received::Recorded => "recorded",
         Received::Known => "known",
         Received::Idle => "nothing_to_do",
         Received::Challenge(text) => {
-            return Some(respond(StatusCode::OK, "text/plain; charset=utf-8", text));
+            return Ok(respond(StatusCode::OK, "text/plain; charset=utf-8", text));
         }
-        Received::Refused => return None,
+        Received::Refused(why) => return Err(why),
     };
-    Some(respond(StatusCode::OK, "application/json", json!({ "version": 1, "status": status }).to_string()))
+    Ok(respond(StatusCode::OK, "application/json", json!({ "version": 1, "status": status }).to_string()))
 }
 
 fn unsigned() -> Response {

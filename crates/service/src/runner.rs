@@ -10,7 +10,7 @@ use syncline_config::Target as Configured;
 use syncline_core::{Direction, ItemPath, Nanos, Problem as Trouble};
 use syncline_engine::checks::Checked;
 use syncline_engine::scheduler::{PAUSED, hold};
-use syncline_engine::{Context, Event, Options, RunResult, Target};
+use syncline_engine::{Context, Event, Options, Reach, RunResult, Target};
 use syncline_store::{ConflictQuery, Ended, RunQuery, RunState, Store};
 
 use crate::conflict_closing::close_vanished;
@@ -49,6 +49,7 @@ pub(crate) struct Done {
     pub(crate) finished: Nanos,
     pub(crate) dry_run: bool,
     pub(crate) open_conflicts: u64,
+    pub(crate) reach: Reach,
     pub(crate) result: Result<RunResult>,
 }
 
@@ -141,7 +142,8 @@ async fn run_one(service: &Service, context: &Context, job: &Job<'_>) -> Done {
         return Done::refused(service, job.target, job.direction, problem.clone());
     }
     let started = service.clock().now();
-    let result = attempt(service, context, job).await;
+    let mut reach = Reach::Unknown;
+    let result = attempt(service, context, job, &mut reach).await;
     if let Err(problem) = &result {
         tracing::debug!(target = job.target.name, %problem, "the target could not be run");
         context.events.happened(&Event::Finished { target: job.target.name.clone() });
@@ -155,16 +157,27 @@ async fn run_one(service: &Service, context: &Context, job: &Job<'_>) -> Done {
         finished: service.clock().now(),
         dry_run: job.options.dry_run,
         open_conflicts: open_conflicts.as_ref().copied().unwrap_or_default(),
+        reach,
         result: result.and_then(|result| open_conflicts.map(|_| result)),
     }
 }
 
-async fn attempt(service: &Service, context: &Context, job: &Job<'_>) -> Result<RunResult> {
+async fn attempt(
+    service: &Service,
+    context: &Context,
+    job: &Job<'_>,
+    reach: &mut Reach,
+) -> Result<RunResult> {
     let target = match service.target_to_run(job.target, job.direction, &job.options) {
         Ok(target) => target,
         Err(problem) => return Err(counted(service, context, job, problem).await),
     };
-    let mut result = syncline_engine::run(context, &target, &job.options).await.map_err(met)?;
+    let result = syncline_engine::run(context, &target, &job.options).await;
+    // A script has no remote that could be away: one that takes too long has failed.
+    if job.target.script.is_none() {
+        *reach = Reach::of(&result);
+    }
+    let mut result = result.map_err(met)?;
     if is_to_be_idempotent(job, &result) {
         result.problems.extend(differs_again(service, &context.store, job).await);
     }
@@ -366,6 +379,7 @@ impl Done {
             finished: now,
             dry_run: false,
             open_conflicts: 0,
+            reach: Reach::Unknown,
             result: Err(problem),
         }
     }
@@ -406,6 +420,7 @@ impl Done {
             distrust: None,
             error: None,
             plan: self.dry_run.then(|| self.plan()),
+            reach: self.reach.clone(),
         };
         match &self.result {
             Ok(result) => self.with_result(empty, result),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use syncline_core::{Direction, ItemPath, Nanos};
-use syncline_engine::{Away, Context, Options, Target, Told, Watching};
+use syncline_engine::{Away, Context, Options, Reach, Target, Told, Watching};
 use syncline_store::WatchRecord;
 use tokio::sync::{mpsc, watch as signal};
 use tokio::task::JoinSet;
@@ -378,6 +378,8 @@ fn done(
         finished,
         dry_run: false,
         open_conflicts: open as u64,
+        // Whether the remote is away is told by the watch itself.
+        reach: Reach::Unknown,
         result,
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use syncline_core::Nanos;
-use syncline_engine::Away;
+use syncline_engine::{Away, Reach};
 use syncline_store::{LastRun, RunningWatch, Taking, WatchAway, WatchLock, WatchRecord, WatchedTarget};
 
 use crate::problem::{Class, Problem, Result};
@@ -83,6 +83,16 @@ impl WatchPost {
         self.tell(&report.target, |target| {
             target.failures = if report.success { 0 } else { target.failures.saturating_add(1) };
             target.next = next;
+            match &report.reach {
+                Reach::Unknown => {}
+                Reach::Reached => target.away = None,
+                Reach::Away(reason) => {
+                    let known = target.away.take().map(|away| (away.since, away.tries.saturating_add(1)));
+                    let (since, tries) = known.unwrap_or((finished, 0));
+                    let waiting = None;
+                    target.away = Some(WatchAway { since, tries, reason: reason.clone(), waiting });
+                }
+            }
             target.last = Some(LastRun {
                 run: report.run.clone(),
                 finished,

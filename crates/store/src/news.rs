@@ -15,7 +15,7 @@ use crate::records::{Pause, RunState};
 use crate::runs::RunRow;
 use crate::seal::Seal;
 use crate::store::Store;
-use crate::totals::Ended;
+use crate::totals::{Ended, RecentEnd};
 
 /// Most pieces of news that are kept while nobody hands them on; of more, the oldest are forgotten.
 pub const NEWS_MAX: i64 = 10_000;
@@ -37,7 +37,7 @@ pub struct NewsRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Happening {
-    /// A run ended that did something, or not all that it was to do.
+    /// A run ended that did something, or not all that it was to do, or otherwise than the one before it.
     RunEnded {
         /// The run, when it left a record.
         run: Option<String>,
@@ -172,8 +172,13 @@ pub(crate) async fn note_untold(connection: &mut SqliteConnection, run: &str) ->
     Ok(())
 }
 
-/// Tells how runs of a target ended; one that had nothing to do is no news.
-pub(crate) async fn tell_ends(connection: &mut SqliteConnection, target: &str, ends: &[Ended]) -> Result<()> {
+/// Tells how runs of a target ended, the last one of which before them is `before`.
+pub(crate) async fn tell_ends(
+    connection: &mut SqliteConnection,
+    target: &str,
+    ends: &[Ended],
+    before: Option<&RecentEnd>,
+) -> Result<()> {
     if !is_listened_to(connection).await? {
         return Ok(());
     }
@@ -188,10 +193,25 @@ pub(crate) async fn tell_ends(connection: &mut SqliteConnection, target: &str, e
         }
         forget(connection, &run).await?;
     }
-    for ended in ends.iter().filter(|ended| ended.run.is_some() || ended.state != RunState::Succeeded) {
-        tell(connection, target, ended.finished, &Happening::from(ended)).await?;
+    let mut before = before.map(|before| (before.state.as_str(), before.message.as_str()));
+    for ended in ends {
+        if is_news(ended, before) {
+            tell(connection, target, ended.finished, &Happening::from(ended)).await?;
+        }
+        before = Some((ended.state.name(), &ended.message));
     }
     Ok(())
+}
+
+/// Whether the end of a run is news, after one that ended in `before`, a state and a message. One that had nothing to do is
+/// none, nor is one that did nothing and came to what the one before it came to, such as the conflict that still waits for
+/// people. Each failure is: when they stop is known by that.
+fn is_news(ended: &Ended, before: Option<(&str, &str)>) -> bool {
+    let is_idle = ended.run.is_none() && ended.state == RunState::Succeeded;
+    let is_as_before = ended.steps == 0
+        && ended.state != RunState::Failed
+        && before == Some((ended.state.name(), ended.message.as_str()));
+    !is_idle && !is_as_before
 }
 
 /// The runs that ended untold, the oldest first.

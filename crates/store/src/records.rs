@@ -295,13 +295,13 @@ impl ConflictRecord {
         self.merged.as_ref().or_else(|| self.pending.as_ref()?.merged.as_ref())
     }
 
-    /// Says that what was decided is carried out.
-    pub fn carry_out(&mut self, now: Nanos) {
+    /// Says that what was decided is carried out, and how that settles it where it does.
+    pub fn carry_out(&mut self, now: Nanos, how: &str) {
         let Some(decided) = self.pending.take() else { return };
         let Decided { winner, copy, merged, action, settles } = *decided;
         (self.winner, self.copy, self.merged, self.action) = (winner, copy, merged, action);
         if settles {
-            (self.resolved, self.resolution) = (Some(now), Some(Self::BY_POLICY.to_owned()));
+            (self.resolved, self.resolution) = (Some(now), Some(how.to_owned()));
         }
     }
 }

@@ -220,8 +220,13 @@ impl Store {
     pub async fn count(&self, target: &str, ends: &[Ended]) -> Result<()> {
         let mut connection = self.database().counter().await?;
         let mut transaction = begin(&mut connection).await?;
-        change(&mut transaction, target, |totals| ends.iter().for_each(|end| totals.count(end))).await?;
-        news::tell_ends(&mut transaction, target, ends).await?;
+        let mut before = None;
+        let count = |totals: &mut Totals| {
+            before = totals.recent.back().cloned();
+            ends.iter().for_each(|end| totals.count(end));
+        };
+        change(&mut transaction, target, count).await?;
+        news::tell_ends(&mut transaction, target, ends, before.as_ref()).await?;
         Ok(transaction.commit().await?)
     }
 

@@ -26,8 +26,9 @@ pub(crate) struct Alerts {
     /// How long a conflict may be open before that is told.
     #[schemars(extend("default" = "1d"))]
     conflict_after: String,
-    /// How long without success a target may be before that is told. Default: until the second run of its
-    /// schedule did not come, two and a half intervals.
+    /// How long without success a target may be before that is told, whatever became of its runs. Default: until the
+    /// second run of its schedule did not come, two and a half intervals; runs that come and fail count by `failures`
+    /// then.
     stale_after: Option<String>,
     /// The free part of the disk below which that is told, in percent.
     #[schemars(range(max = 90))]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use syncline_monitor::{Alerts, Limits, Look, Notice, Observed, Room, outbox};
+use syncline_monitor::{Alerts, Limits, Look, Notice, Observed, Room, TargetSeen, outbox};
 use syncline_store::AlertBook;
 
 struct Watch {
@@ -102,4 +102,56 @@ fn what_is_new_is_a_reason_to_try_again_unless_the_receiver_has_said_when() {
     assert_eq!(outbox::post(book, &notices, &channels, 0), []);
     let due = outbox::due(book);
     assert_eq!(due.iter().map(|one| (one.channel.as_str(), one.tries)).collect::<Vec<_>>(), [("team", 1)]);
+}
+
+/// The rules that are told of a target that never succeeds, within 300 s: it fails or is away every 10 s, and people have
+/// said that 30 s without success are too long.
+fn told_of(limits: Limits, fails: bool, is_away: bool) -> Vec<String> {
+    let mut alerts = Alerts::new(AlertBook::default(), limits);
+    let mut told = Vec::new();
+    for second in 0..300_u32 {
+        let failures = if fails || is_away { second / 10 } else { 0 };
+        let target = TargetSeen {
+            name: "job".to_owned(),
+            remote: "the remote of job".to_owned(),
+            failures,
+            failed: (failures > 0).then(|| "job.sh ended with exit code 3".to_owned()),
+            away: (is_away && failures > 0).then(|| ("no answer".to_owned(), failures)),
+            stale_after: Some(Duration::from_secs(30)),
+            stale_is_said: true,
+            ..TargetSeen::default()
+        };
+        let observed = Observed { targets: Some(vec![target]), ..Observed::default() };
+        let wall = i64::from(second) * 1_000_000_000;
+        let notices =
+            alerts.look(Look { passed: Duration::from_secs(1), wall, quiet: false, observed: &observed });
+        told.extend(notices.into_iter().flat_map(|notice| notice.lines).map(|line| line.rule));
+    }
+    told
+}
+
+#[test]
+fn the_time_that_people_have_said_counts_for_what_fails_and_one_outage_is_one_message() {
+    let limits =
+        |failures, gather| Limits { failures, gather: Duration::from_secs(gather), ..Limits::default() };
+    for (failures, fails, is_away, expected) in [
+        // Runs that do not come, that fail, and whose remote is away, before any of that is too often.
+        (1000, false, false, "stale"),
+        (1000, true, false, "stale"),
+        (1000, false, true, "unreachable"),
+        // Too often only after it was told, and before that.
+        (6, true, false, "stale"),
+        (6, false, true, "unreachable"),
+        (2, true, false, "failing"),
+        (2, false, true, "unreachable"),
+    ] {
+        for gather in [1, 30] {
+            let told = told_of(limits(failures, gather), fails, is_away);
+            assert_eq!(
+                told,
+                [expected],
+                "{failures} failures, fails: {fails}, away: {is_away}, gather: {gather}"
+            );
+        }
+    }
 }

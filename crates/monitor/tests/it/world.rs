@@ -285,6 +285,7 @@ impl World {
                 .is_on(|fault| *fault == Fault::Approval(target.name))
                 .then(|| "97 removals".to_owned()),
             stale_after: Some(Duration::from_secs(2 * HOUR + HOUR / 2)),
+            stale_is_said: false,
         });
         let targets = targets.collect();
         // Near the limit, but never over it, so that a limit without hysteresis flaps.

@@ -102,7 +102,9 @@ impl Observing {
             let agreed = self.agreed.get(name).copied();
             let paused = paused.contains(name.as_str());
             let failed = watched.last.as_ref().filter(|last| !last.success);
-            let waits = failed.filter(|last| last.run.as_ref().is_some_and(|run| read.halted.contains(run)));
+            // What was halted because the remote is gone waits for the remote, and for nobody's approval.
+            let halted = failed.filter(|_| watched.away.is_none());
+            let waits = halted.filter(|last| last.run.as_ref().is_some_and(|run| read.halted.contains(run)));
             seen.push(TargetSeen {
                 name: name.clone(),
                 remote: remote(configured),
@@ -111,9 +113,11 @@ impl Observing {
                 agreed,
                 failed: failed.map(|last| last.message.clone()),
                 failures: watched.failures,
-                away: watched.away.as_ref().map(|away| (away.reason.clone(), away.tries)),
+                // The run that found it away was a try as well.
+                away: watched.away.as_ref().map(|away| (away.reason.clone(), away.tries.saturating_add(1))),
                 waiting: waits.map(|last| last.message.clone()),
                 stale_after: self.patience.with(configured, paused, agreed, now),
+                stale_is_said: service.workspace().alerts.stale_after.is_some(),
             });
         }
         Some(seen)

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use syncline_store::{AttemptRecord, MessageQuery, MessageRecord, MessageState, Store};
 
 use crate::operation::{Operation, Scope, ToolHints, answer, get, question};
-use crate::operations::list_webhooks::visible_targets;
+use crate::operations::list_webhooks::{shown, visible_targets};
 use crate::problem::{Problem, Result};
 use crate::service::Service;
 use crate::wire::{VERSION, timestamp};
@@ -139,7 +139,7 @@ impl From<AttemptRecord> for Attempt {
 /// Lists messages; whoever is limited to some targets is told of messages about these alone.
 ///
 /// # Errors
-/// When the request is wrong or the state cannot be read.
+/// When the request is wrong, there is no such webhook, or the state cannot be read.
 pub async fn list_deliveries(service: &Service, request: &Request) -> Result<Response> {
     if request.limit > LIMIT_MAX {
         return Err(Problem::usage(
@@ -149,6 +149,9 @@ pub async fn list_deliveries(service: &Service, request: &Request) -> Result<Res
         .with_hint("those that follow are listed with `before`"));
     }
     let store = service.reading().await?;
+    if let Some(webhook) = &request.webhook {
+        known(service, &store, webhook).await?;
+    }
     let before = match &request.before {
         Some(id) => Some(named(service, &store, id).await?.seq),
         None => None,
@@ -180,6 +183,26 @@ pub async fn list_deliveries(service: &Service, request: &Request) -> Result<Res
         });
     }
     Ok(Response { version: VERSION, deliveries, next })
+}
+
+/// Refuses a webhook that the file does not name, unless there are messages from when it did.
+async fn known(service: &Service, store: &Store, webhook: &str) -> Result<()> {
+    if shown(service).any(|to| to.name == webhook) {
+        return Ok(());
+    }
+    let query = MessageQuery {
+        webhooks: vec![webhook.to_owned()],
+        targets: visible_targets(service),
+        limit: 1,
+        ..MessageQuery::default()
+    };
+    if store.messages(&query).await?.is_empty() {
+        let message = format!(
+            "the file names no webhook {webhook:?} below `notify.webhooks`, and there are no messages of one"
+        );
+        return Err(Problem::not_found(message).with_hint("see `syncline webhooks list`"));
+    }
+    Ok(())
 }
 
 /// The message of an identifier, when it is any business of whoever asks.

@@ -88,10 +88,15 @@ pub async fn list_webhooks(service: &Service) -> Result<Response> {
             failed: count(MessageState::Failed),
         }
     };
+    let webhooks = shown(service).map(webhook).collect();
+    Ok(Response { version: VERSION, webhooks })
+}
+
+/// The webhooks of the file that are any business of whoever asks.
+pub(crate) fn shown(service: &Service) -> impl Iterator<Item = &Notification> {
     let is_shown =
         |to: &&Notification| to.targets.is_empty() || to.targets.iter().any(|target| service.may_see(target));
-    let webhooks = service.workspace().notify.iter().filter(is_shown).map(webhook).collect();
-    Ok(Response { version: VERSION, webhooks })
+    service.workspace().notify.iter().filter(is_shown)
 }
 
 fn gone(subscriber: &Subscriber) -> (String, Option<String>) {

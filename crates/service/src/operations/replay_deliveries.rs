@@ -13,7 +13,7 @@ use crate::operations::pause::written;
 use crate::problem::{Problem, Result};
 use crate::service::Service;
 use crate::watch_post;
-use crate::wire::VERSION;
+use crate::wire::{VERSION, timestamp};
 
 /// The line of this use case in the list.
 pub const OPERATION: Operation = Operation {
@@ -55,6 +55,20 @@ pub struct Response {
     pub deliveries: Vec<String>,
     /// Whether a process serves the workspace now, and so sends them; otherwise the next one does.
     pub handed_over: bool,
+    /// The webhooks among theirs whose receivers want nothing more: their messages wait until a test has arrived.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<Gone>,
+}
+
+/// A webhook whose receiver said that it wants nothing any more (410).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Gone {
+    /// Its name.
+    pub webhook: String,
+    /// When its receiver said so.
+    pub since: String,
+    /// How many of the messages are for it.
+    pub deliveries: u64,
 }
 
 /// Lets messages be sent again, with a whole schedule of tries before them.
@@ -79,7 +93,21 @@ async fn replay(service: &Service, store: &Store, records: &[MessageRecord]) -> 
     let serves = watch_post::running(service)?
         .is_some_and(|running| running.record.is_none_or(|record| record.serving));
     let deliveries = records.iter().map(|record| record.message.id.clone()).collect();
-    Ok(Response { version: VERSION, deliveries, handed_over: serves })
+    let gone = gone(store, records).await?;
+    Ok(Response { version: VERSION, deliveries, handed_over: serves, gone })
+}
+
+/// The webhooks of messages whose receivers want nothing more, by name.
+async fn gone(store: &Store, records: &[MessageRecord]) -> Result<Vec<Gone>> {
+    let mut gone = Vec::new();
+    for subscriber in store.subscribers().await? {
+        let deliveries = records.iter().filter(|record| record.webhook == subscriber.webhook).count() as u64;
+        if let Some(since) = subscriber.gone.filter(|_| deliveries > 0) {
+            gone.push(Gone { webhook: subscriber.webhook, since: timestamp(since), deliveries });
+        }
+    }
+    gone.sort_by(|one, other| one.webhook.cmp(&other.webhook));
+    Ok(gone)
 }
 
 /// The messages that are meant, and what they are in a few words.

@@ -296,6 +296,7 @@ async fn settle(
         let options = Options {
             cause: format!("conflict settled: {}", deciding.take.name()),
             choices,
+            settled_as: Some(took(deciding.take)),
             only: Some(only.into_iter().collect()),
             ..Options::default()
         };
@@ -351,9 +352,14 @@ async fn remember(
     Ok(store.replace_conflict(&record, now).await?)
 }
 
+/// How a conflict is settled by taking this.
+fn took(take: Take) -> String {
+    format!("took {}", take.name())
+}
+
 /// Whether a conflict is settled after the run, and how; or why not.
 fn judge(record: &ConflictRecord, take: Take, done: Option<&Done>) -> std::result::Result<String, String> {
-    let how = format!("took {}", take.name());
+    let how = took(take);
     let paths = [Some(&record.path), record.copy.as_ref()];
     if let Some(trouble) = done.and_then(|done| trouble(done, &paths)) {
         return Err(trouble);

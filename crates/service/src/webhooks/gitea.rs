@@ -6,5 +6,5 @@ use super::{Incoming, Known, Verdict, signed_body};
 
 pub(super) fn check(known: &Known<'_>, incoming: &Incoming<'_>) -> Verdict {
     let written = incoming.header("x-forgejo-signature").or_else(|| incoming.header("x-gitea-signature"));
-    signed_body(known, written, "", incoming.body).map_or(Verdict::Refused, Verdict::Genuine)
+    signed_body(known, written, "", incoming.body).map_or_else(Verdict::Refused, Verdict::Genuine)
 }

@@ -7,8 +7,9 @@ use super::{Incoming, Known, Verdict, signed_body};
 
 pub(super) fn check(known: &Known<'_>, incoming: &Incoming<'_>) -> Verdict {
     let written = incoming.header("x-hub-signature-256");
-    let Some(signature) = signed_body(known, written, "sha256=", incoming.body) else {
-        return Verdict::Refused;
+    let signature = match signed_body(known, written, "sha256=", incoming.body) {
+        Ok(signature) => signature,
+        Err(why) => return Verdict::Refused(why),
     };
     // Only the body is signed, so that only the body can tell one delivery from another: it holds times and identifiers.
     match incoming.header("x-github-event") {

@@ -6,16 +6,19 @@
 use syncline_connect::signature;
 use syncline_connect::standard_webhooks::KEY_PREFIX;
 
-use super::{Incoming, Known, Verdict, generic};
+use super::{Incoming, Known, NO_SECRET, Verdict, generic};
+
+const NO_TOKEN: &str = "the header with its secret token is missing, or there twice";
+const WRONG_TOKEN: &str = "its secret token is not `secret`";
 
 pub(super) fn check(known: &Known<'_>, incoming: &Incoming<'_>) -> Verdict {
-    let Some(secret) = known.secret else { return Verdict::Refused };
+    let Some(secret) = known.secret else { return Verdict::Refused(NO_SECRET) };
     if secret.starts_with(KEY_PREFIX) {
         return generic::standard(known, incoming);
     }
-    let told = incoming.header("x-gitlab-token");
-    if !told.is_some_and(|told| signature::is_equal(told.as_bytes(), secret.as_bytes())) {
-        return Verdict::Refused;
+    let Some(told) = incoming.header("x-gitlab-token") else { return Verdict::Refused(NO_TOKEN) };
+    if !signature::is_equal(told.as_bytes(), secret.as_bytes()) {
+        return Verdict::Refused(WRONG_TOKEN);
     }
     // Nothing is signed; the identifier is the same for every try of one delivery.
     let id = incoming.header("idempotency-key").or_else(|| incoming.header("x-gitlab-event-uuid"));

@@ -58,8 +58,8 @@ struct Known<'a> {
 
 /// What a delivery is.
 enum Verdict {
-    /// Not from whom it says, too old, or not signed at all.
-    Refused,
+    /// Not from whom it says, too old, or not signed at all: which check failed, for the log alone.
+    Refused(&'static str),
     /// Genuine; this tells it from all others.
     Genuine(String),
     /// Genuine, and of nothing that has changed.
@@ -96,8 +96,8 @@ pub enum Received {
     Idle,
     /// This text is to be sent back.
     Challenge(String),
-    /// It is not from whom it says, or too old.
-    Refused,
+    /// It is not from whom it says, or too old. Which check failed is for the log: whoever sent it learns nothing of it.
+    Refused(&'static str),
 }
 
 /// Takes a delivery for the webhook `name`: checks it, and records it. Nothing else happens here.
@@ -121,11 +121,8 @@ pub async fn receive(service: &Service, name: &str, incoming: Incoming<'_>) -> R
     let now = service.clock().now();
     let known = Known { secret, webhook, now: now.div_euclid(NANOS) };
     let id = match check_of(webhook.kind)(&known, &incoming) {
-        Verdict::Refused => {
-            // Whoever takes deliveries tells it, for as long as it is worth telling.
-            tracing::debug!(webhook = name, "a delivery was refused: its signature or its time is wrong");
-            return Ok(Received::Refused);
-        }
+        // Whoever takes deliveries logs it, for as long as it is worth telling.
+        Verdict::Refused(why) => return Ok(Received::Refused(why)),
         Verdict::Idle => return Ok(Received::Idle),
         Verdict::Challenge(text) => return Ok(Received::Challenge(text)),
         Verdict::Handshake(token) => {
@@ -152,11 +149,30 @@ fn unusable() -> Problem {
         .with_hint("the log says why")
 }
 
-/// A delivery with the signature of its body in hexadecimal, behind `prefix`: that signature, when it holds.
-fn signed_body(known: &Known<'_>, written: Option<&str>, prefix: &str, body: &[u8]) -> Option<String> {
-    let digits = written?.strip_prefix(prefix)?;
-    let is_right = signature::verify(known.secret?.as_bytes(), &[body], &signature::from_hex(digits)?);
-    is_right.then(|| digits.to_owned())
+/// What the log says of a delivery without a signature.
+const UNSIGNED: &str = "the header with its signature is missing, or there twice";
+/// What the log says of a signature that cannot be read.
+const MALFORMED: &str = "its signature is not written as senders of this kind write it";
+/// What the log says of a signature that does not hold.
+const WRONG: &str = "its signature is not one of this body with `secret`";
+/// What the log says of a delivery that is too old, or from the future.
+const UNTIMELY: &str = "the time that it names is missing, or more than five minutes away from the clock";
+/// What the log says where nothing can be checked.
+const NO_SECRET: &str = "the file has no `secret` for it";
+
+/// A delivery with the signature of its body in hexadecimal, behind `prefix`: that signature, when it holds, or which check
+/// failed.
+fn signed_body(
+    known: &Known<'_>,
+    written: Option<&str>,
+    prefix: &str,
+    body: &[u8],
+) -> std::result::Result<String, &'static str> {
+    let digits = written.ok_or(UNSIGNED)?.strip_prefix(prefix).ok_or(MALFORMED)?;
+    let signature = signature::from_hex(digits).ok_or(MALFORMED)?;
+    let secret = known.secret.ok_or(NO_SECRET)?;
+    let is_right = signature::verify(secret.as_bytes(), &[body], &signature);
+    is_right.then(|| digits.to_owned()).ok_or(WRONG)
 }
 
 /// An identifier in a genuine body.

@@ -5,10 +5,13 @@
 use syncline_connect::signature;
 use syncline_connect::standard_webhooks::is_recent;
 
-use super::{Incoming, Known, Verdict, identifier};
+use super::{Incoming, Known, MALFORMED, NO_SECRET, UNSIGNED, UNTIMELY, Verdict, WRONG, identifier};
 
 pub(super) fn check(known: &Known<'_>, incoming: &Incoming<'_>) -> Verdict {
-    let Some(signature) = verified(known, incoming) else { return Verdict::Refused };
+    let signature = match verified(known, incoming) {
+        Ok(signature) => signature,
+        Err(why) => return Verdict::Refused(why),
+    };
     let body = incoming.json();
     if body["type"] == "url_verification" {
         return Verdict::Challenge(identifier(&body, "challenge").unwrap_or_default());
@@ -17,10 +20,13 @@ pub(super) fn check(known: &Known<'_>, incoming: &Incoming<'_>) -> Verdict {
     Verdict::Genuine(identifier(&body, "event_id").unwrap_or(signature))
 }
 
-fn verified(known: &Known<'_>, incoming: &Incoming<'_>) -> Option<String> {
-    let timestamp = incoming.header("x-slack-request-timestamp").filter(|time| is_recent(time, known.now))?;
-    let digits = incoming.header("x-slack-signature")?.strip_prefix("v0=")?;
+fn verified(known: &Known<'_>, incoming: &Incoming<'_>) -> Result<String, &'static str> {
+    let timestamp = incoming.header("x-slack-request-timestamp").filter(|time| is_recent(time, known.now));
+    let timestamp = timestamp.ok_or(UNTIMELY)?;
+    let written = incoming.header("x-slack-signature").ok_or(UNSIGNED)?;
+    let digits = written.strip_prefix("v0=").ok_or(MALFORMED)?;
     let signed = [b"v0:", timestamp.as_bytes(), b":", incoming.body];
-    let bytes = signature::from_hex(digits)?;
-    signature::verify(known.secret?.as_bytes(), &signed, &bytes).then(|| digits.to_owned())
+    let bytes = signature::from_hex(digits).ok_or(MALFORMED)?;
+    let secret = known.secret.ok_or(NO_SECRET)?;
+    signature::verify(secret.as_bytes(), &signed, &bytes).then(|| digits.to_owned()).ok_or(WRONG)
 }

@@ -68,7 +68,7 @@ fn refuses_what_is_near(make: impl Fn(&str) -> Case, header: &str, signature: &s
     for (what, case) in
         [("another body", other_body), ("another secret", other_secret), ("no header", without)]
     {
-        assert!(matches!(case.verdict(), Verdict::Refused), "{what}");
+        assert!(matches!(case.verdict(), Verdict::Refused(_)), "{what}");
     }
     let digits = signature.rsplit(['=', ',']).find(|part| part.len() > 10).unwrap_or_default();
     for near in [
@@ -79,7 +79,38 @@ fn refuses_what_is_near(make: impl Fn(&str) -> Case, header: &str, signature: &s
         signature.replace(digits, &digits.chars().rev().collect::<String>()),
         format!(" {signature}"),
     ] {
-        assert!(matches!(make(&near).verdict(), Verdict::Refused), "{near:?}");
+        assert!(matches!(make(&near).verdict(), Verdict::Refused(_)), "{near:?}");
+    }
+}
+
+#[test]
+fn the_log_says_which_check_failed_and_no_signature_that_would_hold() {
+    let body = "{}";
+    let github = |headers: &[(&str, String)]| {
+        let case = Case::new(WebhookKind::Github, SECRET, body);
+        headers.iter().fold(case, |case, (header, value)| case.with(header, value.clone()))
+    };
+    let standard = |time: i64, key: &'static str| {
+        Case::new(WebhookKind::Generic, key, body)
+            .with("webhook-id", "msg_1")
+            .with("webhook-timestamp", time.to_string())
+            .with("webhook-signature", Key::parse(KEY).unwrap().sign("msg_1", time, b"another"))
+    };
+    let gitlab = |token: &str| Case::new(WebhookKind::Gitlab, SECRET, body).with("x-gitlab-token", token);
+    for (case, expected) in [
+        (github(&[]), UNSIGNED),
+        (github(&[("x-hub-signature-256", hex(body))]), MALFORMED),
+        (github(&[("x-hub-signature-256", format!("sha256={}", hex("another")))]), WRONG),
+        (standard(NOW - 301, KEY), UNTIMELY),
+        (standard(NOW, KEY), WRONG),
+        (
+            standard(NOW, SECRET),
+            "`secret` is no key of Standard Webhooks: `whsec_` and base64 of 24 to 64 bytes",
+        ),
+        (gitlab("another"), "its secret token is not `secret`"),
+    ] {
+        let Verdict::Refused(why) = case.verdict() else { panic!("it is refused: {expected}") };
+        assert_eq!(why, expected);
     }
 }
 
@@ -91,7 +122,7 @@ fn github_signs_the_body_with_sha256_and_nothing_else_counts() {
     let published = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
     refuses_what_is_near(make, "x-hub-signature-256", published);
     let old = Case::new(WebhookKind::Github, SECRET, body).with("x-hub-signature", published);
-    assert!(matches!(old.verdict(), Verdict::Refused), "the header of SHA-1");
+    assert!(matches!(old.verdict(), Verdict::Refused(_)), "the header of SHA-1");
     assert!(matches!(make(published).with("x-github-event", "ping").verdict(), Verdict::Idle));
     // What is not signed makes no second delivery of it.
     let again = make(published).with("x-github-delivery", "another");
@@ -108,7 +139,10 @@ fn gitea_and_forgejo_sign_the_body() {
     let doubtful = Case::new(WebhookKind::Gitea, SECRET, body)
         .with("x-gitea-signature", hex(body))
         .with("x-forgejo-signature", hex("another"));
-    assert!(matches!(doubtful.verdict(), Verdict::Refused), "a wrong one is not made up for by a right one");
+    assert!(
+        matches!(doubtful.verdict(), Verdict::Refused(_)),
+        "a wrong one is not made up for by a right one"
+    );
 }
 
 #[test]
@@ -117,11 +151,11 @@ fn gitlab_tells_the_secret_or_signs_and_the_weaker_way_is_not_had_by_choice() {
     assert!(told(SECRET).id().is_some());
     assert_eq!(told(SECRET).with("idempotency-key", "7").id().as_deref(), Some("7"));
     for wrong in ["", "It's a Secret", "it's a secret to everybody", "It's a Secret to Everybody!"] {
-        assert!(matches!(told(wrong).verdict(), Verdict::Refused), "{wrong}");
+        assert!(matches!(told(wrong).verdict(), Verdict::Refused(_)), "{wrong}");
     }
-    assert!(matches!(Case::new(WebhookKind::Gitlab, SECRET, "{}").verdict(), Verdict::Refused));
+    assert!(matches!(Case::new(WebhookKind::Gitlab, SECRET, "{}").verdict(), Verdict::Refused(_)));
     let signing = Case::new(WebhookKind::Gitlab, KEY, "{}").with("x-gitlab-token", KEY);
-    assert!(matches!(signing.verdict(), Verdict::Refused), "a signing token is never told");
+    assert!(matches!(signing.verdict(), Verdict::Refused(_)), "a signing token is never told");
     let signature = Key::parse(KEY).unwrap().sign("7", NOW, b"{}");
     let signed = signing.with("webhook-id", "7").with("webhook-timestamp", NOW.to_string());
     assert_eq!(signed.with("webhook-signature", signature).id().as_deref(), Some("7"));
@@ -144,7 +178,10 @@ fn slack_signs_time_and_body_and_the_time_is_near() {
     };
     refuses_what_is_near(|signature| at(1_531_420_618, signature), "x-slack-signature", signature);
     assert!(at(1_531_420_918, signature).id().is_some());
-    assert!(matches!(at(1_531_420_919, signature).verdict(), Verdict::Refused), "more than five minutes old");
+    assert!(
+        matches!(at(1_531_420_919, signature).verdict(), Verdict::Refused(_)),
+        "more than five minutes old"
+    );
     let signed = |body: &str| {
         let stamp = NOW.to_string();
         let signature = to_hex(&sign(secret.as_bytes(), &[b"v0:", stamp.as_bytes(), b":", body.as_bytes()]));
@@ -168,10 +205,10 @@ fn notion_tells_its_token_once_and_signs_with_it() {
     let token = told("{\"verification_token\":\"secret_tMrl\"}");
     assert!(matches!(token.verdict(), Verdict::Handshake(token) if token == "secret_tMrl"));
     for wrong in ["", "{}", body, "{\"verification_token\":\"a\\nb\"}", "{\"verification_token\":7}"] {
-        assert!(matches!(told(wrong).verdict(), Verdict::Refused), "{wrong}");
+        assert!(matches!(told(wrong).verdict(), Verdict::Refused(_)), "{wrong}");
     }
     let late = Case { secret: Some(SECRET), ..token };
-    assert!(matches!(late.verdict(), Verdict::Refused), "another token is not taken once there is one");
+    assert!(matches!(late.verdict(), Verdict::Refused(_)), "another token is not taken once there is one");
 }
 
 #[test]
@@ -193,7 +230,7 @@ fn others_sign_as_the_standard_has_it_or_in_a_header_of_the_file() {
         Case { secret: Some(SECRET), ..make(&signature) },
         make(""),
     ] {
-        assert!(matches!(case.verdict(), Verdict::Refused), "{:?}", case.headers);
+        assert!(matches!(case.verdict(), Verdict::Refused(_)), "{:?}", case.headers);
     }
     let named = |signature: &str| {
         let mut case = Case::new(WebhookKind::Generic, SECRET, body).with("x-signature", signature);
@@ -204,6 +241,6 @@ fn others_sign_as_the_standard_has_it_or_in_a_header_of_the_file() {
     assert_eq!(named(&hex(body)).id(), named(&format!("sha256={}", hex(body))).id());
     let mut identified = named(&hex(body));
     identified.webhook.id_header = Some("X-Id".to_owned());
-    assert!(matches!(identified.verdict(), Verdict::Refused), "no identifier");
+    assert!(matches!(identified.verdict(), Verdict::Refused(_)), "no identifier");
     assert_eq!(identified.with("x-id", "9").id().as_deref(), Some("9"));
 }

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use syncline_engine::Reach;
 use syncline_engine::checks::Checked;
 
 use super::{Conflict, Direction, Halt, Remark, TargetPlan};
@@ -91,6 +92,9 @@ pub struct TargetReport {
     /// In a dry run: what would be done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<TargetPlan>,
+    /// Whether the remote was found: for the process that ran it alone.
+    #[serde(skip)]
+    pub(crate) reach: Reach,
 }
 
 /// What a check came to.

@@ -78,6 +78,47 @@ fn attempt(at: i64, status: u16, error: Option<&str>) -> AttemptRecord {
 }
 
 #[tokio::test]
+async fn what_did_nothing_and_ended_as_before_is_told_once_and_each_failure_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("state")).await.unwrap();
+    store.subscribe(&names(&["a"])).await.unwrap();
+    let idle = |state, id, message: &str| Ended {
+        message: message.to_owned(),
+        steps: 0,
+        ..ended(state, Some(id), 1_000)
+    };
+    let ends = [
+        // A conflict that waits for people, in one run after the other.
+        idle(RunState::Succeeded, "r1", "1 open conflict"),
+        idle(RunState::Succeeded, "r2", "1 open conflict"),
+        idle(RunState::Succeeded, "r3", "2 open conflicts"),
+        // Something is done, and then the conflicts are all that there is once more.
+        ended(RunState::Succeeded, Some("r4"), 1_000),
+        ended(RunState::Succeeded, Some("r5"), 1_000),
+        idle(RunState::Halted, "r6", "97 removals"),
+        idle(RunState::Halted, "r7", "97 removals"),
+        idle(RunState::Failed, "r8", "no answer"),
+        idle(RunState::Failed, "r9", "no answer"),
+    ];
+    let (first, rest) = ends.split_at(2);
+    for end in first {
+        store.count("t", std::slice::from_ref(end)).await.unwrap();
+    }
+    store.count("t", rest).await.unwrap();
+    hand_on(&store, 2_000).await;
+    let expected = [
+        "t succeeded r1",
+        "t succeeded r3",
+        "t succeeded r4",
+        "t succeeded r5",
+        "t halted r6",
+        "t failed r8",
+        "t failed r9",
+    ];
+    assert_eq!(told(&store, "a").await, expected);
+}
+
+#[tokio::test]
 async fn each_webhook_is_told_of_everything_from_when_it_was_named_once() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");

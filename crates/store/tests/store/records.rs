@@ -262,7 +262,7 @@ async fn a_decision_is_pending_until_it_is_carried_out() {
         store.put_conflicts(&lease, std::slice::from_ref(&pending)).await.unwrap();
         let mut read = store.conflict(id).await.unwrap().unwrap();
         assert_eq!(read, pending);
-        read.carry_out(50);
+        read.carry_out(50, ConflictRecord::BY_POLICY);
         store.put_conflicts(&lease, std::slice::from_ref(&read)).await.unwrap();
         let done = store.conflict(id).await.unwrap().unwrap();
         let resolution = settles.then(|| ConflictRecord::BY_POLICY.to_owned());

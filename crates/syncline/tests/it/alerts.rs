@@ -101,6 +101,7 @@ fn what_fails_is_told_once_and_its_message_is_edited_when_it_is_over() {
     let serving = serve(&world);
     eventually("it is told", || !discord.asked().is_empty());
     let listed = world.json(0, &["alerts"]);
+    assert!(world.expect(0, &["-q", "alerts"]).out.contains("runs in a row failed"));
     let alert = &listed["alerts"][0];
     assert_eq!((&alert["rule"], &alert["subject"]), (&json!("failing"), &json!("job")), "{listed}");
     let id = alert["id"].to_string();
@@ -115,6 +116,7 @@ fn what_fails_is_told_once_and_its_message_is_edited_when_it_is_over() {
     assert!(asked[0].1.contains("job: ") && asked[0].1.contains("runs in a row failed"), "{asked:?}");
     assert!(asked[1].1.contains(": over"), "{asked:?}");
     assert!(rules(&world).is_empty());
+    assert_eq!(world.expect(0, &["-q", "alerts"]).out, "");
     assert!(!serving.said().contains("secret-token"), "{}", serving.said());
 }
 
@@ -150,6 +152,8 @@ fn a_test_message_arrives_or_says_why_not_without_its_address() {
     assert_eq!(ran.err, "", "nothing to warn of, and the audit log is begun");
     assert!(discord.asked()[0].1.contains("nothing is wrong"));
     *discord.broken.lock().unwrap() = true;
+    let quiet = world.expect(1, &["-q", "alerts", "test"]);
+    assert!(quiet.out.contains("discord answered 500"), "what is wrong is told also then: {quiet:?}");
     let failed = world.expect(1, &["alerts", "test", "team"]);
     assert!(
         failed.out.contains("discord answered 500") && !failed.out.contains("secret-token"),
@@ -270,4 +274,64 @@ fn doctor_tells_of_those_who_could_not_be_told() {
     fs::write(world.path("desk.key"), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLjSw").unwrap();
     let found = checks(1);
     assert_eq!(found.map(|(status, _)| status), ["ok", "fail", "ok"]);
+}
+
+/// A workspace with one target that runs every second, and whose remote is told of when it was tried twice in vain.
+fn configure_remote(world: &World, remote: &str) {
+    world.configure(&format!(
+        "version: \"1.0\"\nnode: {{ name: here }}\nalerts: {{ gather: 1s, calm: 1s, failures: 2, disk_free_percent: 0, \
+         memory_free_percent: 0 }}\ntargets:\n  main:\n    direction: pull\n    schedule: every 1s\n    remote: {remote}\n"
+    ));
+}
+
+/// What is told of a remote that is away, on every face, and that nothing else is.
+fn is_away(world: &World, server: &Server, reason: &str) {
+    eventually("it is told", || !rules(world).is_empty());
+    // Whatever else would be told of it is found by looks at the same and at later runs.
+    let tries = || {
+        let health = server.get("/health").json();
+        health["details"][0]["offline"]["tries"].as_u64().unwrap_or(0)
+    };
+    let before = tries();
+    eventually("it was tried again", || tries() > before);
+    let listed = world.json(0, &["alerts"]);
+    assert_eq!(rules(world), ["unreachable"], "{listed}");
+    assert!(listed["alerts"][0]["message"].as_str().unwrap().contains(reason), "{listed}");
+    let health = server.get("/health").json();
+    assert_eq!(
+        (&health["sources"]["main"], &health["targets"]["main"]),
+        (&json!("unreachable"), &json!("offline"))
+    );
+    let metrics = server.get("/metrics").body;
+    for line in [
+        "syncline_target_offline{target=\"main\"} 1",
+        "syncline_target_reachable{target=\"main\"} 0",
+        "syncline_source_available{source=\"main\"} 0",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+}
+
+#[test]
+fn a_host_that_refuses_connections_is_unreachable_for_a_scheduled_target() {
+    let world = World::new();
+    // A port that was free a moment ago.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    configure_remote(&world, &format!("{{ kind: git, url: \"https://127.0.0.1:{port}/x.git\" }}"));
+    let server = Server::start(&world);
+    is_away(&world, &server, "cannot be reached");
+}
+
+#[test]
+fn a_remote_folder_that_is_gone_is_unreachable_until_it_is_back_and_waits_for_no_approval() {
+    let world = World::new();
+    configure_remote(&world, "{ kind: folder, path: ../remote }");
+    world.write_remote("a.md", "a");
+    world.expect(0, &["run"]);
+    let server = Server::start(&world);
+    fs::rename(world.path("remote"), world.path("unmounted")).unwrap();
+    is_away(&world, &server, "the remote root is gone");
+    fs::rename(world.path("unmounted"), world.path("remote")).unwrap();
+    eventually("it is over", || rules(&world).is_empty());
+    assert_eq!(server.get("/health").json()["sources"]["main"], "ok");
 }

@@ -280,8 +280,11 @@ fn whoever_is_slow_or_unsigned_is_turned_away_and_an_honest_sender_is_not() {
     assert!(server.head("code", "{}").contains("\r\nretry-after: "), "{}", server.head("code", "{}"));
     // It comes from the same address, as it does behind a proxy.
     assert_eq!(server.push("{\"after\":\"2\"}").1["status"], "recorded");
-    let refused = server.serving.said().matches("a delivery was refused").count();
+    let said = server.serving.said();
+    let refused = said.matches("a delivery was refused").count();
     assert!(refused <= 20, "a flood of lines: {refused}");
+    let line = said.lines().find(|line| line.contains("a delivery was refused")).unwrap();
+    assert!(line.contains("the header with its signature is missing") && line.contains("code"), "{line}");
 
     for (number, stream) in slow.iter_mut().enumerate() {
         let mut answer = String::new();

@@ -184,7 +184,9 @@ fn conflicts_and_pauses_are_told_to_those_who_want_to_know() {
     world.expect(0, &["run"]);
     world.write_local("a.md", "here");
     world.write_remote("a.md", "there");
-    world.expect(5, &["run"]);
+    for _ in 0..4 {
+        world.expect(5, &["run"]);
+    }
     let conflict = world.conflict();
     world.expect(0, &["conflicts", "resolve", &conflict, "--take", "local"]);
     world.expect(0, &["pause", "main", "--reason", "holidays"]);
@@ -209,11 +211,17 @@ fn conflicts_and_pauses_are_told_to_those_who_want_to_know() {
     assert_eq!(opened.len(), 1, "once");
     let data = opened[0].json()["data"].clone();
     assert_eq!((&data["conflict"], &data["path"]), (&conflict.as_str().into(), &"a.md".into()));
+    let resolved = conflicts.asked().into_iter().find(|asked| asked.json()["type"] == "conflict.resolved");
+    assert_eq!(resolved.unwrap().json()["data"]["resolution"], "took local");
+    // That it still waits is told once, however often that is found.
+    let waits = |asked: &&Asked| asked.json()["data"]["message"] == "1 open conflict";
+    assert_eq!(everything.asked().iter().filter(waits).count(), 1);
     let all = world.json(0, &["webhooks", "log", "all", "-n", "2"]);
     let next = all["next"].as_str().unwrap();
     let more = world.json(0, &["webhooks", "log", "all", "-n", "2", "--before", next]);
     assert_ne!(all["deliveries"][1]["id"], more["deliveries"][0]["id"]);
     assert!(world.expect(1, &["webhooks", "log", "--before", "msg_none"]).err.contains("no message"));
+    assert!(world.expect(1, &["webhooks", "log", "nope"]).err.contains("names no webhook \"nope\""));
 }
 
 #[test]
@@ -259,15 +267,26 @@ fn a_receiver_that_wants_nothing_more_is_left_alone_until_a_test_arrives() {
     receiver.answers("307 Elsewhere\r\nLocation: /elsewhere");
     let failed = world.expect(1, &["webhooks", "test", "team"]);
     assert!(failed.out.contains("it answered 307"), "{}", failed.out);
+    assert!(world.expect(1, &["-q", "webhooks", "test", "team"]).out.contains("it answered 307"));
     assert!(team()["gone"].is_string());
+    // What is to be sent again waits as well, and whoever asked for it hears so.
+    let refused =
+        log(&world).into_iter().find(|one| one["webhook"] == "team" && one["event"] == "run.succeeded");
+    let id = refused.unwrap()["id"].as_str().unwrap().to_owned();
+    let waits = world.expect(0, &["webhooks", "replay", &id]).out;
+    assert!(waits.contains("only when `syncline webhooks test team` has arrived"), "{waits}");
+    assert!(!waits.contains("will be sent again now"), "{waits}");
+    let gone = world.json(0, &["webhooks", "replay", &id])["gone"].clone();
+    assert_eq!((&gone[0]["webhook"], &gone[0]["deliveries"]), (&"team".into(), &1.into()));
     receiver.answers("200 OK");
     assert!(world.expect(0, &["webhooks", "test", "team"]).out.contains("team: arrived"));
     assert_eq!(team()["gone"], Value::Null);
     world.write_local("c.md", "c");
     world.expect(0, &["run"]);
-    eventually("it is told again", || team()["delivered"] == 2);
+    // The test, what was to be sent again, and the run.
+    eventually("it is told again", || team()["delivered"] == 3);
     let replayed = world.json(0, &["webhooks", "replay", "--failed-since", "1h", "--webhook", "team"]);
-    // The run that was refused, and the test that was.
+    // The tests that were refused.
     assert_eq!(replayed["deliveries"].as_array().unwrap().len(), 2, "{replayed}");
     eventually("all of it arrived", || states(&world) == BTreeSet::from(["delivered".to_owned()]));
     let asked = receiver.asked();

@@ -53,7 +53,8 @@ impl Alerts {
         match self.command {
             None | Some(Command::List) => {
                 let response = list_alerts(&service);
-                output.result(&response, || page(&response));
+                let wrong = !response.alerts.is_empty() || !response.waiting.is_empty();
+                output.outcome(&response, wrong, || page(&response));
                 Ok(0)
             }
             Some(Command::Ack { id, note }) => {
@@ -65,8 +66,9 @@ impl Alerts {
             Some(Command::Test { channels }) => {
                 let request = test_alerts::Request { channels };
                 let response = runtime::block_on(test_alerts(&service, &request))?;
-                output.result(&response, || tested(&response));
-                Ok(u8::from(response.channels.iter().any(|channel| channel.error.is_some())))
+                let wrong = response.channels.iter().any(|channel| channel.error.is_some());
+                output.outcome(&response, wrong, || tested(&response));
+                Ok(u8::from(wrong))
             }
         }
     }

@@ -109,14 +109,15 @@ impl Webhooks {
             Some(Command::Replay { id, failed_since, webhook }) => {
                 let request = replay_deliveries::Request { id, failed_since, webhook };
                 let response = runtime::block_on(replay_deliveries(&service, &request))?;
-                output.result(&response, || replayed(&response));
+                output.outcome(&response, !response.gone.is_empty(), || replayed(&response));
                 Ok(0)
             }
             Some(Command::Test { webhooks }) => {
                 let request = test_webhooks::Request { webhooks };
                 let response = runtime::block_on(test_webhooks(&service, &request))?;
-                output.result(&response, || tested(&response));
-                Ok(u8::from(response.webhooks.iter().any(|webhook| webhook.error.is_some())))
+                let wrong = response.webhooks.iter().any(|webhook| webhook.error.is_some());
+                output.outcome(&response, wrong, || tested(&response));
+                Ok(u8::from(wrong))
             }
         }
     }
@@ -191,12 +192,28 @@ fn delivery(delivery: &Delivery) -> String {
 }
 
 fn replayed(response: &replay_deliveries::Response) -> String {
-    let number = count(response.deliveries.len() as u64, "message");
-    match (response.deliveries.len(), response.handed_over) {
-        (0, _) => "nothing is to be sent again\n".to_owned(),
-        (_, true) => format!("{number} will be sent again now\n"),
-        (_, false) => format!("{number} will be sent again as soon as `syncline serve` runs\n"),
+    if response.deliveries.is_empty() {
+        return "nothing is to be sent again\n".to_owned();
     }
+    let waiting: u64 = response.gone.iter().map(|gone| gone.deliveries).sum();
+    let number = |number: u64| count(number, "message");
+    let others = (response.deliveries.len() as u64).saturating_sub(waiting);
+    let mut lines = match (others, response.handed_over) {
+        (0, _) => String::new(),
+        (others, true) => format!("{} will be sent again now\n", number(others)),
+        (others, false) => {
+            format!("{} will be sent again as soon as `syncline serve` runs\n", number(others))
+        }
+    };
+    for gone in &response.gone {
+        let (webhook, since) = (shown(&gone.webhook), local_time(&gone.since));
+        lines.push_str(&format!(
+            "{} for {webhook} will be sent again only when `syncline webhooks test {webhook}` has arrived: its receiver has \
+             wanted nothing more since {since} (410)\n",
+            number(gone.deliveries)
+        ));
+    }
+    lines
 }
 
 fn tested(response: &test_webhooks::Response) -> String {
