@@ -8,7 +8,7 @@ use std::sync::Arc;
 use syncline_server::Listening;
 use syncline_service::answering::{LISTEN_DEFAULT, Listens};
 use syncline_service::live::Live;
-use syncline_service::{Orders, Problem, Service, TlsConfig, WatchNews};
+use syncline_service::{Orders, Problem, Service, WatchNews};
 use tokio::sync::{Notify, mpsc, watch as signal};
 
 use super::watch::told;
@@ -80,13 +80,8 @@ async fn keep_serving(
     let globals = Globals { config: Some(service.workspace().file.clone()), ..globals.clone() };
     let reopen = || session::open(&globals, output, "serve");
     let working = async {
-        // The other process may hold the address as well, and that says less.
-        syncline_service::check_place(&service, &listens).await?;
         // Before anything runs, so that an address that cannot be had is told at once.
-        let listening = match listens.address() {
-            Some(address) => Some(listen(address, listens.tls().cloned(), &service, output).await?),
-            None => None,
-        };
+        let listening = listen(&listens, &service, output).await?;
         let keeping = syncline_service::serve(service, reopen, tell, orders);
         let keeping = answer_meanwhile(listening, serving, live, keeping);
         tokio::select! {
@@ -162,13 +157,12 @@ async fn serve_once(service: Service, output: &Output) -> Result<u8, Problem> {
     Ok(code)
 }
 
-async fn listen(
-    address: SocketAddr,
-    tls: Option<TlsConfig>,
-    service: &Service,
-    output: &Output,
-) -> Result<Listening, Problem> {
-    let listening = Listening::bind(address, tls, service).await?;
+/// Listens where that is wanted.
+async fn listen(listens: &Listens, service: &Service, output: &Output) -> Result<Option<Listening>, Problem> {
+    // Another process that serves may hold the address as well, and that would say less.
+    syncline_service::check_place(service, listens).await?;
+    let Some(address) = listens.address() else { return Ok(None) };
+    let listening = Listening::bind(address, listens.tls().cloned(), service).await?;
     output.note(format_args!("listening on {}", listening.url()));
     if listening.is_open_to_readers() {
         output.warn(format_args!(
@@ -176,7 +170,7 @@ async fn listen(
              encrypts in front"
         ));
     }
-    Ok(listening)
+    Ok(Some(listening))
 }
 
 /// Answers over HTTP for as long as `working` goes on; what was asked for by then comes to its end as well.
