@@ -11,7 +11,7 @@ use syncline_engine::scheduler::{Agenda, Due, Timetable};
 use syncline_store::{RunQuery, SeenTo, WatchedTarget};
 use tokio::sync::{Mutex, Notify, mpsc, watch as signal};
 
-use crate::answering::Listens;
+use crate::answering::{Listens, certificate, check_address};
 use crate::asked::Asked;
 use crate::live::{Following, Live};
 use crate::lookout::Lookout;
@@ -86,6 +86,11 @@ pub async fn serve(
 /// The same.
 pub async fn check_place(service: &Service, listens: &Listens) -> Result<()> {
     check(service, listens.address().is_some())?;
+    // First what the file has wrong, for which nothing is made; then what others do.
+    if let Some(address) = listens.address() {
+        check_address(service, address).await?;
+    }
+    listens.tls().map_or(Ok(()), |tls| certificate(tls).map(drop))?;
     WatchPost::check_free(service).await
 }
 
