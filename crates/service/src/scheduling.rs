@@ -8,6 +8,8 @@ use tokio::sync::watch as signal;
 
 /// The longest wait before the clock is looked at again: it may have been put forward, or the machine have slept.
 const WAIT_MAX: Duration = Duration::from_secs(20);
+/// The same where nothing has a time: only what others ask for is waited for.
+const WAIT_FOR_OTHERS: Duration = Duration::from_secs(3600);
 /// The shortest one, so that a clock that stands still costs nothing.
 const WAIT_MIN: Duration = Duration::from_millis(1);
 
@@ -33,7 +35,7 @@ pub(crate) async fn keep_to(mut agenda: Agenda, stage: &mut impl Stage, mut stop
         }
         let left = agenda.next().map(|next| next.saturating_sub(stage.now()));
         let left = left.and_then(|left| u64::try_from(left).ok()).map(Duration::from_nanos);
-        let time = left.unwrap_or(WAIT_MAX).clamp(WAIT_MIN, WAIT_MAX);
+        let time = left.map_or(WAIT_FOR_OTHERS, |left| left.clamp(WAIT_MIN, WAIT_MAX));
         tokio::select! {
             biased;
             // A sender that is gone counts as a stop.

@@ -60,8 +60,9 @@ pub enum WatchNews {
     },
 }
 
-/// How often the ignore files of targets are looked at while nothing happens.
-const LOOK_AT_REST: Duration = Duration::from_secs(30);
+/// How often the ignore files of targets are looked at while nothing happens: whoever changes one starts a run, after which they
+/// are looked at anyway.
+const LOOK_AT_REST: Duration = Duration::from_secs(300);
 
 /// Watches the targets that `request` chooses until `stop` turns true, and tells what happens.
 ///
