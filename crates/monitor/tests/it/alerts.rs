@@ -64,14 +64,24 @@ fn what_is_acknowledged_before_it_is_told_is_not_told() {
     assert!(watch.alerts.book.alerts.is_empty());
 }
 
-#[test]
-fn a_delivery_that_fails_is_tried_later_and_later_and_one_channel_does_not_hold_up_another() {
+fn channels() -> [String; 2] {
+    ["team", "pager"].map(str::to_owned)
+}
+
+/// A book in which something new waits for both channels, and what that is.
+fn posted() -> (AlertBook, Vec<Notice>) {
     let mut watch = Watch::new();
     watch.after(1, true, false);
     let notices = watch.after(30, true, false);
-    let book = &mut watch.alerts.book;
-    let channels = ["team".to_owned(), "pager".to_owned()];
-    assert_eq!(outbox::post(book, &notices, &channels, 0), []);
+    let mut book = watch.alerts.book;
+    assert_eq!(outbox::post(&mut book, &notices, &channels(), 0), []);
+    (book, notices)
+}
+
+#[test]
+fn a_delivery_that_fails_is_tried_later_and_later_and_one_channel_does_not_hold_up_another() {
+    let (mut book, _) = posted();
+    let book = &mut book;
     let due = outbox::due(book);
     assert_eq!(due.len(), 2);
     outbox::arrived(book, &due[1].id, None);
@@ -88,18 +98,14 @@ fn a_delivery_that_fails_is_tried_later_and_later_and_one_channel_does_not_hold_
 
 #[test]
 fn what_is_new_is_a_reason_to_try_again_unless_the_receiver_has_said_when() {
-    let mut watch = Watch::new();
-    watch.after(1, true, false);
-    let notices = watch.after(30, true, false);
-    let book = &mut watch.alerts.book;
-    let channels = ["team".to_owned(), "pager".to_owned()];
-    assert_eq!(outbox::post(book, &notices, &channels, 0), []);
+    let (mut book, notices) = posted();
+    let book = &mut book;
     for (delivery, asked) in outbox::due(book).iter().zip([false, true]) {
         let pause = Some(Duration::from_secs(600));
         assert_eq!(outbox::failed(book, &delivery.id, "refused", pause, asked), None);
     }
     assert_eq!(outbox::due(book), []);
-    assert_eq!(outbox::post(book, &notices, &channels, 0), []);
+    assert_eq!(outbox::post(book, &notices, &channels(), 0), []);
     let due = outbox::due(book);
     assert_eq!(due.iter().map(|one| (one.channel.as_str(), one.tries)).collect::<Vec<_>>(), [("team", 1)]);
 }
